@@ -1,0 +1,135 @@
+# cython: language_level=3
+"""Best local affine map of a neighbourhood, its residual D2min and its strain."""
+from libc.math cimport NAN, fabs, sqrt
+from libc.stdint cimport int32_t, int64_t
+
+
+def pairs_within(const double[:, ::1] x, Py_ssize_t n_own, double cutoff,
+                 const int64_t[::1] cell_first, const int32_t[::1] cell_atom,
+                 const int32_t[:, ::1] cell_of, int nx, int ny, int nz,
+                 int64_t[::1] start, int32_t[::1] partner):
+    """Atoms within ``cutoff`` of each owned atom, from a cell list; returns how many pairs.
+
+    start : (n_own + 1,).  If ``partner`` is too short it is left unfilled past its end, and the
+    count tells the length it needs.
+    """
+    cdef int64_t i, s, n = 0, room = partner.shape[0], row
+    cdef int j, k, lo, hi
+    cdef int32_t q
+    cdef double a, b, c, r2 = cutoff * cutoff
+    with nogil:
+        for i in range(n_own):
+            start[i] = n
+            for k in range(max(cell_of[i, 2] - 1, 0), min(cell_of[i, 2] + 2, nz)):
+                for j in range(max(cell_of[i, 1] - 1, 0), min(cell_of[i, 1] + 2, ny)):
+                    row = (<int64_t>k * ny + j) * nx
+                    lo = max(cell_of[i, 0] - 1, 0)
+                    hi = min(cell_of[i, 0] + 2, nx)
+                    for s in range(cell_first[row + lo], cell_first[row + hi]):
+                        q = cell_atom[s]
+                        a = x[q, 0] - x[i, 0]
+                        b = x[q, 1] - x[i, 1]
+                        c = x[q, 2] - x[i, 2]
+                        if a * a + b * b + c * c < r2 and q != i:
+                            if n < room:
+                                partner[n] = q
+                            n += 1
+        start[n_own] = n
+    return n
+
+
+cdef inline double invert(const double* m, double* inv) noexcept nogil:
+    """Inverse of a symmetric 3 x 3 matrix (xx, yy, zz, xy, xz, yz); returns the determinant."""
+    cdef double c0 = m[1] * m[2] - m[5] * m[5]
+    cdef double c1 = m[5] * m[4] - m[3] * m[2]
+    cdef double c2 = m[3] * m[5] - m[1] * m[4]
+    cdef double det = m[0] * c0 + m[3] * c1 + m[4] * c2
+    cdef double f = 1.0 / det if det != 0.0 else 0.0
+    inv[0] = c0 * f
+    inv[1] = (m[0] * m[2] - m[4] * m[4]) * f
+    inv[2] = (m[0] * m[1] - m[3] * m[3]) * f
+    inv[3] = c1 * f
+    inv[4] = c2 * f
+    inv[5] = (m[4] * m[3] - m[0] * m[5]) * f
+    return det
+
+
+def affine_residual(const double[:, ::1] x0, const double[:, ::1] x, Py_ssize_t n_own,
+                    const int64_t[::1] start, const int32_t[::1] partner,
+                    double[::1] residual, double[::1] strain, int32_t[::1] used):
+    """Fit d = F d0 over each atom's pairs (Falk & Langer 1998; paper, Eqs. 2-4).
+
+    x0, x : (n_all, 3) float64, A
+        Reference and current positions, both continuous: the vector of pair (i, j) is x[j] - x[i]
+        as it stands.  A partner that is lost has NaN in x and is left out.
+    residual : sum over the pairs of |d - F d0|^2, A^2 (Falk-Langer's and OVITO's D2min).
+    strain : von Mises invariant of the Green-Lagrange strain (F^T F - 1) / 2.
+    used : pairs that entered.  With fewer than 3, or all in a plane, both results are NaN.
+    """
+    cdef int64_t i, s, j
+    cdef int a, b, n
+    cdef double d0[3]
+    cdef double d[3]
+    cdef double v[6]
+    cdef double inv[6]
+    cdef double w[9]
+    cdef double f[9]
+    cdef double g[6]
+    cdef double total, e, det, size
+    with nogil:
+        for i in range(n_own):
+            for a in range(6):
+                v[a] = 0.0
+            for a in range(9):
+                w[a] = 0.0
+            n = 0
+            for s in range(start[i], start[i + 1]):
+                j = partner[s]
+                if x[j, 0] != x[j, 0]:
+                    continue
+                n += 1
+                for a in range(3):
+                    d0[a] = x0[j, a] - x0[i, a]
+                    d[a] = x[j, a] - x[i, a]
+                v[0] += d0[0] * d0[0]
+                v[1] += d0[1] * d0[1]
+                v[2] += d0[2] * d0[2]
+                v[3] += d0[0] * d0[1]
+                v[4] += d0[0] * d0[2]
+                v[5] += d0[1] * d0[2]
+                for a in range(3):
+                    for b in range(3):
+                        w[3 * a + b] += d[a] * d0[b]
+            used[i] = n
+            residual[i] = NAN
+            strain[i] = NAN
+            if n < 3 or x[i, 0] != x[i, 0]:
+                continue
+            det = invert(v, inv)
+            size = v[0] + v[1] + v[2]
+            if fabs(det) <= 1e-9 * size * size * size:     # neighbours in a plane or a line
+                continue
+            for a in range(3):
+                f[3 * a] = w[3 * a] * inv[0] + w[3 * a + 1] * inv[3] + w[3 * a + 2] * inv[4]
+                f[3 * a + 1] = w[3 * a] * inv[3] + w[3 * a + 1] * inv[1] + w[3 * a + 2] * inv[5]
+                f[3 * a + 2] = w[3 * a] * inv[4] + w[3 * a + 1] * inv[5] + w[3 * a + 2] * inv[2]
+            total = 0.0
+            for s in range(start[i], start[i + 1]):
+                j = partner[s]
+                if x[j, 0] != x[j, 0]:
+                    continue
+                for a in range(3):
+                    d0[a] = x0[j, a] - x0[i, a]
+                for a in range(3):
+                    e = (x[j, a] - x[i, a] - f[3 * a] * d0[0] - f[3 * a + 1] * d0[1]
+                         - f[3 * a + 2] * d0[2])
+                    total += e * e
+            residual[i] = total
+            for a in range(3):
+                g[a] = 0.5 * (f[a] * f[a] + f[3 + a] * f[3 + a] + f[6 + a] * f[6 + a] - 1.0)
+            g[3] = 0.5 * (f[0] * f[1] + f[3] * f[4] + f[6] * f[7])
+            g[4] = 0.5 * (f[0] * f[2] + f[3] * f[5] + f[6] * f[8])
+            g[5] = 0.5 * (f[1] * f[2] + f[4] * f[5] + f[7] * f[8])
+            strain[i] = sqrt(g[3] * g[3] + g[4] * g[4] + g[5] * g[5]
+                             + ((g[0] - g[1]) * (g[0] - g[1]) + (g[0] - g[2]) * (g[0] - g[2])
+                                + (g[1] - g[2]) * (g[1] - g[2])) / 6.0)

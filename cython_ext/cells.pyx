@@ -1,0 +1,466 @@
+# cython: language_level=3
+"""Voronoi cells of the owned atoms, and their neighbours within a distance.
+
+Atoms are sorted into a grid; each owned atom's candidates come from the grid cells around it,
+nearest first, and clipping stops at the security radius: an atom farther than twice the farthest
+vertex cannot cut.  Ghost atoms are candidates only; no ghost's cell is built.
+"""
+import numpy as np
+
+from convex_cell cimport (
+    CLIP_CUT, CLIP_FULL, ConvexCell, N_WALLS, clip, farthest_vertex_sq, measure, start_cube,
+)
+from libc.math cimport INFINITY, ceil, floor, isfinite, sqrt
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc, qsort
+
+# A facet below this part of the cell's surface is a rounding error of a tie, not a facet.
+cdef double FACET_FLOOR = 1e-9
+# Two atoms closer than this part of open_radius are one and the same point.
+cdef double COINCIDENT = 1e-6
+
+cdef enum Problem:
+    FINE = 0
+    NO_MEMORY = 1
+    NOT_FINITE = 2
+    COINCIDENT_ATOMS = 3
+    TOO_MANY_FACETS = 4
+    OUTPUT_FULL = 5
+
+cdef struct Candidate:
+    float d2
+    int32_t index             # place in the grid order
+
+cdef struct Grid:
+    int64_t n[3]
+    double origin[3]
+    double width[3]
+    int64_t* first            # (n cells + 1,) place of each grid cell's first atom
+    int32_t* atom             # (n_all,) atom at each place
+    double* x                 # (n_all,) positions in grid order
+    double* y
+    double* z
+
+
+cdef void free_grid(Grid* g) noexcept nogil:
+    free(g.first)
+    free(g.atom)
+    free(g.x)
+    free(g.y)
+    free(g.z)
+
+
+cdef int build_grid(Grid* g, const double[:, ::1] x, double width, int64_t* bad) noexcept nogil:
+    """Sort all atoms into grid cells at least ``width`` wide (wider in nearly empty boxes)."""
+    cdef int64_t n_all = x.shape[0], i, cell, n_cells, total, here
+    cdef int d
+    cdef double lo[3]
+    cdef double hi[3]
+    cdef double room = 1.0
+    cdef int32_t* home
+    g.first = NULL
+    g.atom = NULL
+    g.x = NULL
+    g.y = NULL
+    g.z = NULL
+    for d in range(3):
+        lo[d] = INFINITY
+        hi[d] = -INFINITY
+    for i in range(n_all):
+        for d in range(3):
+            if not isfinite(x[i, d]):
+                bad[0] = i
+                return NOT_FINITE
+            lo[d] = min(lo[d], x[i, d])
+            hi[d] = max(hi[d], x[i, d])
+    for d in range(3):
+        room *= (hi[d] - lo[d]) / width + 1.0
+    if room > 8.0 * n_all + 64.0:      # bound the memory of a box that is mostly vacuum
+        width *= (room / (8.0 * n_all + 64.0)) ** (1.0 / 3.0)
+    n_cells = 1
+    for d in range(3):
+        g.origin[d] = lo[d]
+        g.n[d] = max(1, <int64_t>floor((hi[d] - lo[d]) / width))
+        while g.n[d] > 1 and n_cells * g.n[d] > 64 * n_all + 4096:
+            g.n[d] = g.n[d] // 2
+        g.width[d] = max((hi[d] - lo[d]) / g.n[d], width)
+        n_cells *= g.n[d]
+    g.first = <int64_t*>malloc((n_cells + 1) * sizeof(int64_t))
+    g.atom = <int32_t*>malloc(n_all * sizeof(int32_t))
+    g.x = <double*>malloc(n_all * sizeof(double))
+    g.y = <double*>malloc(n_all * sizeof(double))
+    g.z = <double*>malloc(n_all * sizeof(double))
+    home = <int32_t*>malloc(n_all * sizeof(int32_t))
+    if (g.first == NULL or g.atom == NULL or g.x == NULL or g.y == NULL or g.z == NULL
+            or home == NULL):
+        free(home)
+        return NO_MEMORY
+    for cell in range(n_cells + 1):
+        g.first[cell] = 0
+    for i in range(n_all):
+        cell = 0
+        for d in range(2, -1, -1):
+            here = <int64_t>((x[i, d] - g.origin[d]) / g.width[d])
+            here = min(max(here, 0), g.n[d] - 1)
+            cell = cell * g.n[d] + here
+        home[i] = <int32_t>cell
+        g.first[cell] += 1
+    total = 0
+    for cell in range(n_cells + 1):
+        here = g.first[cell]
+        g.first[cell] = total
+        total += here
+    for i in range(n_all):
+        cell = home[i]
+        here = g.first[cell]
+        g.first[cell] += 1
+        g.atom[here] = <int32_t>i
+        g.x[here] = x[i, 0]
+        g.y[here] = x[i, 1]
+        g.z[here] = x[i, 2]
+    for cell in range(n_cells, 0, -1):     # the loop above moved every start to the next one
+        g.first[cell] = g.first[cell - 1]
+    g.first[0] = 0
+    free(home)
+    return FINE
+
+
+cdef struct Block:
+    int64_t size                  # atoms in it
+    float* x                      # relative to the middle of its grid cell
+    float* y
+    float* z
+    float* d2
+    int32_t* place                # in the grid order
+
+
+cdef void free_block(Block* b) noexcept nogil:
+    free(b.x)
+    free(b.y)
+    free(b.z)
+    free(b.d2)
+    free(b.place)
+
+
+cdef int make_block(Block* b, int64_t capacity) noexcept nogil:
+    b.size = 0
+    b.x = <float*>malloc(capacity * sizeof(float))
+    b.y = <float*>malloc(capacity * sizeof(float))
+    b.z = <float*>malloc(capacity * sizeof(float))
+    b.d2 = <float*>malloc(capacity * sizeof(float))
+    b.place = <int32_t*>malloc(capacity * sizeof(int32_t))
+    if b.x == NULL or b.y == NULL or b.z == NULL or b.d2 == NULL or b.place == NULL:
+        return NO_MEMORY
+    return FINE
+
+
+cdef inline void block_range(const Grid* g, const int64_t* cell, const int* reach,
+                             int64_t* lo, int64_t* hi) noexcept nogil:
+    cdef int d
+    for d in range(3):
+        lo[d] = max(cell[d] - reach[d], 0)
+        hi[d] = min(cell[d] + reach[d], g.n[d] - 1)
+
+
+cdef void fill_block(Block* b, const Grid* g, const int64_t* cell, const int* reach) noexcept nogil:
+    """Copy the atoms of the grid cells within ``reach``, in single precision about the middle."""
+    cdef int64_t lo[3]
+    cdef int64_t hi[3]
+    cdef int64_t j, k, row, s, m = 0
+    cdef double cx = g.origin[0] + (cell[0] + 0.5) * g.width[0]
+    cdef double cy = g.origin[1] + (cell[1] + 0.5) * g.width[1]
+    cdef double cz = g.origin[2] + (cell[2] + 0.5) * g.width[2]
+    block_range(g, cell, reach, lo, hi)
+    for k in range(lo[2], hi[2] + 1):
+        for j in range(lo[1], hi[1] + 1):
+            row = (k * g.n[1] + j) * g.n[0]
+            for s in range(g.first[row + lo[0]], g.first[row + hi[0] + 1]):
+                b.x[m] = <float>(g.x[s] - cx)
+                b.y[m] = <float>(g.y[s] - cy)
+                b.z[m] = <float>(g.z[s] - cz)
+                b.place[m] = <int32_t>s
+                m += 1
+    b.size = m
+
+
+cdef int64_t largest_block(const Grid* g, const int* reach) noexcept nogil:
+    cdef int64_t lo[3]
+    cdef int64_t hi[3]
+    cdef int64_t cell[3]
+    cdef int64_t i, j, k, jj, kk, row, m, best = 0
+    for k in range(g.n[2]):
+        for j in range(g.n[1]):
+            for i in range(g.n[0]):
+                cell[0] = i
+                cell[1] = j
+                cell[2] = k
+                block_range(g, cell, reach, lo, hi)
+                m = 0
+                for kk in range(lo[2], hi[2] + 1):
+                    for jj in range(lo[1], hi[1] + 1):
+                        row = (kk * g.n[1] + jj) * g.n[0]
+                        m += g.first[row + hi[0] + 1] - g.first[row + lo[0]]
+                best = max(best, m)
+    return best
+
+
+cdef inline int64_t nearest_first(Block* b, Candidate* found, float fx, float fy, float fz,
+                                  float r2, int64_t self_place) noexcept nogil:
+    """Candidates within sqrt(r2) of a point of the block, sorted by distance."""
+    cdef int64_t s, m = 0, at
+    cdef float dx, dy, dz
+    cdef Candidate c
+    for s in range(b.size):
+        dx = b.x[s] - fx
+        dy = b.y[s] - fy
+        dz = b.z[s] - fz
+        b.d2[s] = dx * dx + dy * dy + dz * dz
+    for s in range(b.size):                # without a branch: always written, kept if near
+        found[m].d2 = b.d2[s]
+        found[m].index = b.place[s]
+        m += (b.d2[s] < r2) & (b.place[s] != self_place)
+    for s in range(1, m):
+        c = found[s]
+        at = s
+        while at > 0 and found[at - 1].d2 > c.d2:
+            found[at] = found[at - 1]
+            at -= 1
+        found[at] = c
+    return m
+
+
+cdef int by_distance(const void* a, const void* b) noexcept nogil:
+    cdef float x = (<const Candidate*>a).d2, y = (<const Candidate*>b).d2
+    return (x > y) - (x < y)
+
+
+cdef int64_t nearest_first_far(Block* b, Candidate* found, float fx, float fy, float fz,
+                               float r2, int64_t self_place) noexcept nogil:
+    """The same for the many candidates of a wide search."""
+    cdef int64_t s, m = 0
+    cdef float dx, dy, dz, d2
+    for s in range(b.size):
+        dx = b.x[s] - fx
+        dy = b.y[s] - fy
+        dz = b.z[s] - fz
+        d2 = dx * dx + dy * dy + dz * dz
+        if d2 < r2 and b.place[s] != self_place:
+            found[m].d2 = d2
+            found[m].index = b.place[s]
+            m += 1
+    qsort(found, m, sizeof(Candidate), by_distance)
+    return m
+
+
+cdef inline int cut_cell(ConvexCell* c, const Grid* g, const Candidate* found, int64_t n_found,
+                         int64_t place, double open_radius, double* reach_sq,
+                         int64_t* other) noexcept nogil:
+    """Clip the cell of the atom at ``place``; reach_sq becomes its farthest vertex, squared."""
+    cdef int64_t s, q
+    cdef int result
+    cdef double x = g.x[place], y = g.y[place], z = g.z[place]
+    cdef double rx, ry, rz, d2, r2 = 3.0 * open_radius * open_radius
+    cdef double tolerance = 1e-11 * open_radius * open_radius
+    cdef double same_sq = (COINCIDENT * open_radius) ** 2
+    start_cube(c, open_radius)
+    for s in range(n_found):
+        # single precision decides the order only; the stop keeps its rounding as a margin
+        if found[s].d2 > 4.00002 * r2:
+            break
+        q = found[s].index
+        rx = g.x[q] - x
+        ry = g.y[q] - y
+        rz = g.z[q] - z
+        d2 = rx * rx + ry * ry + rz * rz
+        if d2 < same_sq:
+            other[0] = g.atom[q]
+            return COINCIDENT_ATOMS
+        result = clip(c, rx, ry, rz, 0.5 * d2, <int>s, tolerance)
+        if result == CLIP_FULL:
+            return TOO_MANY_FACETS
+        if result == CLIP_CUT and s >= 10:
+            r2 = farthest_vertex_sq(c)
+    reach_sq[0] = farthest_vertex_sq(c)
+    return FINE
+
+
+cdef class Buffers:
+    """Output of ``tessellate``: facets and near neighbours of atom i at start[i] .. + count[i]."""
+    cdef public object facet_start, facet_count, neighbour, area, edges
+    cdef public object near_start, near_count, near
+    cdef public object volume, reach, is_open
+
+
+def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, double first_radius,
+               double near_cutoff):
+    """Cut the cells of atoms 0 .. n_own - 1 among all atoms.
+
+    Parameters
+    ----------
+    x : (n_all, 3) float64, A
+        Owned atoms first, then ghosts (periodic images included).
+    open_radius : float, A
+        A cell that reaches farther than this from its atom counts as open.
+    first_radius : float, A
+        Candidates are first sought within this distance; cost only, never the result.
+    near_cutoff : float, A
+        ``near`` lists the atoms with r < near_cutoff; 0 for none.
+
+    Returns
+    -------
+    (Buffers, problem, atom, other): problem 0 when all went well, else the kind of fault and the
+    atoms at fault (see ``lammps_mgml.cells``, which turns it into an error).
+    """
+    cdef int64_t capacity_facets = 18 * n_own + 256, capacity_near = 0
+    cdef int64_t state[8]
+    cdef int problem
+    cdef Grid grid
+    cdef Buffers out = Buffers()
+    if near_cutoff > 0.0:
+        capacity_near = 18 * n_own + 256
+    out.facet_start = np.zeros(n_own, np.int64)
+    out.facet_count = np.zeros(n_own, np.int32)
+    out.near_start = np.zeros(n_own, np.int64)
+    out.near_count = np.zeros(n_own, np.int32)
+    out.volume = np.empty(n_own)
+    out.reach = np.empty(n_own)
+    out.is_open = np.zeros(n_own, np.uint8)
+    out.neighbour = np.empty(capacity_facets, np.int32)
+    out.area = np.empty(capacity_facets)
+    out.edges = np.empty(capacity_facets, np.uint8)
+    out.near = np.empty(capacity_near, np.int32)
+    for k in range(8):
+        state[k] = 0
+    if n_own == 0:
+        return out, 0, -1, -1
+    first_radius = max(first_radius, 1.0001 * near_cutoff)
+    with nogil:
+        problem = build_grid(&grid, x, first_radius, &state[4])
+    try:
+        while problem == FINE:
+            problem = _run(&grid, n_own, open_radius, first_radius, near_cutoff, out, state)
+            if problem != OUTPUT_FULL:
+                break
+            # rare: more facets than usual; grow and go on at the grid cell where it stopped
+            out.neighbour = np.resize(out.neighbour, 3 * out.neighbour.size // 2 + 4096)
+            out.area = np.resize(out.area, out.neighbour.size)
+            out.edges = np.resize(out.edges, out.neighbour.size)
+            if near_cutoff > 0.0:
+                out.near = np.resize(out.near, 3 * out.near.size // 2 + 4096)
+            problem = FINE
+    finally:
+        free_grid(&grid)
+    return out, problem, state[4], state[5]
+
+
+cdef int _run(Grid* g, int64_t n_own, double open_radius, double first_radius, double near_cutoff,
+              Buffers out, int64_t* state) except -1:
+    """Cells of all grid cells from state[0] on.  state: grid cell, facets, near, -, atom, other."""
+    cdef int64_t[::1] facet_start = out.facet_start, near_start = out.near_start
+    cdef int32_t[::1] facet_count = out.facet_count, near_count = out.near_count
+    cdef int32_t[::1] neighbour = out.neighbour, near = out.near
+    cdef double[::1] area = out.area, volume = out.volume, reach_out = out.reach
+    cdef uint8_t[::1] edges = out.edges, is_open = out.is_open
+    cdef int64_t capacity = neighbour.shape[0], capacity_near = near.shape[0]
+    cdef int64_t i, s, m, place, at, at_near, c, most, far_most, n_cells, far_filled, n_near
+    cdef int64_t cell[3]
+    cdef int one[3]
+    cdef int far[3]
+    cdef int d, k, problem = FINE
+    cdef double far_radius = max(2.0 * open_radius, near_cutoff) * 1.0001
+    cdef double cx, cy, cz, reach_sq = 0.0, total, rx, ry, rz
+    cdef double near_sq = near_cutoff * near_cutoff
+    cdef double tiny
+    cdef Block block, far_block
+    cdef Candidate* found
+    cdef ConvexCell voronoi
+
+    for d in range(3):
+        one[d] = <int>ceil(first_radius / g.width[d])
+        far[d] = <int>ceil(far_radius / g.width[d])
+    with nogil:
+        most = largest_block(g, one)
+        far_most = largest_block(g, far)
+        problem = make_block(&block, most)
+        problem |= make_block(&far_block, far_most)
+        found = <Candidate*>malloc((max(most, far_most) + 1) * sizeof(Candidate))
+        if found == NULL:
+            problem = NO_MEMORY
+        at = state[1]
+        at_near = state[2]
+        n_cells = g.n[0] * g.n[1] * g.n[2]
+        c = state[0]
+        while c < n_cells and problem == FINE:
+            cell[0] = c % g.n[0]
+            cell[1] = (c // g.n[0]) % g.n[1]
+            cell[2] = c // (g.n[0] * g.n[1])
+            cx = g.origin[0] + (cell[0] + 0.5) * g.width[0]
+            cy = g.origin[1] + (cell[1] + 0.5) * g.width[1]
+            cz = g.origin[2] + (cell[2] + 0.5) * g.width[2]
+            block.size = 0
+            far_filled = 0
+            for place in range(g.first[c], g.first[c + 1]):
+                i = g.atom[place]
+                if i >= n_own:
+                    continue
+                if block.size == 0:
+                    fill_block(&block, g, cell, one)
+                m = nearest_first(&block, found, <float>(g.x[place] - cx),
+                                  <float>(g.y[place] - cy), <float>(g.z[place] - cz),
+                                  <float>(first_radius * first_radius), place)
+                problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq,
+                                   &state[5])
+                if problem == FINE and 4.00002 * reach_sq > first_radius * first_radius:
+                    if far_filled == 0:
+                        fill_block(&far_block, g, cell, far)
+                        far_filled = 1
+                    m = nearest_first_far(&far_block, found, <float>(g.x[place] - cx),
+                                          <float>(g.y[place] - cy), <float>(g.z[place] - cz),
+                                          <float>(far_radius * far_radius), place)
+                    problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq,
+                                       &state[5])
+                if problem == FINE and not measure(&voronoi):
+                    problem = TOO_MANY_FACETS
+                if problem != FINE:
+                    state[4] = i
+                    break
+                if at + voronoi.n_planes > capacity or at_near + m > capacity_near > 0:
+                    problem = OUTPUT_FULL
+                    break
+
+                total = 0.0
+                for k in range(voronoi.n_planes):
+                    total += voronoi.area[k]
+                tiny = FACET_FLOOR * total
+                facet_start[i] = at
+                for k in range(N_WALLS, voronoi.n_planes):
+                    if voronoi.edges[k] > 2 and voronoi.area[k] > tiny:
+                        neighbour[at] = g.atom[found[voronoi.source[k]].index]
+                        area[at] = voronoi.area[k]
+                        edges[at] = <uint8_t>voronoi.edges[k]
+                        at += 1
+                facet_count[i] = <int32_t>(at - facet_start[i])
+                volume[i] = voronoi.volume
+                reach_out[i] = sqrt(reach_sq)
+                is_open[i] = reach_sq > open_radius * open_radius
+                if capacity_near > 0:
+                    near_start[i] = at_near
+                    for s in range(m):
+                        if found[s].d2 > 1.0001 * near_sq:
+                            break
+                        rx = g.x[found[s].index] - g.x[place]
+                        ry = g.y[found[s].index] - g.y[place]
+                        rz = g.z[found[s].index] - g.z[place]
+                        if rx * rx + ry * ry + rz * rz < near_sq:
+                            near[at_near] = g.atom[found[s].index]
+                            at_near += 1
+                    near_count[i] = <int32_t>(at_near - near_start[i])
+            if problem == FINE:
+                c += 1
+                state[1] = at
+                state[2] = at_near
+        state[0] = c
+        free_block(&block)
+        free_block(&far_block)
+        free(found)
+    return problem

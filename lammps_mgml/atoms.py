@@ -1,0 +1,101 @@
+"""The atoms one rank works on: its own, then the ghosts around them."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .box import Box
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """The only input of everything downstream.
+
+    positions : (n_all, 3) float64, A; owned atoms first, then ghosts.
+    types : (n_all,) int32, element number of the model, 1 .. K (0 for an unknown element).
+    n_own : int.
+    box : Box of the whole system.
+    tags : (n_own,) int64, ids for messages.
+    """
+
+    positions: np.ndarray
+    types: np.ndarray
+    n_own: int
+    box: Box
+    tags: np.ndarray
+
+    @property
+    def n_all(self):
+        return len(self.positions)
+
+
+def checked_positions(positions, n=None, name="positions"):
+    """C-contiguous float64 copy or view of ``positions`` (n, 3); InputError if it is not that."""
+    x = np.ascontiguousarray(positions, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != 3 or (n is not None and len(x) != n):
+        raise InputError(f"{name} must have shape ({'n' if n is None else n}, 3), not {x.shape}")
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if bad.size:
+        raise InputError(f"{name}: atom {bad[0] + 1} of {len(x)} has a coordinate that is not "
+                         f"finite: {x[bad[0]].tolist()} ({bad.size} such atoms)")
+    return x
+
+
+def image_shell(box, positions, reach):
+    """Periodic images of atoms within ``reach`` of the box.
+
+    Returns
+    -------
+    wrapped : (n, 3) float64, fractional positions, brought into the box along periodic edges
+    owner : (n_ghost,) int64, atom each image belongs to
+    shift : (n_ghost, 3) int64, whole box edges from the wrapped owner to the image
+    """
+    fractional = wrap(box, box.fractional(positions))
+    margin = np.where(box.periodic, reach / box.heights, 0.0)
+    n = np.ceil(margin).astype(int)
+    # axis by axis: each takes the atoms and images found so far
+    owner, f = np.arange(len(positions)), fractional
+    whole = np.zeros((len(positions), 3), dtype=np.int64)
+    for axis in range(3):
+        owners, wholes, shifted = [owner], [whole], [f]
+        for shift in range(-n[axis], n[axis] + 1):
+            if shift == 0:
+                continue
+            moved = f[:, axis] + shift
+            take = (moved >= -margin[axis]) & (moved < 1.0 + margin[axis])
+            step = np.zeros(3, dtype=np.int64)
+            step[axis] = shift
+            owners.append(owner[take])
+            wholes.append(whole[take] + step)
+            shifted.append(f[take] + step)
+        owner, whole, f = (np.concatenate(a) for a in (owners, wholes, shifted))
+    n_own = len(positions)
+    return fractional, owner[n_own:], whole[n_own:]
+
+
+def wrap(box, fractional):
+    """Fractional positions in [0, 1) along the periodic edges."""
+    return fractional - np.where(box.periodic, np.floor(fractional), 0.0)
+
+
+def with_images(box, fractional, owner, shift):
+    """(n + n_ghost, 3) positions of the atoms at ``fractional`` and their images."""
+    own = box.origin + fractional @ box.edges
+    return np.concatenate([own, own[owner] + shift @ box.edges])
+
+
+def periodic_atoms(positions, types, box, reach):
+    """Atoms of a whole system with explicit periodic images as ghosts, and the images' owners.
+
+    Raises
+    ------
+    InputError : shapes that do not match, positions that are not finite, types below 1.
+    """
+    x = checked_positions(positions)
+    types = np.ascontiguousarray(types, dtype=np.int32)
+    if types.shape != (len(x),):
+        raise InputError(f"types must have shape ({len(x)},), not {types.shape}")
+    fractional, owner, shift = image_shell(box, x, reach)
+    return Atoms(positions=with_images(box, fractional, owner, shift),
+                 types=np.concatenate([types, types[owner]]), n_own=len(x), box=box,
+                 tags=np.arange(1, len(x) + 1)), owner

@@ -1,0 +1,53 @@
+"""The simulation cell."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Box:
+    """A parallelepiped, periodic or not along each edge.
+
+    origin : (3,) float64, A.  edges : (3, 3) float64, A, one edge vector a row.
+    periodic : (3,) bool.
+    """
+
+    origin: np.ndarray
+    edges: np.ndarray
+    periodic: np.ndarray
+
+    @classmethod
+    def make(cls, cell, periodic=(True, True, True), origin=(0.0, 0.0, 0.0)):
+        """Box from 3 lengths or a 3 x 3 matrix of row vectors (A).
+
+        Raises
+        ------
+        InputError : another shape, values that are not finite, or no volume.
+        """
+        cell = np.asarray(cell, dtype=np.float64)
+        edges = np.diag(cell) if cell.shape == (3,) else cell
+        periodic = np.asarray(periodic, dtype=bool)
+        if edges.shape != (3, 3) or periodic.shape != (3,):
+            raise InputError(f"cell must be 3 lengths or a 3 x 3 matrix and pbc 3 flags, "
+                             f"not shapes {cell.shape} and {periodic.shape}")
+        if not np.isfinite(edges).all() or abs(np.linalg.det(edges)) < 1e-12:
+            raise InputError(f"the cell has no volume or is not finite: {edges.tolist()}")
+        return cls(np.asarray(origin, dtype=np.float64), np.ascontiguousarray(edges), periodic)
+
+    @property
+    def volume(self):
+        return abs(np.linalg.det(self.edges))
+
+    @property
+    def inverse(self):
+        return np.linalg.inv(self.edges)
+
+    @property
+    def heights(self):
+        """(3,) distances between opposite faces, A."""
+        return 1.0 / np.linalg.norm(self.inverse, axis=0)
+
+    def fractional(self, positions):
+        return (positions - self.origin) @ self.inverse

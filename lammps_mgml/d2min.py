@@ -1,0 +1,115 @@
+"""Non-affine displacement D2min and strain against a reference configuration.
+
+The paper's quantity is the *sum* over the neighbours in the reference (Falk & Langer 1998, OVITO):
+its threshold of 5.0 A^2 means nothing for the mean.  Other tools mean other numbers by the same
+word; ``definition`` selects one:
+
+=========== ===================== ===========================
+definition  neighbours within     value
+=========== ===================== ===========================
+ovito       reference             sum |d - F d0|^2
+paper       reference             mean (Eq. 4 as printed)
+matscipy    present configuration sum
+lammps      present configuration root of the mean
+=========== ===================== ===========================
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from ._kernels import affine as _affine
+from .atoms import checked_positions, image_shell, with_images
+from .box import Box
+from .errors import InputError, OptionError
+
+CUTOFF = 4.5                                  # A, the paper's
+DEFINITIONS = ("ovito", "paper", "matscipy", "lammps")
+
+
+class NonAffine(NamedTuple):
+    """d2min (n,) A^2 (A for ``lammps``), eta (n,) von Mises strain, partners (n,) int32.
+
+    NaN where an atom has fewer than 3 partners, or all of them in a plane.
+    """
+
+    d2min: np.ndarray
+    eta: np.ndarray
+    partners: np.ndarray
+
+
+def partners_within(x, n_own, cutoff):
+    """CSR (start, partner) of the atoms within ``cutoff`` (A) of the first ``n_own`` of ``x``."""
+    low = x.min(axis=0) if len(x) else np.zeros(3)
+    span = (x.max(axis=0) - low) if len(x) else np.zeros(3)
+    # at most about one grid cell for each atom, so that an almost empty box costs no memory
+    width = max(cutoff, float(np.prod(span + cutoff) / (8 * max(len(x), 1))) ** (1 / 3))
+    shape = np.maximum((span // width).astype(int), 1)
+    cell = np.minimum(((x - low) / np.maximum(span / shape, width)).astype(np.int32), shape - 1)
+    flat = (cell[:, 2] * shape[1] + cell[:, 1]) * shape[0] + cell[:, 0]
+    order = np.argsort(flat, kind="stable").astype(np.int32)
+    first = np.searchsorted(flat[order], np.arange(np.prod(shape) + 1))
+    start = np.empty(n_own + 1, dtype=np.int64)
+    partner = np.empty(26 * n_own, dtype=np.int32)
+    arguments = (x, n_own, cutoff, first, order, cell.astype(np.int32), *map(int, shape), start)
+    n = _affine.pairs_within(*arguments, partner)
+    if n > len(partner):
+        partner = np.empty(n, dtype=np.int32)
+        _affine.pairs_within(*arguments, partner)
+    return start, partner[:n]
+
+
+def residual(x0, x, n_own, start, partner):
+    """Sum definition for the first ``n_own`` atoms; see ``affine.affine_residual``."""
+    out = NonAffine(np.empty(n_own), np.empty(n_own), np.empty(n_own, dtype=np.int32))
+    _affine.affine_residual(x0, x, n_own, start, partner, *out)
+    return out
+
+
+def d2min(reference, reference_cell, positions, cell, pbc=(True,) * 3, cutoff=CUTOFF,
+          definition="ovito"):
+    """D2min and strain of every atom.
+
+    Parameters
+    ----------
+    reference, positions : (n, 3) float, A
+        The same atoms in the same order; wrapped or not.
+    reference_cell, cell : 3 lengths or (3, 3) row vectors, A
+    pbc : 3 flags
+    cutoff : float, A
+    definition : one of ``DEFINITIONS``
+
+    Returns
+    -------
+    NonAffine
+
+    Raises
+    ------
+    InputError, OptionError
+    """
+    if definition not in DEFINITIONS:
+        raise OptionError(f"unknown D2min definition {definition!r}: "
+                          f"take one of {', '.join(DEFINITIONS)}")
+    if not 0 < cutoff < np.inf:
+        raise OptionError(f"cutoff must be a positive length, not {cutoff}")
+    x0 = checked_positions(reference, name="reference")
+    x = checked_positions(positions, n=len(x0))
+    if len(x0) == 0:
+        raise InputError("there are no atoms")
+    boxes = Box.make(reference_cell, pbc), Box.make(cell, pbc)
+    present = definition in ("matscipy", "lammps")
+    frames = ((x, boxes[1]), (x0, boxes[0])) if present else ((x0, boxes[0]), (x, boxes[1]))
+    (x_search, box_search), (x_other, box_other) = frames
+    fractional, owner, shift = image_shell(box_search, x_search, cutoff)
+    other = box_other.fractional(x_other)
+    # the other frame's positions continue those of the searched one: nearest image
+    other -= np.where(box_other.periodic, np.round(other - fractional), 0.0)
+    a = with_images(box_search, fractional, owner, shift)
+    b = with_images(box_other, other, owner, shift)
+    start, partner = partners_within(a, len(x), cutoff)
+    out = residual(b, a, len(x), start, partner) if present else residual(
+        a, b, len(x), start, partner)
+    if definition in ("paper", "lammps"):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = out.d2min / out.partners
+        out = out._replace(d2min=np.sqrt(mean) if definition == "lammps" else mean)
+    return out
