@@ -3,7 +3,7 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"featurize": "api", "softness": "api", "d2min": "d2min", "load_model": "model",
+_PUBLIC = {"featurize": "api", "softness": "api", "d2min": "nonaffine", "load_model": "model",
            "MgmlError": "errors"}
 __all__ = ["__version__", *_PUBLIC]
 

@@ -9,7 +9,7 @@ whichever rank owns it now, and ghosts play no part.
 import numpy as np
 
 from .atoms import wrap
-from .d2min import NonAffine, partners_within, residual
+from .nonaffine import NonAffine, partners_within, residual
 from .halo import Route
 
 

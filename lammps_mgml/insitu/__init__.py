@@ -1,0 +1,1 @@
+"""The road between LAMMPS and the pipeline."""

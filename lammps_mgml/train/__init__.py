@@ -1,0 +1,1 @@
+"""From labelled glasses to a model file."""
