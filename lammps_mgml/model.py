@@ -136,15 +136,20 @@ def checksum_of(card):
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def with_envelope(card):
+    """``card`` with format, versions and checksum."""
+    card = {**card, "format": FORMAT, "schema": SCHEMA, "feature_definition": DEFINITION}
+    return {**card, "checksum": checksum_of(card)}
+
+
 def save_model(path, card):
     """Write ``card`` (with ``trees``) and its checksum; the file appears whole or not at all."""
     import os
 
-    card = {**card, "format": FORMAT, "schema": SCHEMA, "feature_definition": DEFINITION}
-    card["checksum"] = checksum_of(card)
+    card = with_envelope(card)
     part = Path(f"{path}.part")
-    part.write_text(json.dumps(card, indent=1))
     from_card(card, str(path))
+    part.write_text(json.dumps(card, indent=1))
     os.replace(part, path)
 
 

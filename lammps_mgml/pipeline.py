@@ -23,11 +23,12 @@ PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_fac
 
 @dataclass
 class Sites:
-    """features (n_own, n) float64, flags (n_own,) int32 (bits above), the means that normalise,
-    and seconds by stage."""
+    """features (n_own, n) float64, flags (n_own,) int32 (bits above), coordination (n_own,) int32
+    (facets after the small ones are dropped), the means that normalise, and seconds by stage."""
 
     features: np.ndarray
     flags: np.ndarray
+    coordination: np.ndarray
     means: object
     seconds: dict
 
@@ -86,7 +87,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         features[unknown] = np.nan
         flags = (flags | np.where(unknown, UNKNOWN_TYPE, 0)).astype(np.int32)
     clock.lap("mro")
-    return Sites(features, flags, means, clock.seconds)
+    return Sites(features, flags, cells.facet_count, means, clock.seconds)
 
 
 class _Clock:

@@ -36,6 +36,13 @@ def mgml_begin(pointer, vflag=0):
     _guarded(pointer, Session.post_force)
 
 
+def mgml_first(pointer):
+    """The same, called by a fix ave/time at its setup, for LAMMPS versions whose fix python/invoke
+    has none.  Returns 0.0, the value of its variable."""
+    _guarded(pointer, Session.setup)
+    return 0.0
+
+
 def _guarded(pointer, what):
     address = ctypes.pythonapi.PyCapsule_GetPointer
     address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -132,6 +139,10 @@ class Session:
                 self.__init__(self._pointer)  # after ``clear``, or with columns made anew
                 return self.post_force()
             self.evaluate()
+
+    def setup(self):
+        if self.bridge.step != self._began_at:
+            self.post_force()
 
     def end_of_step(self):
         if self.bridge.step == self._began_at:

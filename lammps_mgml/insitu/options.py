@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from ..errors import OptionError
 
 # Set by the include file and the plugin, not by users.
-INTERNAL = ("mgml_plugin", "mgml_on")
+INTERNAL = ("mgml_plugin", "mgml_first")
 
 
 @dataclass(frozen=True)

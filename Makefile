@@ -1,0 +1,45 @@
+# make demo   set up everything and run the main job: mpirun -np 2 lmp -in inputs/in.softness
+# make test   set up everything and run the tests
+# make bench  benchmarks (see benchmarks/README.md)
+# make model  train the shipped model again from the committed glasses
+
+PYTHON ?= python3
+PIP     = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export OMP_NUM_THREADS := 1
+
+.PHONY: demo test bench model setup clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.txt pyproject.toml setup.py $(wildcard cython_ext/*) lammps_mgml/insitu/plugin.cpp
+	@echo "== setting up .venv (packages, extensions, LAMMPS plugin)"
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) -r requirements.txt
+	$(PIP) --no-build-isolation --no-deps -e .
+	mgml doctor --build
+	@touch $@
+
+.venv/ready-test: .venv/ready requirements-test.txt
+	$(PIP) -r requirements-test.txt
+	@touch $@
+
+demo: .venv/ready
+	mkdir -p demo-output
+	mpirun -np 2 lmp -in inputs/in.softness -log demo-output/log.lammps
+	mgml report demo-output/compression.dump -o demo-output/softness.png
+
+test: .venv/ready-test
+	.venv/bin/python -m pytest
+
+bench: .venv/ready-test
+	.venv/bin/python benchmarks/insitu.py
+
+LOADED = inputs/glasses
+
+model: .venv/ready
+	mgml train $(foreach g,11 12,$(foreach a,x y z,$(LOADED)/glass-$(g).$(a)-compression.dump.gz)) \
+	  --unseen $(LOADED)/glass-13.z-compression.dump.gz --name cuzr -o lammps_mgml/models/cuzr.mgml
+
+clean:
+	rm -rf .venv build demo-output lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

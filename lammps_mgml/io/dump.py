@@ -1,0 +1,141 @@
+"""LAMMPS text dumps and data files, plain or gzipped."""
+import gzip
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..box import Box
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame, atoms sorted by id.  columns : name -> (n,) float64 (id, type: int64)."""
+
+    step: int
+    box: Box
+    columns: dict
+    where: str
+
+    def __len__(self):
+        return len(self.columns["id"])
+
+    @property
+    def types(self):
+        return self.columns["type"].astype(np.int32)
+
+    @property
+    def positions(self):
+        """(n, 3) A, from the box's origin, from x y z, xu yu zu, or scaled xs ys zs (xsu ...)."""
+        for names in (("x", "y", "z"), ("xu", "yu", "zu")):
+            if all(n in self.columns for n in names):
+                return np.stack([self.columns[n] for n in names], axis=1) - self.box.origin
+        for names in (("xs", "ys", "zs"), ("xsu", "ysu", "zsu")):
+            if all(n in self.columns for n in names):
+                return np.stack([self.columns[n] for n in names], axis=1) @ self.box.edges
+        raise InputError(f"{self.where}: no positions (columns x y z, xu yu zu or xs ys zs)")
+
+
+def read_dump(path):
+    """Frames of a text dump, one by one.
+
+    Raises
+    ------
+    InputError : not a LAMMPS dump, or cut off in the middle of a frame (named by its step).
+    """
+    opener = gzip.open if str(path).endswith(".gz") else open
+    try:
+        with opener(path, "rt") as lines:
+            yield from _frames(lines, str(path))
+    except (OSError, EOFError, UnicodeDecodeError) as e:
+        raise InputError(f"{path}: {e}") from None
+
+
+def _frames(lines, path):
+    step = None
+    for line in lines:
+        if not line.startswith("ITEM: TIMESTEP"):
+            raise InputError(f"{path} is not a LAMMPS text dump: {line[:40]!r}")
+        where = path
+        try:
+            step = int(next(lines))
+            where = f"{path}, step {step}"
+            line = next(lines)
+            while not line.startswith("ITEM: NUMBER OF ATOMS"):
+                line = next(lines)
+            n = int(next(lines))
+            box = _box(next(lines), [next(lines) for _ in range(3)])
+            names = next(lines).split()[2:]
+            body = [next(lines) for _ in range(n)]
+            if body and not body[-1].endswith("\n"):
+                raise ValueError
+            table = np.loadtxt(body, ndmin=2, usecols=range(len(names))) if n else np.empty((0, 1))
+            if table.shape != (n, len(names)):
+                raise ValueError
+        except (StopIteration, RuntimeError, ValueError, IndexError):
+            raise InputError(f"{where}: the frame is cut off or damaged") from None
+        if "id" not in names or "type" not in names:
+            raise InputError(f"{where}: columns id and type are needed, found {' '.join(names)}")
+        columns = dict(zip(names, table.T))
+        order = np.argsort(columns["id"], kind="stable")
+        columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}
+        for name in ("id", "type"):
+            columns[name] = columns[name].astype(np.int64)
+        yield Frame(step, box, columns, where)
+
+
+def _box(header, rows):
+    words = header.split()
+    numbers = np.array([[float(w) for w in row.split()] for row in rows])
+    low, high = numbers[:, 0].copy(), numbers[:, 1].copy()
+    xy = xz = yz = 0.0
+    if "xy" in words:
+        xy, xz, yz = numbers[:, 2]
+        low[0] -= min(0.0, xy, xz, xy + xz)
+        high[0] -= max(0.0, xy, xz, xy + xz)
+        low[1] -= min(0.0, yz)
+        high[1] -= max(0.0, yz)
+    span = high - low
+    periodic = [w == "pp" for w in words if w in ("pp", "ff", "ss", "mm", "fs", "sf", "fm", "mf",
+                                                  "sm", "ms")] or [True] * 3
+    return Box.make([[span[0], 0, 0], [xy, span[1], 0], [xz, yz, span[2]]], periodic, low)
+
+
+def read_data(path):
+    """The one Frame of a LAMMPS data file of atom style atomic; InputError if it is not that."""
+    opener = gzip.open if str(path).endswith(".gz") else open
+    try:
+        with opener(path, "rt") as f:
+            lines = f.read().splitlines()
+        header = {" ".join(w for w in line.split() if not _is_number(w)): line.split()
+                  for line in lines[1:40] if line.strip()}
+        n = int(header["atoms"][0])
+        low, high = (np.array([float(header[f"{a}lo {a}hi"][k]) for a in "xyz"]) for k in (0, 1))
+        xy, xz, yz = map(float, header.get("xy xz yz", [0, 0, 0])[:3])
+        at = next(k for k, line in enumerate(lines) if line.split("#")[0].strip() == "Atoms")
+        table = np.loadtxt(lines[at + 2:at + 2 + n], ndmin=2, usecols=range(5))
+        if len(table) != n:
+            raise ValueError(f"{n} atoms are announced, {len(table)} are there")
+    except (OSError, KeyError, ValueError, IndexError, StopIteration) as e:
+        raise InputError(f"{path} is not a LAMMPS data file of atom style atomic: {e}") from None
+    table = table[np.argsort(table[:, 0])]
+    span = high - low
+    box = Box.make([[span[0], 0, 0], [xy, span[1], 0], [xz, yz, span[2]]], origin=low)
+    return Frame(0, box, {"id": table[:, 0].astype(np.int64), "type": table[:, 1].astype(np.int64),
+                          "x": table[:, 2], "y": table[:, 3], "z": table[:, 4]}, str(path))
+
+
+def _is_number(word):
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def read_frames(path):
+    """Frames of a dump, or the one of a data file (.data, .data.gz, .lmp)."""
+    name = str(path).removesuffix(".gz")
+    if name.endswith((".data", ".lmp")):
+        return iter([read_data(path)])
+    return read_dump(path)
