@@ -11,7 +11,7 @@ from ..pipeline import PARAMETERS
 from .evaluate import auc
 
 MASSES = {"Cu": 63.546, "Zr": 91.224}
-TREES = 200
+TREES = 120
 BOOSTER = {"objective": "binary", "learning_rate": 0.05, "num_leaves": 4, "max_depth": 2,
            "min_data_in_leaf": 100, "feature_fraction": 0.5, "bagging_fraction": 0.7,
            "bagging_freq": 1, "lambda_l2": 1.0, "seed": 2019, "deterministic": True,

