@@ -350,6 +350,8 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
             problem = FINE
     finally:
         free_grid(&grid)
+    out.neighbour, out.area, out.edges = (a[:state[1]] for a in (out.neighbour, out.area, out.edges))
+    out.near = out.near[:state[2]]
     return out, problem, state[4], state[5]
 
 
