@@ -10,14 +10,14 @@ cdef enum:
     MISSING_NAN = 8
     MISSING_MASK = 12
 
-cdef double ZERO = 1e-35      # LightGBM's kZeroThreshold (a float constant there)
+cdef double ZERO = 1.0000000180025095e-35      # LightGBM's kZeroThreshold, 1e-35f
 
 
 cdef inline bint goes_left(double v, double threshold, uint8_t kind) noexcept nogil:
     cdef uint8_t missing = kind & MISSING_MASK
-    if v != v and missing != MISSING_NAN:
+    if fabs(v) <= ZERO or (v != v and missing != MISSING_NAN):
         v = 0.0
-    if (missing == MISSING_ZERO and fabs(v) <= ZERO) or (missing == MISSING_NAN and v != v):
+    if (missing == MISSING_ZERO and v == 0.0) or (missing == MISSING_NAN and v != v):
         return (kind & DEFAULT_LEFT) != 0
     return v <= threshold
 

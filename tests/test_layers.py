@@ -1,0 +1,45 @@
+"""Imports run one way, and light ones stay light."""
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "lammps_mgml"
+LEVEL = {"errors": 0, "_kernels": 0, "box": 1, "catalogue": 1, "team": 1, "atoms": 2, "cells": 3,
+         "nonaffine": 3, "halo": 3, "sro": 4, "mro": 4, "reference": 4, "model": 5, "pipeline": 6,
+         "api": 7, "io": 8, "insitu": 8, "train": 9, "report": 10, "cli": 11, "__init__": 11}
+HEAVY = {"lammps": {"insitu"}, "lightgbm": {"train"}, "sklearn": {"train"}, "h5py": {"cli"},
+         "matplotlib": {"report"}, "mpi4py": {"team", "insitu", "cli"}}
+
+
+def part(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    here = path.relative_to(PACKAGE).parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (("outside", a.name.split(".")[0]) for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield "outside", node.module.split(".")[0]
+        elif isinstance(node, ast.ImportFrom) and len(here) == node.level:
+            yield from (("inside", name.split(".")[0]) for name in
+                        ([node.module] if node.module else [a.name for a in node.names]))
+
+
+def test_no_import_runs_back_up():
+    for path in PACKAGE.rglob("*.py"):
+        for where, name in imports(path):
+            if where == "inside" and name in LEVEL:
+                assert LEVEL[name] <= LEVEL[part(path)], f"{path} imports {name}"
+            if where == "outside" and name in HEAVY:
+                assert part(path) in HEAVY[name], f"{path} imports {name}"
+
+
+def test_pipeline_needs_numpy_only():
+    code = ("import sys, lammps_mgml.pipeline, lammps_mgml.model, lammps_mgml.api; "
+            "print([m for m in ('lightgbm', 'sklearn', 'scipy', 'mpi4py', 'h5py', 'lammps', "
+            "'matplotlib') if m in sys.modules])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          check=True).stdout.strip() == "[]"
