@@ -191,7 +191,9 @@ def test_any_small_system_fills_its_box_or_is_flagged(system):
     assert np.isfinite(cells.volume).all() and (cells.volume > 0).all()
     if all(system.pbc):
         assert not open_.any()
-        assert cells.volume.sum() == pytest.approx(system.volume, rel=1e-12)
+        # a tie within 1e-11 of the radius squared is decided for both sides at once only in
+        # exact arithmetic: hypothesis finds boxes where that costs a few 1e-12
+        assert cells.volume.sum() == pytest.approx(system.volume, rel=1e-9)
     assert (cells.reach[~open_] <= covered).all() and (cells.reach[open_] > covered).all()
     _, _, area, edges, _ = facets_of(cells, owner)
     assert (area > 0).all() and (edges >= 3).all() and (cells.facet_count[~open_] >= 4).all()
@@ -199,7 +201,7 @@ def test_any_small_system_fills_its_box_or_is_flagged(system):
     shorter, _ = cells_of(system, 0.7 * covered)
     closed = shorter.is_open == 0
     np.testing.assert_array_equal(closed, cells.reach <= 0.7 * covered)
-    np.testing.assert_allclose(shorter.volume[closed], cells.volume[closed], rtol=1e-12)
+    np.testing.assert_allclose(shorter.volume[closed], cells.volume[closed], rtol=1e-9)
 
 
 def same_cells(a, b, of_a, of_b):
