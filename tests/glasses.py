@@ -78,9 +78,10 @@ def slab(system, vacuum=20.0):
 
 
 def crystal(name, repeats=5, noise=1e-6, seed=1):
-    """fcc, bcc or hcp with random displacements up to ``noise`` (A); types alternate."""
+    """sc, fcc, bcc or hcp with random displacements up to ``noise`` (A); types alternate."""
     a = 3.6 if name == "fcc" else 2.9
     cell, basis = {
+        "sc": ((1, 1, 1), [(0, 0, 0)]),
         "fcc": ((1, 1, 1), [(0, 0, 0), (.5, .5, 0), (.5, 0, .5), (0, .5, .5)]),
         "bcc": ((1, 1, 1), [(0, 0, 0), (.5, .5, .5)]),
         "hcp": ((1, 3**.5, (8 / 3)**.5), [(0, 0, 0), (.5, .5, 0), (.5, 5 / 6, .5), (0, 1 / 3, .5)]),

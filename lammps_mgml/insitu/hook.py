@@ -24,6 +24,8 @@ from .bridge import Bridge, GhostRange
 from .options import read_options
 
 _sessions = {}
+_address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi))
 
 
 def softness(pointer):
@@ -44,19 +46,17 @@ def mgml_first(pointer):
 
 
 def _guarded(pointer, what):
-    address = ctypes.pythonapi.PyCapsule_GetPointer
-    address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    key = address(pointer, None)
+    key = _address_of(pointer, None)
+    session = _sessions.get(key)
     try:
-        if key not in _sessions:
-            _sessions[key] = Session(pointer)
-        what(_sessions[key])
+        if session is None:
+            session = _sessions[key] = Session(pointer)
+        what(session)
     except MgmlError as e:
         # Raised on every rank: LAMMPS may stop in good order, files closed.  One rank tells why.
         e.mgml_everywhere = True
         e.__traceback__ = None
-        rank = _sessions[key].bridge.comm.rank if key in _sessions else 0
-        sys.excepthook = _one_message if rank == 0 else _silence
+        sys.excepthook = _silence if session is None or session.team.rank else _one_message
         raise
     except BaseException:
         # Perhaps only here: the other ranks wait in an exchange and must be taken down.
@@ -91,6 +91,10 @@ class Session:
         self._halo = self._tags = self._reference = self._known = None
         self._last_step, self._began_at = None, None
         self._rerun = False
+        self.memory = None
+
+    def open(self):
+        """Options, model and memory: what may be refused."""
         with self.team.together():
             if self.bridge.units != "metal":
                 raise InputError(f"units {self.bridge.units}: lammps_mgml needs units metal (A, eV)")
@@ -129,6 +133,8 @@ class Session:
         return out
 
     def post_force(self):
+        if self.memory is None:
+            self.open()
         step = self.bridge.step
         begins = self._last_step is None or step != self._last_step + 1
         if begins and self._began_at == self._last_step and step != self._last_step is not None:
@@ -137,7 +143,7 @@ class Session:
         if begins:
             self._began_at = step
             if self.memory.filled and not self.team.max([self.bridge.has_reference()])[0]:
-                self.__init__(self._pointer)  # after ``clear``, or with columns made anew
+                self.__init__(self._pointer)      # after ``clear``, or with columns made anew
                 return self.post_force()
             self.evaluate()
 

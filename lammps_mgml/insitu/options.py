@@ -18,7 +18,6 @@ class Options:
     running : yes or no, the running softness d_s (no: the columns cost much less)
     reference : restart (go on with the reference that came with a restart file, if one did) or
         now (the structure at the first evaluation of this deck)
-    report : yes or no, one line on the screen at each evaluation
     """
 
     model: str = "cuzr"
@@ -26,7 +25,6 @@ class Options:
     d2_cutoff: float = 4.5
     running: bool = True
     reference: str = "restart"
-    report: bool = False
 
 
 def read_options(lmp):
