@@ -70,7 +70,7 @@ def test_featurize_program_equals_the_function(tmp_path, glass):
     h5py = pytest.importorskip("h5py", reason="not run: h5py is not installed")
     text = mgml("featurize", GLASS, "--features", "facet_area_std,distance_voro_min",
                 "-o", tmp_path / "f.h5", "--model", "cuzr")
-    assert "1 frames, 3 columns" in text
+    assert "1 frames, 4 columns" in text
     with h5py.File(tmp_path / "f.h5") as file:
         assert file.attrs["feature_definition"] == 1
         found = file["0/facet_area_std"][:]
@@ -80,7 +80,7 @@ def test_featurize_program_equals_the_function(tmp_path, glass):
         found, lammps_mgml.featurize(*system, features="facet_area_std")[:, 0])
     np.testing.assert_array_equal(softness, lammps_mgml.softness(*system))
     table = mgml("featurize", GLASS).splitlines()
-    assert len(table) == 8002 and len(table[-1].split()) == 14
+    assert len(table) == 8002 and len(table[-1].split()) == 15
 
 
 def test_wrong_words_end_with_one_line(tmp_path):

@@ -83,6 +83,18 @@ def test_columns_equal_those_computed_offline_from_the_dump(compressed):
     same(last.columns["d_eta"], found.eta, 1e-10)
 
 
+def test_running_softness_equals_mgml_featurize_of_the_dump(tmp_path):
+    import h5py
+    from test_files import mgml
+
+    many = frames(tmp_path, COMPRESS, ranks=4)
+    mgml("featurize", tmp_path / "out.dump", "--frozen", "--model", "cuzr", "-o", tmp_path / "f.h5")
+    with h5py.File(tmp_path / "f.h5") as file:
+        for frame in many:
+            same(frame.columns["d_s"], file[f"{frame.step}/d_sq"][:], 1e-10)
+            same(frame.columns["i_site"], file[f"{frame.step}/i_site"][:], 0)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_trajectory_is_bitwise_that_without_the_plugin(tmp_path, ranks):
     deck = SYSTEM.replace("create 100", "create 600").replace("%", "%%")

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..box import Box
 from ..errors import GhostRangeError, InputError
-from .options import _address
+from .options import _address, variable_names
 
 DOUBLE_2D, DOUBLE = 3, 2          # the library's data type numbers
 
@@ -21,6 +21,7 @@ class Bridge:
         self._step = ctypes.cast(self._pointer("ntimestep"),
                                  ctypes.POINTER(ctypes.c_int64 if wide else ctypes.c_int32))
         self.comm = lmp.get_mpi_comm()           # the right one also under -partition
+        self.plugin = "mgml_plugin" in variable_names(lmp)
         self.triclinic = bool(lmp.extract_setting("triclinic"))
 
     def _pointer(self, name):

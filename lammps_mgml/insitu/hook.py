@@ -53,10 +53,16 @@ def _guarded(pointer, what):
             session = _sessions[key] = Session(pointer)
         what(session)
     except MgmlError as e:
-        # Raised on every rank: LAMMPS may stop in good order, files closed.  One rank tells why.
+        # Raised on every rank: LAMMPS may stop in good order, files closed.  Our plugin prints the
+        # message as LAMMPS' own; LAMMPS' fix would print a traceback on each rank.
         e.mgml_everywhere = True
         e.__traceback__ = None
-        sys.excepthook = _silence if session is None or session.team.rank else _one_message
+        if session is not None and not session.bridge.plugin:
+            if session.team.rank == 0:
+                sys.stderr.write(f"ERROR: {e}\n")
+                sys.stderr.flush()
+            sys.excepthook = _silence
+            session.team.comm.Barrier()         # or a faster rank aborts before this is printed
         raise
     except BaseException:
         # Perhaps only here: the other ranks wait in an exchange and must be taken down.
@@ -67,10 +73,6 @@ def _guarded(pointer, what):
         sys.stderr.flush()
         ctypes.CDLL(None).fflush(None)          # what LAMMPS wrote so far reaches the disk
         MPI.COMM_WORLD.Abort(1)
-
-
-def _one_message(kind, error, trace):
-    print(f"ERROR: {error}", file=sys.stderr, flush=True)
 
 
 def _silence(kind, error, trace):
