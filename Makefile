@@ -38,7 +38,7 @@ bench: .venv/ready-test
 LOADED = inputs/glasses
 
 model: .venv/ready
-	mgml train $(foreach g,11 12,$(foreach a,x y z,$(LOADED)/glass-$(g).$(a)-compression.dump.gz)) \
+	mgml train $(foreach g,11 12,$(foreach a,x z,$(LOADED)/glass-$(g).$(a)-compression.dump.gz)) \
 	  --unseen $(LOADED)/glass-13.z-compression.dump.gz --name cuzr -o lammps_mgml/models/cuzr.mgml
 
 clean:

@@ -1,6 +1,4 @@
 """The same numbers on numpy arrays, without LAMMPS."""
-import numpy as np
-
 from .atoms import periodic_atoms
 from .box import Box
 from .catalogue import resolve
