@@ -112,6 +112,10 @@ cdef inline bint drop_dead_planes(ConvexCell* c) noexcept nogil:
     return True
 
 
+cdef inline bint has_plane(const uint8_t* corner, int p) noexcept nogil:
+    return corner[0] == p or corner[1] == p or corner[2] == p
+
+
 cdef inline int clip(ConvexCell* c, double px, double py, double pz, double offset,
                      int source, double tolerance) noexcept nogil:
     """Cut the cell by one more plane.
@@ -124,6 +128,7 @@ cdef inline int clip(ConvexCell* c, double px, double py, double pz, double offs
     cdef double limit = offset + tolerance
     cdef double ex, ey, ez, f
     cdef int64_t n_beyond = 0
+    cdef bint tie = False
     cdef uint64_t touched = 0, bits
     cdef uint8_t* edge_vertex = c.edge_vertex
     cdef uint8_t* corner
@@ -168,6 +173,8 @@ cdef inline int clip(ConvexCell* c, double px, double py, double pz, double offs
                 touched |= (<uint64_t>1) << a
             free[n_free] = t
             n_free += 1
+        elif c.height[t] > offset:
+            tie = True
 
     # One new vertex on each rim edge, found along the edge from its end that goes.
     while touched:
@@ -189,6 +196,17 @@ cdef inline int clip(ConvexCell* c, double px, double py, double pz, double offs
             nx[n_new] = c.vx[t] + f * ex
             ny[n_new] = c.vy[t] + f * ey
             nz[n_new] = c.vz[t] + f * ez
+            if tie:
+                # A plane along an edge, both ends of which lie beyond it by about the tolerance:
+                # it meets the edge's line far outside, and the end that stays takes that place.
+                for u in range(n):
+                    if (offset < c.height[u] <= limit and has_plane(c.corner[u], a)
+                            and has_plane(c.corner[u], b)
+                            and (nx[n_new] - c.vx[u]) ** 2 + (ny[n_new] - c.vy[u]) ** 2
+                            + (nz[n_new] - c.vz[u]) ** 2 > tolerance):
+                        nx[n_new] = c.vx[u]
+                        ny[n_new] = c.vy[u]
+                        nz[n_new] = c.vz[u]
             na[n_new] = a
             nb[n_new] = b
             n_new += 1

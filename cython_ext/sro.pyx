@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Short-range site features: statistics of one atom's facets and near neighbours."""
-from libc.math cimport NAN, sqrt
+from libc.math cimport INFINITY, NAN, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 # Columns of ``site_statistics``, in this order (lammps_mgml.sro names them).
@@ -103,8 +103,11 @@ def site_statistics(const double[:, ::1] x, const int32_t[::1] types, int elemen
                 out[i, DISTANCE_DIST_MIN] = NAN
             else:
                 r_sum = 0.0
+                r_min = INFINITY
                 for s in range(lo, lo + m):
-                    r_sum += distance(x, i, near[s])
+                    r = distance(x, i, near[s])
+                    r_sum += r
+                    r_min = min(r_min, r)
                     out[i, NUMBER_EL_DIST] += types[near[s]] == element
                 mean = r_sum / m
                 var = 0.0
@@ -112,7 +115,7 @@ def site_statistics(const double[:, ::1] x, const int32_t[::1] types, int elemen
                     d = distance(x, i, near[s]) - mean
                     var += d * d
                 out[i, DISTANCE_DIST_STD] = sqrt(var / m)
-                out[i, DISTANCE_DIST_MIN] = distance(x, i, near[lo])
+                out[i, DISTANCE_DIST_MIN] = r_min
                 sums[4] += r_sum
             sums[3] += m
             sums[5] += 1.0

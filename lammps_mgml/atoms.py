@@ -89,12 +89,15 @@ def periodic_atoms(positions, types, box, reach):
 
     Raises
     ------
-    InputError : shapes that do not match, positions that are not finite, types below 1.
+    InputError : shapes that do not match, positions that are not finite, types that are not whole.
     """
     x = checked_positions(positions)
-    types = np.ascontiguousarray(types, dtype=np.int32)
-    if types.shape != (len(x),):
-        raise InputError(f"types must have shape ({len(x)},), not {types.shape}")
+    given = np.asarray(types)
+    if given.shape != (len(x),):
+        raise InputError(f"types must have shape ({len(x)},), not {given.shape}")
+    types = np.ascontiguousarray(given, dtype=np.int32)
+    if (types != given).any():
+        raise InputError(f"types must be whole numbers, found {given[types != given][0]}")
     fractional, owner, shift = image_shell(box, x, reach)
     return Atoms(positions=with_images(box, fractional, owner, shift),
                  types=np.concatenate([types, types[owner]]), n_own=len(x), box=box,

@@ -8,7 +8,7 @@ from .errors import InputError
 
 SMALL_FACET = 0.05     # of the cell's mean facet area: smaller facets are no neighbours
 NEAR_CUTOFF = 4.0      # A, the paper's distance-based neighbours for Cu-Zr
-# A, a cell that reaches farther is that of a surface or a void (Cu-Zr at 2000 K: 2.8 at most).
+# A, a cell that reaches farther is that of a surface or a void (Cu-Zr at 2000 K: about 3 at most).
 OPEN_RADIUS = 3.6
 
 

@@ -127,7 +127,7 @@ class SoftnessModel:
     def probability(self, softness):
         """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""
         odds = self.natural_share / (1.0 - self.natural_share)
-        return odds * softness / ((odds - 1.0) * softness + 1.0)
+        return odds * softness / (odds * softness + (1.0 - softness))
 
 
 def checksum_of(card):
@@ -170,6 +170,8 @@ def load_model(name):
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a model file")
         card = json.loads(path.read_bytes())
+    except ModelError:
+        raise
     except OSError as e:
         raise ModelError(f"model {name!r}: {e.strerror or e}; shipped models: "
                          f"{', '.join(shipped_models()) or 'none'}, or give a file's path") from None

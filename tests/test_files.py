@@ -16,6 +16,11 @@ from lammps_mgml.io.dump import read_data, read_dump
 BIN = Path(sys.executable).parent
 
 
+@pytest.fixture(scope="module")
+def glass():
+    return read_data(GLASS)
+
+
 def mgml(*words, ok=True):
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([BIN / "mgml", *map(str, words)], capture_output=True, text=True, env=env)

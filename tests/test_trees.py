@@ -1,0 +1,403 @@
+"""Tree evaluation against LightGBM, bit for bit, and model files that must be refused."""
+import json
+import pickle
+from functools import cache
+
+import lightgbm
+import numpy as np
+import pytest
+
+from lammps_mgml import load_model
+from lammps_mgml.catalogue import TABLE3
+from lammps_mgml.errors import ModelError
+from lammps_mgml.model import (
+    MAX_BYTES, Forest, SoftnessModel, checksum_of, save_model, shipped_models, with_envelope,
+)
+from lammps_mgml.pipeline import PARAMETERS
+
+WIDTH = len(TABLE3)
+BASE = {"objective": "binary", "num_leaves": 15, "min_data_in_leaf": 20, "verbose": -1, "seed": 1,
+        "num_threads": 1, "deterministic": True, "force_row_wise": True}
+VARIANTS = {
+    "plain": {},
+    "shipped": {"num_leaves": 4, "max_depth": 2, "feature_fraction": 0.5, "bagging_fraction": 0.7,
+                "bagging_freq": 1, "learning_rate": 0.05, "lambda_l2": 1.0},
+    "zero as missing": {"zero_as_missing": True},
+    "missing not used": {"use_missing": False},
+    "deep": {"num_leaves": 255, "min_data_in_leaf": 2},
+    "stump": {"num_leaves": 2},
+    "regression": {"objective": "regression"},
+    "dart": {"boosting": "dart"},
+    "extra trees": {"extra_trees": True},
+}
+
+
+@cache
+def training_rows(holes=True):
+    """Features like the real ones, and some columns with zeros, counts and gaps."""
+    rng = np.random.default_rng(10)
+    x = rng.normal(0.5, 0.3, (4000, WIDTH))
+    x[:, 7] = rng.integers(0, 9, len(x))
+    x[:, 9] = np.round(x[:, 9], 1)
+    x[rng.random(len(x)) < 0.3, 12] = 0.0
+    y = (x[:, 0] + x[:, 7] / 5 - x[:, 12] + np.where(x[:, 3] > 0.5, 1, -1) * x[:, 9]
+         + rng.normal(0, 0.3, len(x)) > 0.9).astype(float)
+    if holes:
+        x[rng.random(x.shape) < 0.05] = np.nan
+    return x, y
+
+
+def booster_of(variant, trees=30, holes=True):
+    x, y = training_rows(holes)
+    return lightgbm.train({**BASE, **VARIANTS[variant]}, lightgbm.Dataset(x, y), trees)
+
+
+def hard_rows(forest, n=100_000):
+    """Rows around the training data, with thresholds and special values in any column."""
+    rng = np.random.default_rng(11)
+    x = rng.normal(0.5, 0.5, (n, WIDTH))
+    special = np.array([np.nan, 0.0, -0.0, np.inf, -np.inf, 5e-324, -1e-300, 1e300, 1e-36, -1e-36,
+                        1e-34, -1e-34])
+    for column in range(WIDTH):
+        at = np.unique(forest.threshold[forest.feature == column])
+        values = np.concatenate([special, *[np.nextafter(at, to) for to in (-9, 9)],
+                                 *[at] * 6])
+        put = rng.random(n) < 0.5
+        x[put, column] = rng.choice(values, put.sum())
+    return x
+
+
+@pytest.mark.parametrize("holes", [True, False])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_scores_equal_those_of_lightgbm(variant, holes):
+    booster = booster_of(variant, holes=holes)
+    forest = Forest.from_lightgbm(booster.model_to_string(), WIDTH)
+    rows = hard_rows(forest)
+    found = forest.raw_scores(rows)
+    np.testing.assert_array_equal(found, booster.predict(rows, raw_score=True, num_threads=1))
+    assert len(np.unique(found)) > (25 if variant == "stump" else 100)
+    on_threshold = [np.isin(rows[:, c], forest.threshold[forest.feature == c]).sum()
+                    for c in np.unique(forest.feature)]
+    assert min(on_threshold) > 1000
+
+
+def test_variants_reach_every_kind_of_missing_value():
+    kinds = {kind & 12 for variant in VARIANTS for holes in (True, False) for kind in
+             Forest.from_lightgbm(booster_of(variant, 5, holes).model_to_string(), WIDTH).kind}
+    assert kinds == {0, 4, 8}
+
+
+@pytest.mark.parametrize("value", [1e-35, np.float64(np.float32(1e-35)), 2e-35])
+@pytest.mark.parametrize("variant", ["plain", "zero as missing"])
+def test_values_around_what_lightgbm_takes_for_zero(variant, value):
+    """LightGBM cuts at +- 1e-35 in single precision, and reads what lies between as 0."""
+    booster = booster_of(variant)
+    forest = Forest.from_lightgbm(booster.model_to_string(), WIDTH)
+    x, _ = training_rows()
+    rows = np.repeat(x[:50], 4 * WIDTH, axis=0)
+    for column in range(WIDTH):
+        for k, v in enumerate((value, -value, np.nextafter(value, 1), -np.nextafter(value, 0))):
+            rows[4 * column + k::4 * WIDTH, column] = v
+    np.testing.assert_array_equal(forest.raw_scores(rows),
+                                  booster.predict(rows, raw_score=True, num_threads=1))
+
+
+@pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 200])
+def test_any_number_of_rows(n):
+    booster = booster_of("plain", 5)
+    rows = training_rows()[0][:n]
+    found = Forest.from_lightgbm(booster.model_to_string(), WIDTH).raw_scores(rows)
+    assert found.shape == (n,)
+    if n:
+        np.testing.assert_array_equal(found, booster.predict(rows, raw_score=True))
+
+
+def test_rows_of_any_layout_and_type():
+    forest = Forest.from_lightgbm(booster_of("plain", 5).model_to_string(), WIDTH)
+    rows = training_rows()[0][:300]
+    expected = forest.raw_scores(rows)
+    np.testing.assert_array_equal(forest.raw_scores(np.asfortranarray(rows)), expected)
+    np.testing.assert_array_equal(forest.raw_scores(np.repeat(rows, 2, axis=0)[::2]), expected)
+    single = rows.astype(np.float32)
+    same = single.astype(np.float64)
+    np.testing.assert_array_equal(forest.raw_scores(single), forest.raw_scores(same))
+
+
+def test_trees_of_one_leaf():
+    x, _ = training_rows()
+    booster = lightgbm.train({**BASE, "min_data_in_leaf": 3000},
+                             lightgbm.Dataset(x, np.arange(len(x)) % 3 == 0), 3)
+    forest = Forest.from_lightgbm(booster.model_to_string(), WIDTH)
+    assert (forest.root < 0).all()
+    np.testing.assert_array_equal(forest.raw_scores(x), booster.predict(x, raw_score=True))
+
+
+def same_or_refused(booster):
+    rows = training_rows()[0]
+    try:
+        forest = Forest.from_lightgbm(booster.model_to_string(), WIDTH)
+    except ModelError:
+        return
+    np.testing.assert_array_equal(forest.raw_scores(rows), booster.predict(rows, raw_score=True))
+
+
+def test_averaged_trees_are_not_summed():
+    x, y = training_rows()
+    same_or_refused(lightgbm.train({**BASE, "boosting": "rf", "bagging_fraction": 0.5,
+                                    "bagging_freq": 1}, lightgbm.Dataset(x, y), 5))
+
+
+@pytest.mark.parametrize("params, data", [
+    ({"objective": "multiclass", "num_class": 3}, {}),
+    ({"linear_tree": True, "objective": "regression"}, {}),
+    ({}, {"categorical_feature": [7]}),
+])
+def test_trees_of_other_kinds_are_refused(params, data):
+    x, y = training_rows(holes=False)
+    labels = np.digitize(x[:, 0], [0.3, 0.6]) if "num_class" in params else y
+    booster = lightgbm.train({**BASE, "min_data_per_group": 5, "cat_smooth": 1, **params},
+                             lightgbm.Dataset(x, labels, params={"linear_tree": True}
+                                              if "linear_tree" in params else None, **data), 5)
+    with pytest.raises(ModelError):
+        Forest.from_lightgbm(booster.model_to_string(), WIDTH)
+
+
+def test_number_of_features_must_fit():
+    text = booster_of("plain", 2).model_to_string()
+    with pytest.raises(ModelError, match="12 features"):
+        Forest.from_lightgbm(text, 12)
+
+
+# ---- model files ----
+
+@cache
+def small_trees():
+    return booster_of("shipped", 2).model_to_string()
+
+
+def card(**changes):
+    return {"name": "test", "elements": ["Cu", "Zr"], "features": list(TABLE3),
+            "parameters": PARAMETERS, "natural_share": 0.05,
+            "calibration": {"margin": [-1.0, 0.0, 2.0], "probability": [0.0, 0.4, 1.0]},
+            "trees": small_trees(), **changes}
+
+
+def signed(path, **changes):
+    """A model file whose checksum is right, whatever its content."""
+    content = {**with_envelope(card()), **changes}
+    path.write_text(json.dumps({**content, "checksum": checksum_of(content)}))
+    return path
+
+
+def test_saved_model_comes_back_the_same(tmp_path):
+    path = tmp_path / "a.mgml"
+    save_model(path, card(name="round trip"))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mgml"]
+    model = load_model(path)
+    assert isinstance(model, SoftnessModel)
+    assert (model.name, model.elements, model.features) == ("round trip", ("Cu", "Zr"), TABLE3)
+    assert model.parameters == PARAMETERS and model.natural_share == 0.05
+    rows = hard_rows(model.forest, 5000)
+    margins = booster_of("shipped", 2).predict(rows, raw_score=True)
+    whole = ~np.isnan(rows).any(axis=1)
+    expected = np.where(whole, np.interp(margins, [-1.0, 0.0, 2.0], [0.0, 0.4, 1.0]), np.nan)
+    np.testing.assert_array_equal(model.softness(rows), expected)
+    assert 0 < whole.sum() < len(rows)
+    # saved again, it is the same file
+    save_model(tmp_path / "b.mgml", json.loads(path.read_bytes()))
+    assert (tmp_path / "b.mgml").read_bytes() == path.read_bytes()
+
+
+def test_probability_is_moved_to_the_natural_share(tmp_path):
+    save_model(tmp_path / "a.mgml", card())
+    model = load_model(tmp_path / "a.mgml")
+    # a likelihood ratio of 1 leaves the prior
+    assert model.probability(0.5) == pytest.approx(0.05, rel=1e-14)
+    odds = 0.8 / 0.2 * 0.05 / 0.95
+    assert model.probability(0.8) == pytest.approx(odds / (1 + odds), rel=1e-14)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.06, 0.063, 0.2, 0.5, 0.7])
+def test_probability_of_the_certain_is_certain(tmp_path, share):
+    save_model(tmp_path / "a.mgml", card(natural_share=share))
+    ends = load_model(tmp_path / "a.mgml").probability(np.array([0.0, 1.0]))
+    np.testing.assert_array_equal(ends, [0.0, 1.0])
+
+
+def test_a_card_that_is_wrong_is_not_written(tmp_path):
+    path = tmp_path / "a.mgml"
+    save_model(path, card())
+    before = path.read_bytes()
+    with pytest.raises(ModelError):
+        save_model(path, card(natural_share=2.0))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mgml"]
+
+
+@pytest.fixture(scope="module")
+def model_bytes(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "a.mgml"
+    save_model(path, card())
+    return path.read_bytes()
+
+
+def test_truncated_file_is_refused(tmp_path, model_bytes):
+    path = tmp_path / "a.mgml"
+    for n in [*range(0, len(model_bytes) - 1, 97), len(model_bytes) - 1]:
+        path.write_bytes(model_bytes[:n])
+        with pytest.raises(ModelError):
+            load_model(path)
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
+def test_flipped_byte_is_refused_or_means_the_same(tmp_path, model_bytes, flip):
+    """White space and 1e-05 / 1E-05 may change: then the content is the same to the last bit."""
+    path = tmp_path / "a.mgml"
+    whole = json.loads(model_bytes)
+    accepted = 0
+    for at in range(flip % 13, len(model_bytes), 13):
+        damaged = bytearray(model_bytes)
+        damaged[at] ^= flip
+        path.write_bytes(damaged)
+        try:
+            load_model(path)
+        except ModelError as error:
+            assert str(path) in str(error)
+        else:
+            accepted += 1
+            assert json.loads(bytes(damaged)) == whole
+    assert accepted < 0.02 * len(model_bytes) / 13
+
+
+def test_edited_model_is_refused(tmp_path, model_bytes):
+    path = tmp_path / "a.mgml"
+    content = json.loads(model_bytes)
+    content["natural_share"] = 0.06
+    path.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="checksum"):
+        load_model(path)
+
+
+def trees_with(key, change):
+    """The model text with one line of the last tree changed."""
+    head, _, tail = small_trees().rpartition(f"\n{key}=")
+    line, end, rest = tail.partition("\n")
+    return f"{head}\n{key}={change(line.split())}{end}{rest}"
+
+
+def first(value):
+    return lambda words: " ".join([value, *words[1:]])
+
+
+DAMAGE = {
+    "child is its own parent": ("left_child", first("0")),
+    "child before its parent": ("right_child", lambda words: " ".join([*words[:-1], "0"])),
+    "child far away": ("left_child", first("999")),
+    "leaf far away": ("left_child", first("-999")),
+    "leaf reached twice": ("left_child", lambda words: " ".join(["-1"] * len(words))),
+    "child is a fraction": ("left_child", first("1.5")),
+    "NaN threshold": ("threshold", first("nan")),
+    "no threshold": ("threshold", lambda words: " ".join(words[1:])),
+    "threshold is a word": ("threshold", first("soft")),
+    "unknown feature": ("split_feature", first("13")),
+    "negative feature": ("split_feature", first("-1")),
+    "categorical split": ("decision_type", first("1")),
+    "unknown missing type": ("decision_type", first("12")),
+    "NaN leaf": ("leaf_value", first("nan")),
+    "infinite leaf": ("leaf_value", first("inf")),
+    "no leaf": ("leaf_value", lambda words: ""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_trees_are_refused_though_the_checksum_is_right(tmp_path, damage):
+    text = trees_with(*DAMAGE[damage])
+    assert text != small_trees()
+    with pytest.raises(ModelError, match="a.mgml: .*tree 1"):
+        load_model(signed(tmp_path / "a.mgml", trees=text))
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"format": "mgml"}, "not a model file"),
+    ({"schema": 2}, "schema 2.*reads 1"),
+    ({"schema": None}, "schema None"),
+    ({"feature_definition": 99}, "feature definition 99.*train it again"),
+    ({"features": ["facet_area_sdt", *TABLE3[1:]]}, "features that this version does not compute"),
+    ({"features": [TABLE3[1], *TABLE3[1:]]}, "features"),
+    ({"features": list(TABLE3[:12])}, "12 features"),
+    ({"features": []}, "a.mgml"),
+    ({"features": None}, "a.mgml"),
+    ({"trees": ""}, "a.mgml"),
+    ({"trees": "tree\nnum_class=1\nmax_feature_idx=12\n"}, "no trees"),
+    ({"trees": 7}, "a.mgml"),
+    ({"elements": []}, "elements"),
+    ({"natural_share": 0.0}, "natural share"),
+    ({"natural_share": "often"}, "a.mgml"),
+    ({"natural_share": float("nan")}, "natural share"),
+    ({"parameters": {"near_cutoff": 4.0}}, "open_radius"),
+    ({"calibration": {"margin": [0.0, 0.0], "probability": [0.0, 1.0]}}, "calibration"),
+    ({"calibration": {"margin": [0.0, 1.0], "probability": [0.6, 0.5]}}, "calibration"),
+    ({"calibration": {"margin": [0.0, 1.0], "probability": [0.6, 1.5]}}, "calibration"),
+    ({"calibration": {"margin": [0.0, 1.0], "probability": [0.6]}}, "a.mgml"),
+    ({"calibration": {"margin": [0.0, float("inf")], "probability": [0.0, 1.0]}}, "calibration"),
+    ({"calibration": {"margin": [], "probability": []}}, "calibration"),
+    ({"calibration": 0.5}, "a.mgml"),
+])
+def test_wrong_cards_are_refused_though_the_checksum_is_right(tmp_path, changes, message):
+    with pytest.raises(ModelError, match=f"a.mgml: .*{message}|{message}"):
+        load_model(signed(tmp_path / "a.mgml", **changes))
+
+
+@pytest.mark.parametrize("key", ["name", "elements", "features", "parameters", "natural_share",
+                                 "calibration", "trees"])
+def test_missing_entry_is_named(tmp_path, key):
+    content = with_envelope(card())
+    del content[key]
+    path = tmp_path / "a.mgml"
+    path.write_text(json.dumps({**content, "checksum": checksum_of(content)}))
+    with pytest.raises(ModelError, match=key):
+        load_model(path)
+
+
+class Intruder:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('a pickle was run')",)
+
+
+@pytest.mark.parametrize("content", [
+    pickle.dumps(Intruder()), pickle.dumps(Intruder(), protocol=0), b"", b"\x00" * 100, b"null",
+    b"[]", b"3", b'"mgml-model"', b"[" * 100_000, b'{"format": ' + b"1" * 10_000 + b"}",
+    "{}".encode("utf-16"), b"\xff\xfe{", b"tree\nversion=v4\n"])
+def test_files_of_other_kinds_are_refused(tmp_path, content):
+    path = tmp_path / "a.mgml"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="not a model file"):
+        load_model(path)
+
+
+def test_huge_file_is_refused_unread(tmp_path):
+    path = tmp_path / "a.mgml"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ModelError, match="larger than 64 MiB"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("name", ["cuzrr", "no/such/file.mgml", "", "."])
+def test_missing_file_lists_the_shipped_models(name):
+    with pytest.raises(ModelError) as error:
+        load_model(name)
+    assert f"shipped models: {', '.join(shipped_models()) or 'none'}" in str(error.value)
+
+
+def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
+    assert "cuzr" in shipped_models()
+    for name in shipped_models():
+        model = load_model(name)
+        assert model.card["checksum"] == model.checksum
+        assert set(model.features) <= set(TABLE3)
+        for scores in model.card["scores"].values():
+            assert 0.5 < scores["auc"] < 0.85
+            assert scores["auc_error"] > 0
+        assert not set(model.card["training"]["glasses"]) & {
+            loading.split(".")[0] for loading in model.card["scores"]}
