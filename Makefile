@@ -39,7 +39,7 @@ LOADED = inputs/glasses
 
 model: .venv/ready
 	mgml train $(foreach g,11 12,$(foreach a,x z,$(LOADED)/glass-$(g).$(a)-compression.dump.gz)) \
-	  --unseen $(LOADED)/glass-13.z-compression.dump.gz --name cuzr -o lammps_mgml/models/cuzr.mgml
+	  --unseen $(foreach a,x z,$(LOADED)/glass-13.$(a)-compression.dump.gz) --name cuzr -o lammps_mgml/models/cuzr.mgml
 
 clean:
 	rm -rf .venv build demo-output lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

@@ -218,4 +218,8 @@ def from_card(card, where):
         wrong("the calibration does not rise from 0 to 1")
     if not 0 < model.natural_share < 1 or not model.elements:
         wrong("natural share or elements are out of range")
+    masses = card.get("masses")
+    if not (isinstance(masses, list) and len(masses) == len(model.elements)
+            and all(isinstance(m, (int, float)) and m > 0 for m in masses)):
+        wrong("masses do not fit the elements")
     return model

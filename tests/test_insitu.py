@@ -218,10 +218,15 @@ def _card(name):
     return json.loads((SHIPPED / f"{name}.mgml").read_text())
 
 
-def test_rerun_of_an_old_dump(tmp_path, compressed):
+SITE = pytest.mark.skipif(site_lammps() is None,
+                          reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
+
+
+@pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
+def test_rerun_of_an_old_dump(tmp_path, compressed, run):
     frames(tmp_path, COMPRESS, "old.dump")
     deck = SYSTEM.split("velocity")[0] + MGML + "rerun old.dump dump x y z\n"
-    again = frames(tmp_path, deck, "rerun.dump", ranks=2)
+    again = frames(tmp_path, deck, "rerun.dump", run=run, ranks=2)
     assert len(again) == len(compressed)
     for a, b in zip(again, compressed):
         same(a.columns["d_sq"], b.columns["d_sq"], 1e-9)
@@ -262,8 +267,7 @@ def test_ovito_reads_the_dump(tmp_path, compressed):
         data.particles["i_site"][...] == 0).all()
 
 
-@pytest.mark.skipif(site_lammps() is None,
-                    reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
+@SITE
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_same_deck_on_a_lammps_with_the_python_package(tmp_path, compressed, ranks):
     site = frames(tmp_path, COMPRESS, run=run_site, ranks=ranks)
@@ -298,8 +302,7 @@ def test_wrong_input_is_refused_with_one_message(tmp_path, deck, expected, ranks
     assert bad(tmp_path, deck, expected, ranks).count(expected) == 1
 
 
-@pytest.mark.skipif(site_lammps() is None,
-                    reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
+@SITE
 @pytest.mark.parametrize("deck, expected", [
     ("variable mgml_model string nosuch\n" + COMPRESS, "model 'nosuch'"),
     (SHORT + MGML + "run 20\n", "comm_modify cutoff"),
