@@ -176,7 +176,8 @@ def small_trees():
 
 
 def card(**changes):
-    return {"name": "test", "elements": ["Cu", "Zr"], "features": list(TABLE3),
+    return {"name": "test", "elements": ["Cu", "Zr"], "masses": [63.546, 91.224],
+            "features": list(TABLE3),
             "parameters": PARAMETERS, "natural_share": 0.05,
             "calibration": {"margin": [-1.0, 0.0, 2.0], "probability": [0.0, 0.4, 1.0]},
             "trees": small_trees(), **changes}
@@ -331,6 +332,7 @@ def test_damaged_trees_are_refused_though_the_checksum_is_right(tmp_path, damage
     ({"trees": "tree\nnum_class=1\nmax_feature_idx=12\n"}, "no trees"),
     ({"trees": 7}, "a.mgml"),
     ({"elements": []}, "elements"),
+    ({"masses": [63.5]}, "masses do not fit"),
     ({"natural_share": 0.0}, "natural share"),
     ({"natural_share": "often"}, "a.mgml"),
     ({"natural_share": float("nan")}, "natural share"),
