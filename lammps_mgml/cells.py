@@ -45,14 +45,13 @@ def tessellate(atoms, near_cutoff=NEAR_CUTOFF, open_radius=OPEN_RADIUS):
     # about 25 candidates: 14 cut, the rest prove that nothing else can
     per_atom = atoms.box.volume / max(atoms.n_own, 1)
     first = min((25.0 * per_atom / 4.19) ** (1.0 / 3.0), 2.0 * open_radius)
-    if not np.all(np.isfinite(atoms.positions).all(axis=1)):
-        i = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
-        raise InputError(f"atom {_name(atoms, i)} has a coordinate that is not finite: "
-                         f"{atoms.positions[i].tolist()}")
     out, problem, i, j = _cells.tessellate(atoms.positions, atoms.n_own, open_radius, first,
                                            near_cutoff)
     if problem == 1:
         raise MemoryError("no memory for the cell grid")
+    if problem == 2:
+        raise InputError(f"atom {_name(atoms, i)} has a coordinate that is not finite: "
+                         f"{atoms.positions[i].tolist()}")
     if problem == 3:
         raise InputError(f"atoms {_name(atoms, i)} and {_name(atoms, j)} are at the same point "
                          f"{atoms.positions[i].tolist()}: remove one (delete_atoms overlap)")

@@ -22,4 +22,4 @@ class OptionError(MgmlError, ValueError):
 
 
 class RemoteError(MgmlError, RuntimeError):
-    """An error met on another rank, raised on all so that none waits for it."""
+    """An error that one rank met, raised on all so that none waits for it."""

@@ -67,6 +67,6 @@ class MpiTeam:
         self.comm.Bcast(n, root=first[0])
         buffer = np.frombuffer(text, dtype=np.uint8).copy() if text else np.empty(n[0], np.uint8)
         self.comm.Bcast(buffer, root=first[0])
-        if error is not None and self.rank == first[0]:
+        if isinstance(error, MgmlError) and self.rank == first[0]:
             raise error
         raise RemoteError(f"rank {first[0]}: {buffer.tobytes().decode()}")

@@ -8,7 +8,7 @@ from lammps_mgml.api import sites
 from lammps_mgml.catalogue import TABLE3
 from lammps_mgml.io.dump import read_dump
 from lammps_mgml.model import load_model
-from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, PARAMETERS
+from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, PARAMETERS, UNKNOWN_TYPE
 
 COLUMNS = ("d_sq", "d_p", "d_s", "d_d2min", "d_eta", "i_site")
 
@@ -244,6 +244,20 @@ def test_second_run_and_clear(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:]
     assert_same_columns(list(read_dump(tmp_path / "a.dump")), list(read_dump(tmp_path / "b.dump")),
                         1e-10)
+
+
+def test_options_of_a_deck(tmp_path, compressed):
+    deck = ("variable mgml_running string no\nvariable mgml_d2_cutoff string 4.0\n"
+            "variable mgml_elements string 'Cu NULL'\n" + COMPRESS)
+    first, *_, last = frames(tmp_path, deck, ranks=2)
+    unknown = first.types == 2
+    assert (first.columns["i_site"][unknown].astype(int) & UNKNOWN_TYPE).all()
+    assert not (first.columns["i_site"][~unknown].astype(int) & UNKNOWN_TYPE).any()
+    np.testing.assert_array_equal(np.isnan(first.columns["d_sq"]), unknown)
+    assert np.isnan(last.columns["d_s"]).all()
+    found = lammps_mgml.d2min(first.positions, first.box.edges, last.positions, last.box.edges,
+                              cutoff=4.0)
+    same(last.columns["d_d2min"], found.d2min, 1e-10)
 
 
 def test_lost_partners_are_flagged(tmp_path):

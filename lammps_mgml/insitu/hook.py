@@ -7,7 +7,7 @@ is never called, and fills the columns there, so that the frame of step 0 is com
 import ctypes
 import sys
 import traceback
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 
@@ -72,6 +72,7 @@ def _guarded(pointer, what):
         traceback.print_exc()
         sys.stderr.flush()
         ctypes.CDLL(None).fflush(None)          # what LAMMPS wrote so far reaches the disk
+        sleep(0.5)                              # and the message the launcher, before it kills us
         MPI.COMM_WORLD.Abort(1)
 
 
@@ -168,6 +169,8 @@ class Session:
             box, tags = bridge.box(), bridge.tags()
             positions = bridge.positions()
             types = self.element_of_type[bridge.types()]
+            if n_own and tags[:n_own].min() < 1:
+                raise InputError("the atoms have no IDs: remove atom_modify id no")
             bad = np.flatnonzero(~np.isfinite(positions[:n_own]).all(axis=1))
             if bad.size:
                 raise InputError(f"step {bridge.step}: atom {tags[bad[0]]} has a coordinate that is "
@@ -200,6 +203,8 @@ class Session:
                     bridge.column("d_sq")[:] = running
                     bridge.column("d_p")[:] = self.model.probability(running)
                 site[:] = (site & NO_REFERENCE) | features.flags
+            else:
+                bridge.column("d_s")[:] = np.nan
         _add(seconds, "model", began)
         self.evaluations += 1
 
