@@ -32,5 +32,9 @@ def main(argv=None):
     except MgmlError as e:
         print(f"mgml {args.verb}: {e}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as e:
+        print(f"mgml {args.verb}: needs the package {e.name}: "
+              f"pip install 'lammps-mgml[train,plots]'", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         return 0
