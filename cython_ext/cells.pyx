@@ -18,6 +18,8 @@ from libc.stdlib cimport free, malloc, qsort
 cdef double FACET_FLOOR = 1e-9
 # Two atoms closer than this part of open_radius are one and the same point.
 cdef double COINCIDENT = 1e-6
+# Insertion sort is the faster one for the 25 or so candidates of the first search, not beyond.
+cdef int64_t INSERTION_MOST = 64
 
 cdef enum Problem:
     FINE = 0
@@ -204,6 +206,11 @@ cdef int64_t largest_block(const Grid* g, const int* reach) noexcept nogil:
     return best
 
 
+cdef int by_distance(const void* a, const void* b) noexcept nogil:
+    cdef float x = (<const Candidate*>a).d2, y = (<const Candidate*>b).d2
+    return (x > y) - (x < y)
+
+
 cdef inline int64_t nearest_first(Block* b, Candidate* found, float fx, float fy, float fz,
                                   float r2, int64_t self_place) noexcept nogil:
     """Candidates within sqrt(r2) of a point of the block, sorted by distance."""
@@ -219,6 +226,9 @@ cdef inline int64_t nearest_first(Block* b, Candidate* found, float fx, float fy
         found[m].d2 = b.d2[s]
         found[m].index = b.place[s]
         m += (b.d2[s] < r2) & (b.place[s] != self_place)
+    if m > INSERTION_MOST:
+        qsort(found, m, sizeof(Candidate), by_distance)
+        return m
     for s in range(1, m):
         c = found[s]
         at = s
@@ -226,29 +236,6 @@ cdef inline int64_t nearest_first(Block* b, Candidate* found, float fx, float fy
             found[at] = found[at - 1]
             at -= 1
         found[at] = c
-    return m
-
-
-cdef int by_distance(const void* a, const void* b) noexcept nogil:
-    cdef float x = (<const Candidate*>a).d2, y = (<const Candidate*>b).d2
-    return (x > y) - (x < y)
-
-
-cdef int64_t nearest_first_far(Block* b, Candidate* found, float fx, float fy, float fz,
-                               float r2, int64_t self_place) noexcept nogil:
-    """The same for the many candidates of a wide search."""
-    cdef int64_t s, m = 0
-    cdef float dx, dy, dz, d2
-    for s in range(b.size):
-        dx = b.x[s] - fx
-        dy = b.y[s] - fy
-        dz = b.z[s] - fz
-        d2 = dx * dx + dy * dy + dz * dz
-        if d2 < r2 and b.place[s] != self_place:
-            found[m].d2 = d2
-            found[m].index = b.place[s]
-            m += 1
-    qsort(found, m, sizeof(Candidate), by_distance)
     return m
 
 
@@ -416,9 +403,9 @@ cdef int _run(Grid* g, int64_t n_own, double open_radius, double first_radius, d
                     if far_filled == 0:
                         fill_block(&far_block, g, cell, far)
                         far_filled = 1
-                    m = nearest_first_far(&far_block, found, <float>(g.x[place] - cx),
-                                          <float>(g.y[place] - cy), <float>(g.z[place] - cz),
-                                          <float>(far_radius * far_radius), place)
+                    m = nearest_first(&far_block, found, <float>(g.x[place] - cx),
+                                      <float>(g.y[place] - cy), <float>(g.z[place] - cz),
+                                      <float>(far_radius * far_radius), place)
                     problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq,
                                        &state[5])
                 if problem == FINE and not measure(&voronoi):

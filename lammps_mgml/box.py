@@ -36,6 +36,13 @@ class Box:
             raise InputError(f"the cell has no volume or is not finite: {edges.tolist()}")
         return cls(np.asarray(origin, dtype=np.float64), np.ascontiguousarray(edges), periodic)
 
+    @classmethod
+    def from_lammps(cls, lengths, tilts=(0.0, 0.0, 0.0), periodic=(True, True, True),
+                    origin=(0.0, 0.0, 0.0)):
+        """Box from LAMMPS' lx ly lz and xy xz yz (A)."""
+        (lx, ly, lz), (xy, xz, yz) = lengths, tilts
+        return cls.make([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], periodic, origin)
+
     @property
     def volume(self):
         return abs(np.linalg.det(self.edges))

@@ -1,4 +1,5 @@
 """Names, order and units of the site features: the one place that defines them."""
+from .errors import OptionError
 
 DEFINITION = 1                 # rises whenever a feature's meaning changes; stored in every model
 
@@ -40,8 +41,6 @@ def resolve(features):
     ------
     OptionError : a name is not in the catalogue.
     """
-    from .errors import OptionError
-
     if isinstance(features, str):
         features = SETS.get(features) or [name.strip() for name in features.split(",")]
     names = tuple(features)

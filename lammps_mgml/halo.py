@@ -32,7 +32,6 @@ class Route:
         incoming = counts.copy()
         if comm is not None:
             comm.Alltoall(counts, incoming)
-        self.incoming = incoming
         self.n_received = int(incoming.sum())
         lo = int(counts[:me].sum())
         self._kept_sent = slice(lo, lo + int(counts[me]))

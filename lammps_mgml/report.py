@@ -24,8 +24,7 @@ def compare(path, axis):
     length = first.box.edges[axis, axis]
     rows = []
     for frame in frames[1:]:
-        if not np.array_equal(frame.columns["id"], first.columns["id"]):
-            raise InputError(f"{frame.where}: other atoms than in the first frame")
+        frame.must_have_atoms_of(first)
         d2 = frame.columns["d_d2min"]
         ok = ~(np.isnan(d2) | np.isnan(score))
         plastic = d2[ok] > THRESHOLD
@@ -54,7 +53,7 @@ def draw(frames, rows, strain, axis, path, slab=5.0):
     nearest = int(np.argmin([abs(r[0] - strain) for r in rows]))
     later = frames[1 + nearest]
     across, depth = [k for k in range(3) if k != axis]
-    x = first.box.fractional(first.positions + first.box.origin) % 1.0 @ first.box.edges
+    x = first.fractional % 1.0 @ first.box.edges
     half = 0.5 * first.box.edges[depth, depth]
     cut = np.flatnonzero(abs(x[:, depth] - half) < slab)
     cut = cut[np.argsort(x[cut, depth])]

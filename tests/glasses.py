@@ -1,18 +1,17 @@
 """Configurations and outside programs that the tests of the numbers share."""
-import gzip
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from decks import GLASS
 
 from lammps_mgml.atoms import periodic_atoms
 from lammps_mgml.box import Box
 from lammps_mgml.cells import NEAR_CUTOFF, OPEN_RADIUS, tessellate
+from lammps_mgml.io.dump import read_data
 
-ROOT = Path(__file__).resolve().parents[1]
-GLASS = ROOT / "inputs" / "glass-13.data.gz"
 ALL = (True, True, True)
 
 
@@ -32,14 +31,8 @@ class System(NamedTuple):
 @cache
 def glass():
     """The quenched Cu65Zr35 glass, 8000 atoms sorted by id."""
-    lines = gzip.open(GLASS, "rt").read().splitlines()
-    n = next(int(line.split()[0]) for line in lines if line.endswith(" atoms"))
-    bounds = np.array([line.split()[:2] for line in lines if line.endswith("hi")], dtype=float)
-    first = next(k for k, line in enumerate(lines) if line.startswith("Atoms")) + 2
-    table = np.array([line.split()[:5] for line in lines[first:first + n]], dtype=float)
-    table = table[np.argsort(table[:, 0])]
-    return System(table[:, 2:] - bounds[:, 0], table[:, 1].astype(np.int32),
-                  np.diag(bounds[:, 1] - bounds[:, 0]))
+    frame = read_data(GLASS)
+    return System(frame.positions, frame.types, frame.box.edges)
 
 
 @cache

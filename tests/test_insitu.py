@@ -289,7 +289,7 @@ def test_same_deck_on_a_lammps_with_the_python_package(tmp_path, compressed, ran
 
 
 def bad(tmp_path, deck, expected, ranks=2, **options):
-    """The run ends by itself, not in order, with one message that says ``expected``."""
+    """Output of a run that must end by itself, unsuccessfully, and say ``expected``."""
     done = run_lammps(tmp_path, deck, ranks, timeout=20, out="bad.dump", **options)
     assert done.returncode != 0
     text = done.stdout

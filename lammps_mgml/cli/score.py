@@ -20,14 +20,14 @@ def check_unseen(card, loadings):
 
 def score(model, loading, strain, training=()):
     """Scores of ``model`` and, if its training loadings are at hand, of the baselines."""
-    from ..train.evaluate import auc_with_error, summary
+    from ..train.evaluate import auc, auc_with_error, summary
     from ..train.fit import baselines
 
     labels, features = loading.plastic(strain), loading.features
     softness = model.softness(features)
     out = summary(labels, softness, model.probability(softness),
                   model.forest.raw_scores(features), loading.blocks)
-    out["by_type"] = {e: auc_with_error(labels[one], softness[one], loading.blocks[one], 100)[0]
+    out["by_type"] = {e: auc(labels[one], softness[one])
                       for k, e in enumerate(model.elements, start=1)
                       for one in [loading.types == k]}
     if training:

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..box import Box
 from ..errors import GhostRangeError, InputError
-from .options import _address, variable_names
+from .options import address_of, variable_names
 
 DOUBLE_2D, DOUBLE = 3, 2          # the library's data type numbers
 
@@ -22,10 +22,9 @@ class Bridge:
                                  ctypes.POINTER(ctypes.c_int64 if wide else ctypes.c_int32))
         self.comm = lmp.get_mpi_comm()           # the right one also under -partition
         self.plugin = "mgml_plugin" in variable_names(lmp)
-        self.triclinic = bool(lmp.extract_setting("triclinic"))
 
     def _pointer(self, name):
-        return self._extract(_address(self.lmp), name.encode())
+        return self._extract(address_of(self.lmp), name.encode())
 
     def _doubles(self, name, n=3):
         return np.array(ctypes.cast(self._pointer(name), ctypes.POINTER(ctypes.c_double))[:n])
@@ -46,6 +45,10 @@ class Bridge:
     @property
     def n_all(self):
         return self.n_own + self.lmp.extract_setting("nghost")
+
+    @property
+    def triclinic(self):
+        return bool(self.lmp.extract_setting("triclinic"))
 
     @property
     def n_types(self):
@@ -98,16 +101,12 @@ class Bridge:
 
     def box(self):
         low, high, xy, yz, xz, periodic, _ = self.lmp.extract_box()
-        low, high = np.array(low), np.array(high)
-        length = high - low
-        edges = np.array([[length[0], 0, 0], [xy, length[1], 0], [xz, yz, length[2]]])
-        return Box.make(edges, np.array(periodic, dtype=bool), low)
+        return Box.from_lammps(np.subtract(high, low), (xy, xz, yz), periodic, low)
 
-    def subdomain(self):
+    def subdomain(self, box):
         """Lower and upper corner (3,) of this rank's part, as fractions of the box."""
         if self.triclinic:
             return self._doubles("sublo_lambda"), self._doubles("subhi_lambda")
-        box = self.box()
         span = np.diag(box.edges)
         return ((self._doubles("sublo") - box.origin) / span,
                 (self._doubles("subhi") - box.origin) / span)
@@ -121,7 +120,7 @@ class GhostRange:
     """
 
     def __init__(self, bridge, box, positions, n_own, team):
-        low, high = bridge.subdomain()
+        low, high = bridge.subdomain(box)
         fractional = box.fractional(positions)
         ghosts = fractional[n_own:]
         heights = box.heights

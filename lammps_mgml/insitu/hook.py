@@ -323,8 +323,7 @@ class Memory:
             raise ModelError(f"the restart file was written with another model than "
                              f"{self._model.name}: its d_sq came from that one. Use the same model, "
                              f"or set  variable mgml_reference string now")
-        lx, ly, lz, xy, xz, yz = state[2:8]
-        self.box = Box.make([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], bridge.box().periodic)
+        self.box = Box.from_lammps(state[2:5], state[5:8], bridge.box().periodic)
         self.means = Means(*map(float, state[8:11]))
 
     def start(self, box, means, unwrapped):

@@ -3,6 +3,7 @@ import ctypes
 from dataclasses import dataclass, fields
 
 from ..errors import OptionError
+from ..nonaffine import CUTOFF
 
 # Set by the include file and the plugin, not by users.
 INTERNAL = ("mgml_plugin", "mgml_first")
@@ -22,7 +23,7 @@ class Options:
 
     model: str = "cuzr"
     elements: str = ""
-    d2_cutoff: float = 4.5
+    d2_cutoff: float = CUTOFF
     running: bool = True
     reference: str = "restart"
 
@@ -66,8 +67,8 @@ def variable_names(lmp):
     count, name_of = lmp.lib.lammps_id_count, lmp.lib.lammps_id_name
     buffer = ctypes.create_string_buffer(256)
     names = []
-    for k in range(count(ctypes.c_void_p(_address(lmp)), b"variable")):
-        name_of(ctypes.c_void_p(_address(lmp)), b"variable", k, buffer, 256)
+    for k in range(count(ctypes.c_void_p(address_of(lmp)), b"variable")):
+        name_of(ctypes.c_void_p(address_of(lmp)), b"variable", k, buffer, 256)
         names.append(buffer.value.decode())
     return names
 
@@ -80,13 +81,13 @@ def string_variable(lmp, name):
     extract = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_char_p,
                                 ctypes.c_char_p)(("lammps_extract_variable", lmp.lib))
     if hasattr(lmp.lib, "lammps_extract_variable_datatype"):
-        kind = lmp.lib.lammps_extract_variable_datatype(ctypes.c_void_p(_address(lmp)),
+        kind = lmp.lib.lammps_extract_variable_datatype(ctypes.c_void_p(address_of(lmp)),
                                                         name.encode())
         if kind != 3:                        # LMP_VAR_STRING
             return None
-    text = extract(_address(lmp), name.encode(), None)
+    text = extract(address_of(lmp), name.encode(), None)
     return None if text is None else text.decode()
 
 
-def _address(lmp):
+def address_of(lmp):
     return lmp.lmp.value if isinstance(lmp.lmp, ctypes.c_void_p) else int(lmp.lmp)

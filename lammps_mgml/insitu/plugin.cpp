@@ -99,27 +99,11 @@ class FixPythonInvoke : public Fix {
     if (when == FixConst::POST_FORCE) post_force(vflag);
   }
 
-  void end_of_step() override
-  {
-    std::string message;
-    int failed;
-    {
-      Gil gil;
-      failed = failure_of(PyObject_CallFunction(function, "O", self), message);
-    }
-    stop_if(failed, message);
-  }
+  void end_of_step() override { call("O", 0); }
 
   void post_force(int vflag) override
   {
-    if (update->ntimestep % nevery) return;
-    std::string message;
-    int failed;
-    {
-      Gil gil;
-      failed = failure_of(PyObject_CallFunction(function, "Oi", self, vflag), message);
-    }
-    stop_if(failed, message);
+    if (update->ntimestep % nevery == 0) call("Oi", vflag);
   }
 
  private:
@@ -154,8 +138,14 @@ class FixPythonInvoke : public Fix {
     return HERE;
   }
 
-  void stop_if(int failed, const std::string &message)
+  void call(const char *format, int vflag)
   {
+    std::string message;
+    int failed;
+    {
+      Gil gil;
+      failed = failure_of(PyObject_CallFunction(function, format, self, vflag), message);
+    }
     if (failed == EVERYWHERE) error->all(FLERR, "{}", message);
     if (failed == HERE) error->one(FLERR, "Fix python/invoke callback failed");
   }

@@ -25,6 +25,16 @@ class Frame:
         return self.columns["type"].astype(np.int32)
 
     @property
+    def fractional(self):
+        """(n, 3) positions as fractions of the box, not wrapped."""
+        return self.positions @ self.box.inverse
+
+    def must_have_atoms_of(self, first):
+        """InputError if the ids are not those of ``first``."""
+        if not np.array_equal(self.columns["id"], first.columns["id"]):
+            raise InputError(f"{self.where}: other atoms than in the first frame")
+
+    @property
     def positions(self):
         """(n, 3) A, from the box's origin, from x y z, xu yu zu, or scaled xs ys zs (xsu ...)."""
         for names in (("x", "y", "z"), ("xu", "yu", "zu")):
@@ -43,12 +53,15 @@ def read_dump(path):
     ------
     InputError : not a LAMMPS dump, or cut off in the middle of a frame (named by its step).
     """
-    opener = gzip.open if str(path).endswith(".gz") else open
     try:
-        with opener(path, "rt") as lines:
+        with _open(path) as lines:
             yield from _frames(lines, str(path))
     except (OSError, EOFError, UnicodeDecodeError) as e:
         raise InputError(f"{path}: {e}") from None
+
+
+def _open(path):
+    return gzip.open(path, "rt") if str(path).endswith(".gz") else open(path)
 
 
 def _frames(lines, path):
@@ -95,17 +108,15 @@ def _box(header, rows):
         high[0] -= max(0.0, xy, xz, xy + xz)
         low[1] -= min(0.0, yz)
         high[1] -= max(0.0, yz)
-    span = high - low
     periodic = [w == "pp" for w in words if w in ("pp", "ff", "ss", "mm", "fs", "sf", "fm", "mf",
                                                   "sm", "ms")] or [True] * 3
-    return Box.make([[span[0], 0, 0], [xy, span[1], 0], [xz, yz, span[2]]], periodic, low)
+    return Box.from_lammps(high - low, (xy, xz, yz), periodic, low)
 
 
 def read_data(path):
     """The one Frame of a LAMMPS data file of atom style atomic; InputError if it is not that."""
-    opener = gzip.open if str(path).endswith(".gz") else open
     try:
-        with opener(path, "rt") as f:
+        with _open(path) as f:
             lines = f.read().splitlines()
         header = {" ".join(w for w in line.split() if not _is_number(w)): line.split()
                   for line in lines[1:40] if line.strip()}
@@ -119,8 +130,7 @@ def read_data(path):
     except (OSError, KeyError, ValueError, IndexError, StopIteration) as e:
         raise InputError(f"{path} is not a LAMMPS data file of atom style atomic: {e}") from None
     table = table[np.argsort(table[:, 0])]
-    span = high - low
-    box = Box.make([[span[0], 0, 0], [xy, span[1], 0], [xz, yz, span[2]]], origin=low)
+    box = Box.from_lammps(high - low, (xy, xz, yz), origin=low)
     return Frame(0, box, {"id": table[:, 0].astype(np.int64), "type": table[:, 1].astype(np.int64),
                           "x": table[:, 2], "y": table[:, 3], "z": table[:, 4]}, str(path))
 

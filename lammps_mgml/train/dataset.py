@@ -10,7 +10,7 @@ from ..io.dump import read_dump
 from ..nonaffine import CUTOFF, d2min
 from ..pipeline import PARAMETERS
 
-THRESHOLD = 5.0        # A^2, plain sum: plastic above (paper, Results 1; see science of the label)
+THRESHOLD = 5.0        # A^2, plain sum: plastic above (paper, Results 1)
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ def read_loading(path, elements=("Cu", "Zr"), step=0.001):
                   reference.box.periodic, TABLE3, elements, PARAMETERS)
     labels = {}
     for frame in frames:
-        if not np.array_equal(frame.columns["id"], reference.columns["id"]):
-            raise InputError(f"{frame.where}: other atoms than in the first frame")
+        frame.must_have_atoms_of(reference)
         labels[round(frame.step * step, 9)] = d2min(
             reference.positions, reference.box.edges, frame.positions, frame.box.edges,
             reference.box.periodic, CUTOFF).d2min
@@ -65,6 +64,5 @@ def read_loading(path, elements=("Cu", "Zr"), step=0.001):
 def cubes(frame, side=15.0):
     """(n,) number of the cube of about ``side`` (A) that holds each atom."""
     n = np.maximum(np.round(frame.box.heights / side), 1).astype(int)
-    fractional = frame.box.fractional(frame.positions + frame.box.origin)
-    place = np.minimum(((fractional % 1.0) * n).astype(int), n - 1)
+    place = np.minimum(((frame.fractional % 1.0) * n).astype(int), n - 1)
     return (place[:, 0] * n[1] + place[:, 1]) * n[2] + place[:, 2]

@@ -7,7 +7,9 @@ import numpy as np
 
 from ..catalogue import TABLE3
 from ..errors import InputError
+from ..nonaffine import CUTOFF
 from ..pipeline import PARAMETERS
+from .dataset import THRESHOLD
 from .evaluate import auc
 
 MASSES = {"Cu": 63.546, "Zr": 91.224}
@@ -29,16 +31,20 @@ def rows(loadings, strain, matrix=lambda x: x.features):
     return tuple(np.concatenate(a) for a in zip(*parts))
 
 
+def balanced(labels):
+    """Weights that give both classes half of the sum; InputError if there is only one."""
+    share = labels.mean()
+    if not 0 < share < 1:
+        raise InputError("the training glasses have no plastic atoms at this strain, or only such")
+    return np.where(labels, 0.5 / share, 0.5 / (1 - share))
+
+
 def fit_booster(features, labels, params=BOOSTER, trees=TREES):
     """LightGBM booster with the two classes weighted equally."""
     import lightgbm
 
-    share = labels.mean()
-    if not 0 < share < 1:
-        raise InputError("the training glasses have no plastic atoms at this strain, or only such")
-    weights = np.where(labels, 0.5 / share, 0.5 / (1 - share))
-    return lightgbm.train(params, lightgbm.Dataset(features, labels.astype(int), weight=weights),
-                          trees)
+    data = lightgbm.Dataset(features, labels.astype(int), weight=balanced(labels))
+    return lightgbm.train(params, data, trees)
 
 
 def out_of_fold(features, labels, glass):
@@ -59,9 +65,7 @@ def train(loadings, strain, name, elements=("Cu", "Zr")):
     if len(np.unique(glass)) < 2:
         raise InputError("calibration needs at least two training glasses, each of its own melt")
     margins = out_of_fold(features, labels, glass)
-    share = float(labels.mean())
-    weights = np.where(labels, 0.5 / share, 0.5 / (1 - share))
-    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, weights)
+    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
     booster = fit_booster(features, labels)
     knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
     keep = np.r_[True, np.diff(knots[0]) > 0]
@@ -70,9 +74,9 @@ def train(loadings, strain, name, elements=("Cu", "Zr")):
         "units": "metal", "features": list(TABLE3), "parameters": PARAMETERS,
         "normalisation": "means over all pairs of the reference configuration",
         "positions": "inherent structure",
-        "label": {"d2min": "sum over neighbours in the reference", "cutoff": 4.5,
-                  "threshold": 5.0, "strain": strain},
-        "natural_share": share,
+        "label": {"d2min": "sum over neighbours in the reference", "cutoff": CUTOFF,
+                  "threshold": THRESHOLD, "strain": strain},
+        "natural_share": float(labels.mean()),
         "calibration": {"method": "isotonic on out-of-fold margins, classes weighted equally",
                         "margin": knots[0][keep].tolist(),
                         "probability": knots[1][keep].tolist()},
