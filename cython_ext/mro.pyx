@@ -1,42 +1,117 @@
 # cython: language_level=3
-"""Medium-range site features: statistics of a site feature over an atom's neighbours."""
-from libc.math cimport NAN
+"""Medium-range site features: statistics of site features over an atom's neighbours."""
+from libc.math cimport INFINITY, NAN, sqrt
 from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free, malloc
+
+# Rows of ``into`` (``lammps_mgml.plan`` names them).
+cdef enum:
+    OWN = 0                    # the atom's own value
+    SUM
+    MEAN
+    STD
+    MIN
+    MAX
+    DIFF                       # mean - own
+    N_STATISTICS
+
+ctypedef fused real:
+    float
+    double
 
 
-def neighbour_mean(const double[:, ::1] values, const int32_t[::1] columns,
-                   const int64_t[::1] start, const int32_t[::1] count,
-                   const int32_t[::1] neighbour, double[:, ::1] out, const int32_t[::1] into):
-    """out[i, into[k]] = mean of values[j, columns[k]] over the neighbours j of i, centre excluded.
+def neighbour_statistics(const double[:, ::1] values, int first_column,
+                         const int64_t[::1] start, const int32_t[::1] count,
+                         const int32_t[::1] neighbour, const int32_t[:, ::1] into,
+                         const int32_t[::1] pooled, const int32_t[::1] into_pooled,
+                         real[:, ::1] out):
+    """out[i, into[statistic, k]] = statistic of values[j, first_column + k] over the neighbours j.
 
-    values : (n_all, n) float64, ghosts filled.  No neighbour, or a NaN among them, gives NaN.
+    values : (n_rows, n) float64, rows of neighbours on other ranks filled.
+    into : (7, columns) int32, < 0 for what is not wanted; the centre is excluded, std has ddof 0.
+    pooled, into_pooled : out[i, into_pooled[k]] = share of the sum over the neighbours of column
+        pooled[k] in that of all ``pooled`` columns.
+    No neighbour, or a NaN among them, gives NaN (OWN is what it is).
     """
     cdef int64_t n_own = start.shape[0], i, s
-    cdef int k, n_columns = columns.shape[0]
-    cdef double total
+    cdef int k, statistic, n = into.shape[1], n_pooled = pooled.shape[0]
+    cdef bint asked[N_STATISTICS]
+    cdef bint any_neighbours = n_pooled > 0
+    cdef const double* row
+    cdef const double* own
+    cdef double v, whole
+    cdef double* total = <double*>malloc(5 * (n + 1) * sizeof(double))
+    if total == NULL:
+        raise MemoryError("no memory for the neighbour statistics")
+    cdef double* mean = total + n
+    cdef double* var = mean + n
+    cdef double* least = var + n
+    cdef double* most = least + n
+    for statistic in range(N_STATISTICS):
+        asked[statistic] = False
+        for k in range(n):
+            asked[statistic] |= into[statistic, k] >= 0
+        any_neighbours |= statistic != OWN and asked[statistic]
     with nogil:
         for i in range(n_own):
-            for k in range(n_columns):
-                total = 0.0
-                for s in range(start[i], start[i] + count[i]):
-                    total += values[neighbour[s], columns[k]]
-                out[i, into[k]] = total / count[i] if count[i] > 0 else NAN
-
-
-def neighbour_min(const double[:, ::1] values, int column,
-                  const int64_t[::1] start, const int32_t[::1] count,
-                  const int32_t[::1] neighbour, double[:, ::1] out, int into):
-    """out[i, into] = least of values[j, column] over the neighbours j of i; NaN as above."""
-    cdef int64_t n_own = start.shape[0], i, s
-    cdef double least, v
-    with nogil:
-        for i in range(n_own):
-            least = NAN
+            if n == 0:
+                break
+            own = &values[i, first_column]
+            if asked[OWN]:
+                for k in range(n):
+                    if into[OWN, k] >= 0:
+                        out[i, into[OWN, k]] = <real>own[k]
+            if not any_neighbours:
+                continue
+            for k in range(n):
+                total[k] = 0.0
             for s in range(start[i], start[i] + count[i]):
-                v = values[neighbour[s], column]
-                if v != v:
-                    least = NAN
-                    break
-                if not v >= least:           # also the first one, least being NaN
-                    least = v
-            out[i, into] = least
+                row = &values[neighbour[s], first_column]
+                for k in range(n):
+                    total[k] += row[k]
+            if asked[MIN] or asked[MAX]:
+                for k in range(n):
+                    least[k] = INFINITY
+                    most[k] = -INFINITY
+                for s in range(start[i], start[i] + count[i]):
+                    row = &values[neighbour[s], first_column]
+                    for k in range(n):
+                        least[k] = row[k] if row[k] < least[k] else least[k]
+                        most[k] = row[k] if row[k] > most[k] else most[k]
+            for k in range(n):
+                mean[k] = total[k] / count[i] if count[i] > 0 else NAN
+            if asked[STD]:
+                for k in range(n):
+                    var[k] = 0.0
+                for s in range(start[i], start[i] + count[i]):
+                    row = &values[neighbour[s], first_column]
+                    for k in range(n):
+                        v = row[k] - mean[k]
+                        var[k] += v * v
+            for k in range(n):
+                if mean[k] != mean[k]:       # a comparison would have passed over the NaN
+                    for statistic in range(SUM, N_STATISTICS):
+                        if into[statistic, k] >= 0:
+                            out[i, into[statistic, k]] = <real>NAN
+                    continue
+                if into[SUM, k] >= 0:
+                    out[i, into[SUM, k]] = <real>total[k]
+                if into[MEAN, k] >= 0:
+                    out[i, into[MEAN, k]] = <real>mean[k]
+                if into[STD, k] >= 0:
+                    out[i, into[STD, k]] = <real>sqrt(var[k] / count[i])
+                if into[MIN, k] >= 0:
+                    out[i, into[MIN, k]] = <real>least[k]
+                if into[MAX, k] >= 0:
+                    out[i, into[MAX, k]] = <real>most[k]
+                if into[DIFF, k] >= 0:
+                    out[i, into[DIFF, k]] = <real>(mean[k] - own[k])
+            if n_pooled > 0:
+                whole = 0.0
+                for k in range(n_pooled):
+                    whole += total[pooled[k]]
+                for k in range(n_pooled):
+                    if into_pooled[k] >= 0:
+                        out[i, into_pooled[k]] = <real>(
+                            total[pooled[k]] / whole if count[i] > 0 else NAN)
+    free(total)

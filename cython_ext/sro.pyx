@@ -1,18 +1,25 @@
 # cython: language_level=3
-"""Short-range site features: statistics of one atom's facets and near neighbours."""
+"""Short-range site features: statistics of one atom's facets and neighbours."""
 from libc.math cimport INFINITY, NAN, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-# Columns of ``site_statistics``, in this order (lammps_mgml.sro names them).
+# Columns of ``facet_statistics``, in this order (``lammps_mgml.sro`` names them).
 cdef enum:
-    FACET_AREA_STD = 0
-    AREA_WT_SYMM_5FOLD
-    DISTANCE_VORO_STD
-    DISTANCE_VORO_MIN
-    DISTANCE_DIST_STD
-    DISTANCE_DIST_MIN
-    NUMBER_EL_DIST
-    N_COLUMNS
+    CN = 0                     # 1
+    INDEX = 1                  # 5, facets of 3, 4, 5, 6, 7 or more edges
+    MOTIF = 6                  # 4
+    AREA = 10
+    VOLUME = 11
+    SYMMETRY = 12              # 5
+    AREA_SYMMETRY = 17         # 5
+    VOLUME_SYMMETRY = 22       # 5
+    AREA_SPREAD = 27           # 29: mean std min max; sum mean std min max of each edge class
+    VOLUME_SPREAD = 56         # 29
+    DISTANCE = 85              # 4: mean std min max
+    N_FACET_COLUMNS = 89
+    N_CLASSES = 5
+    NO_CLASS = 5               # fewer than 3 edges
+    MOST = 64                  # facets of a cell, see convex_cell.MAX_PLANES
 
 
 cdef inline double distance(const double[:, ::1] x, int64_t i, int64_t j) noexcept nogil:
@@ -20,34 +27,91 @@ cdef inline double distance(const double[:, ::1] x, int64_t i, int64_t j) noexce
     return sqrt(a * a + b * b + c * c)
 
 
-def site_statistics(const double[:, ::1] x, const int32_t[::1] types, int element,
-                    const uint8_t[::1] is_open,
-                    const int64_t[::1] facet_start, int32_t[::1] facet_count,
-                    int32_t[::1] neighbour, double[::1] area, uint8_t[::1] edges,
-                    const int64_t[::1] near_start, const int32_t[::1] near_count,
-                    const int32_t[::1] near, double small_facet,
-                    double[:, ::1] out, double[::1] sums):
-    """Fill ``out`` (n_own, 7) with unnormalised SRO values and ``sums`` with their means' parts.
+cdef inline int edge_class(uint8_t edges) noexcept nogil:
+    return NO_CLASS if edges < 3 else (4 if edges > 7 else edges - 3)
+
+
+cdef inline void spread(const double* v, int n, double* out) noexcept nogil:
+    """Mean, population standard deviation, minimum and maximum of n > 0 values."""
+    cdef double total = 0.0, least = v[0], most = v[0], mean, var = 0.0
+    cdef int s
+    for s in range(n):
+        total += v[s]
+        least = min(least, v[s])
+        most = max(most, v[s])
+    mean = total / n
+    for s in range(n):
+        var += (v[s] - mean) * (v[s] - mean)
+    out[0] = mean
+    out[1] = sqrt(var / n)
+    out[2] = least
+    out[3] = most
+
+
+cdef inline void spread_by_class(const double* v, const uint8_t* kind, int n, const double* sums,
+                                 const int* counts, double* out) noexcept nogil:
+    """Sum, mean, std, min, max of each edge class; zeros for an empty one."""
+    cdef int s, k
+    cdef double d
+    cdef double* row
+    for k in range(N_CLASSES):
+        row = out + 5 * k
+        row[0] = sums[k]
+        row[1] = sums[k] / counts[k] if counts[k] else 0.0
+        row[2] = 0.0
+        row[3] = INFINITY if counts[k] else 0.0
+        row[4] = -INFINITY if counts[k] else 0.0
+    for s in range(n):
+        if kind[s] == NO_CLASS:
+            continue
+        row = out + 5 * kind[s]
+        d = v[s] - row[1]
+        row[2] += d * d
+        row[3] = min(row[3], v[s])
+        row[4] = max(row[4], v[s])
+    for k in range(N_CLASSES):
+        if counts[k]:
+            out[5 * k + 2] = sqrt(out[5 * k + 2] / counts[k])
+
+
+def facet_statistics(const double[:, ::1] x, const uint8_t[::1] is_open,
+                     const uint8_t[::1] counted,
+                     const int64_t[::1] facet_start, int32_t[::1] facet_count,
+                     int32_t[::1] neighbour, double[::1] area, uint8_t[::1] edges,
+                     double small_facet, const int32_t[::1] source, const int32_t[::1] into,
+                     double[:, ::1] values, double[::1] sums):
+    """values[i, into[k]] = column source[k] of the list above, unnormalised; NaN for open cells.
 
     Facets smaller than ``small_facet`` times the mean facet area of their own cell are moved to
     the end of the cell's stretch and ``facet_count`` is lowered: one fixed threshold per cell, so
-    that the result does not depend on the order of the facets.  An open cell gets NaN and keeps
-    out of the sums.  sums: total area, facets, sum of facet distances, near pairs, sum of near
-    distances, atoms.
+    that the result does not depend on the order of the facets.  sums, of the atoms ``counted``
+    with closed cells: facet area, facets, their distances, their pyramids' volume.
     """
     cdef int64_t n_own = facet_start.shape[0], i, s, lo, hi
-    cdef int k
-    cdef double total, five, threshold, mean, var, r, r_sum, r_min, d
-    cdef int32_t n, m
-    for k in range(6):
+    cdef int k, n, kind, n_asked = source.shape[0]
+    cdef bint by_area = False, by_volume = False, volumes = False
+    cdef double total, total_volume, total_distance, threshold
+    cdef double a[MOST]
+    cdef double v[MOST]
+    cdef double r[MOST]
+    cdef uint8_t kinds[MOST]
+    cdef double area_of[N_CLASSES + 1]
+    cdef double volume_of[N_CLASSES + 1]
+    cdef int number[N_CLASSES + 1]
+    cdef double c[N_FACET_COLUMNS]
+    for k in range(4):
         sums[k] = 0.0
+    for k in range(n_asked):
+        by_area |= AREA_SPREAD + 4 <= source[k] < VOLUME_SPREAD
+        volumes |= VOLUME_SPREAD <= source[k] < DISTANCE
+        by_volume |= VOLUME_SPREAD + 4 <= source[k] < DISTANCE
     with nogil:
         for i in range(n_own):
             lo = facet_start[i]
             hi = lo + facet_count[i]
             if is_open[i]:
-                for k in range(N_COLUMNS):
-                    out[i, k] = NAN
+                for k in range(n_asked):
+                    values[i, into[k]] = NAN
                 continue
             total = 0.0
             for s in range(lo, hi):
@@ -62,60 +126,139 @@ def site_statistics(const double[:, ::1] x, const int32_t[::1] types, int elemen
                     neighbour[s], neighbour[hi] = neighbour[hi], neighbour[s]
                 else:
                     s += 1
-            n = <int32_t>(hi - lo)
+            n = <int>(hi - lo)
             facet_count[i] = n
 
+            for k in range(N_CLASSES + 1):
+                area_of[k] = 0.0
+                volume_of[k] = 0.0
+                number[k] = 0
             total = 0.0
-            five = 0.0
-            r_sum = 0.0
-            r_min = distance(x, i, neighbour[lo])
-            for s in range(lo, hi):
-                total += area[s]
-                if edges[s] == 5:
-                    five += area[s]
-                r = distance(x, i, neighbour[s])
-                r_sum += r
-                if r < r_min:
-                    r_min = r
-            mean = total / n
-            var = 0.0
-            for s in range(lo, hi):
-                d = area[s] - mean
-                var += d * d
-            out[i, FACET_AREA_STD] = sqrt(var / n)
-            out[i, AREA_WT_SYMM_5FOLD] = five / total
-            mean = r_sum / n
-            var = 0.0
-            for s in range(lo, hi):
-                d = distance(x, i, neighbour[s]) - mean
-                var += d * d
-            out[i, DISTANCE_VORO_STD] = sqrt(var / n)
-            out[i, DISTANCE_VORO_MIN] = r_min
-            sums[0] += total
-            sums[1] += n
-            sums[2] += r_sum
+            total_volume = 0.0
+            total_distance = 0.0
+            for k in range(n):
+                s = lo + k
+                a[k] = area[s]
+                r[k] = distance(x, i, neighbour[s])
+                v[k] = a[k] * r[k] / 6.0
+                kind = edge_class(edges[s])
+                kinds[k] = kind
+                number[kind] += 1
+                area_of[kind] += a[k]
+                volume_of[kind] += v[k]
+                total += a[k]
+                total_volume += v[k]
+                total_distance += r[k]
 
-            lo = near_start[i]
-            m = near_count[i]
-            out[i, NUMBER_EL_DIST] = 0.0
-            if m == 0:                       # statistics of nothing: undefined, not zero
-                out[i, DISTANCE_DIST_STD] = NAN
-                out[i, DISTANCE_DIST_MIN] = NAN
+            c[CN] = n
+            for k in range(N_CLASSES):
+                c[INDEX + k] = number[k]
+                c[SYMMETRY + k] = number[k] / <double>(n - number[NO_CLASS])
+                c[AREA_SYMMETRY + k] = area_of[k] / total
+                c[VOLUME_SYMMETRY + k] = volume_of[k] / total_volume
+            c[MOTIF] = (number[2] == 12 and number[0] == 0 and number[1] == 0 and number[4] == 0
+                        and number[3] == 0)
+            c[MOTIF + 1] = (number[2] == 12 and number[0] == 0 and number[1] == 0
+                            and number[4] == 0 and number[3] == 4)
+            c[MOTIF + 2] = 2 * number[1] + number[2] == 12
+            c[MOTIF + 3] = c[MOTIF] + c[MOTIF + 1]
+            c[AREA] = total
+            c[VOLUME] = total_volume
+            spread(a, n, c + AREA_SPREAD)
+            spread(r, n, c + DISTANCE)
+            if volumes:
+                spread(v, n, c + VOLUME_SPREAD)
+            if by_area:
+                spread_by_class(a, kinds, n, area_of, number, c + AREA_SPREAD + 4)
+            if by_volume:
+                spread_by_class(v, kinds, n, volume_of, number, c + VOLUME_SPREAD + 4)
+            for k in range(n_asked):
+                values[i, into[k]] = c[source[k]]
+            if counted[i]:
+                sums[0] += total
+                sums[1] += n
+                sums[2] += total_distance
+                sums[3] += total_volume
+
+
+def near_statistics(const double[:, ::1] x, const uint8_t[::1] is_open,
+                    const uint8_t[::1] counted,
+                    const int64_t[::1] start, const int32_t[::1] count, const int32_t[::1] near,
+                    const int32_t[::1] source, const int32_t[::1] into,
+                    double[:, ::1] values, double[::1] sums):
+    """values[i, into[k]] = column source[k] of: number of near neighbours, then mean, std, min
+    and max of their distances (NaN without any); NaN for open cells.
+
+    sums, of the atoms ``counted`` with closed cells: pairs, their distances.
+    """
+    cdef int64_t n_own = start.shape[0], i, s, lo, hi
+    cdef int k, n_asked = source.shape[0]
+    cdef double r, total, least, most, mean, var
+    cdef double c[5]
+    sums[0] = 0.0
+    sums[1] = 0.0
+    with nogil:
+        for i in range(n_own):
+            if is_open[i]:
+                for k in range(n_asked):
+                    values[i, into[k]] = NAN
+                continue
+            lo = start[i]
+            hi = lo + count[i]
+            c[0] = count[i]
+            if count[i] == 0:                # statistics of nothing: undefined, not zero
+                for k in range(1, 5):
+                    c[k] = NAN
             else:
-                r_sum = 0.0
-                r_min = INFINITY
-                for s in range(lo, lo + m):
+                total = 0.0
+                least = INFINITY
+                most = 0.0
+                for s in range(lo, hi):
                     r = distance(x, i, near[s])
-                    r_sum += r
-                    r_min = min(r_min, r)
-                    out[i, NUMBER_EL_DIST] += types[near[s]] == element
-                mean = r_sum / m
+                    total += r
+                    least = min(least, r)
+                    most = max(most, r)
+                mean = total / count[i]
                 var = 0.0
-                for s in range(lo, lo + m):
-                    d = distance(x, i, near[s]) - mean
-                    var += d * d
-                out[i, DISTANCE_DIST_STD] = sqrt(var / m)
-                out[i, DISTANCE_DIST_MIN] = r_min
-                sums[4] += r_sum
-            sums[3] += m
-            sums[5] += 1.0
+                for s in range(lo, hi):
+                    r = distance(x, i, near[s]) - mean
+                    var += r * r
+                c[1] = mean
+                c[2] = sqrt(var / count[i])
+                c[3] = least
+                c[4] = most
+                if counted[i]:
+                    sums[1] += total
+            if counted[i]:
+                sums[0] += count[i]
+            for k in range(n_asked):
+                values[i, into[k]] = c[source[k]]
+
+
+def element_statistics(const int32_t[::1] types, const uint8_t[::1] is_open,
+                       const int64_t[::1] start, const int32_t[::1] count,
+                       const int32_t[::1] neighbour, const double[::1] composition,
+                       const int32_t[:, ::1] into, double[:, ::1] values):
+    """values[i, into[0, e]] = number of neighbours of element e (types e + 1), into[1, e]: their
+    fraction x, into[2, e]: (x - composition[e]) / composition[e]; into < 0 is not wanted.
+
+    NaN for open cells; without neighbours, or without any atom of e, where a quotient needs them.
+    """
+    cdef int64_t n_own = start.shape[0], i, s
+    cdef int e, k, n_elements = composition.shape[0]
+    cdef double number
+    cdef double c[3]
+    with nogil:
+        for i in range(n_own):
+            for e in range(n_elements):
+                if into[0, e] < 0 and into[1, e] < 0 and into[2, e] < 0:
+                    continue
+                number = 0.0
+                for s in range(start[i], start[i] + count[i]):
+                    number += types[neighbour[s]] == e + 1
+                c[0] = number
+                c[1] = number / count[i] if count[i] else NAN
+                c[2] = (c[1] - composition[e]) / composition[e] if composition[e] > 0.0 else NAN
+                for k in range(3):
+                    if into[k, e] >= 0:
+                        values[i, into[k, e]] = NAN if is_open[i] else c[k]

@@ -45,7 +45,7 @@ def featurize(positions, types, cell, pbc=(True,) * 3, features="table3", elemen
     ------
     InputError, OptionError
     """
-    return sites(positions, types, cell, pbc, resolve(features), tuple(elements),
+    return sites(positions, types, cell, pbc, resolve(features, elements), tuple(elements),
                  PARAMETERS).features
 
 

@@ -5,14 +5,17 @@ from .errors import InputError
 
 
 class ImageHalo:
-    """Ghosts that are periodic images of the rank's own atoms."""
+    """Ghosts that are periodic images of the rank's own atoms: nothing to bring.
+
+    n_rows : rows of a table of values; row_of : (n_all,) int32, the row of each atom and ghost.
+    """
 
     def __init__(self, owner, n_own):
-        self.owner, self.n_own = owner, n_own
+        self.n_rows = n_own
+        self.row_of = np.concatenate([np.arange(n_own), owner]).astype(np.int32)
 
     def forward(self, values):
-        """Fill rows n_own .. of ``values`` (n_all, k) with their owners' rows."""
-        values[self.n_own:] = values[self.owner]
+        """Fill the rows beyond the owned atoms: there are none."""
 
 
 class Route:
@@ -90,8 +93,10 @@ class Route:
 class MpiHalo:
     """Ghosts whose owners, on any rank, are found by tag.
 
-    The plan (who sends which rows to whom) is made by a rendezvous: owners and seekers of a tag
-    meet at rank ``tag % size``.  It holds until the atoms of any rank change.
+    A table of values has a row for each owned atom, then one for each atom of another rank that is
+    a ghost here, however many images it has.  The plan (who sends which rows to whom) is made by a
+    rendezvous: owners and seekers of a tag meet at rank ``tag % size``.  It holds until the atoms
+    of any rank change.
     """
 
     def __init__(self, comm, tags, n_own):
@@ -102,18 +107,23 @@ class MpiHalo:
         InputError : a ghost whose tag no rank owns (on that rank only).
         """
         self.comm, self.n_own = comm, n_own
-        own = tags[:n_own]
+        own, ghosts = tags[:n_own], tags[n_own:]
         order = np.argsort(own, kind="stable")
-        wanted, self._slot = np.unique(tags[n_own:], return_inverse=True)
+        sorted_own = own[order]
+        here = _find(sorted_own, ghosts)
+        wanted, slot = np.unique(ghosts[here < 0], return_inverse=True)
         owner = self._owners(own, wanted)
         missing = np.flatnonzero(owner < 0)
         owner[missing] = comm.rank
         ask, ask_rank, by_owner = _by_rank(wanted, owner)
         asked, counts = _exchange(comm, ask, ask_rank)
-        at = np.minimum(np.searchsorted(own[order], asked), max(n_own - 1, 0))
-        rows = order[at] if n_own else at
+        rows = order[_find(sorted_own, asked)] if n_own else np.zeros(len(asked), np.int64)
         self._route = Route(comm, rows, np.repeat(np.arange(comm.size), counts))
-        self._slot = np.argsort(by_owner, kind="stable")[self._slot]
+        row_of = np.empty(len(tags), np.int32)
+        row_of[:n_own] = np.arange(n_own)
+        row_of[n_own:][here >= 0] = order[here[here >= 0]]
+        row_of[n_own:][here < 0] = n_own + np.argsort(by_owner, kind="stable")[slot]
+        self.row_of, self.n_rows = row_of, n_own + len(wanted)
         if missing.size:
             raise InputError(f"no rank owns atom {wanted[missing[0]]}, a ghost on rank {comm.rank}")
 
@@ -126,19 +136,27 @@ class MpiHalo:
         here, holder = here[order], holder[order]
         ask, ask_rank, back = _by_rank(wanted, wanted % size)
         asked, asked_counts = _exchange(self.comm, ask, ask_rank)
-        at = np.minimum(np.searchsorted(here, asked), max(len(here) - 1, 0))
-        found = np.where(here[at] == asked, holder[at], -1) if len(here) else np.full(len(asked), -1)
+        at = _find(here, asked)
+        found = np.where(at >= 0, holder[at], -1) if len(here) else np.full(len(asked), -1)
         answers, _ = _exchange(self.comm, found, np.repeat(np.arange(size), asked_counts))
         owner = np.empty(len(wanted), np.int64)
         owner[back] = answers
         return owner
 
     def forward(self, values):
-        """Fill rows n_own .. of ``values`` (n_all, k) float64 with their owners' rows."""
-        values[self.n_own:] = self._route.push(values)[self._slot]
+        """Fill rows n_own .. of ``values`` (n_rows, k) float64 with their owners' rows."""
+        values[self.n_own:] = self._route.push(values)
 
     def free(self):
         self._route.free()
+
+
+def _find(sorted_values, wanted):
+    """(len(wanted),) place of each wanted value, -1 where it is not."""
+    if not len(sorted_values):
+        return np.full(len(wanted), -1)
+    at = np.minimum(np.searchsorted(sorted_values, wanted), len(sorted_values) - 1)
+    return np.where(sorted_values[at] == wanted, at, -1)
 
 
 def _by_rank(values, ranks):

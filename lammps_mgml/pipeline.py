@@ -7,11 +7,12 @@ from time import perf_counter
 
 import numpy as np
 
-from .catalogue import SITE_COLUMNS
+from .boop import averaged_order_parameters, bond_order, order_parameters
 from .cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
 from .errors import GhostRangeError
-from .mro import table3
-from .sro import means_of, scales, site_statistics
+from .mro import neighbour_statistics
+from .plan import make_plan
+from .sro import N_SUMS, composition_statistics, means_of, scales, site_statistics
 
 OPEN_CELL = 1          # the cell reaches beyond the open radius: surface, void, wall
 NO_FEATURES = 2        # a feature is undefined, as next to an open cell
@@ -23,7 +24,7 @@ PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_fac
 
 @dataclass
 class Sites:
-    """features (n_own, n) float64, flags (n_own,) int32 (bits above), coordination (n_own,) int32
+    """features (n_own, n), flags (n_own,) int32 (bits above), coordination (n_own,) int32
     (facets after the small ones are dropped), the means that normalise, and seconds by stage."""
 
     features: np.ndarray
@@ -34,52 +35,67 @@ class Sites:
 
 
 def site_features(atoms, halo, team, names, elements, means=None, parameters=PARAMETERS,
-                  check_range=None):
+                  check_range=None, counted=None, dtype=np.float64):
     """Features of the owned atoms.  Collective over ``team``.
 
     Parameters
     ----------
     atoms : Atoms
-    halo : fills ghost rows (ImageHalo, MpiHalo)
+    halo : brings values of other ranks' atoms (ImageHalo, MpiHalo)
     team : Solo or MpiTeam
-    names : feature names of the catalogue
+    names : tuple of feature names of the catalogue
     elements : symbols of types 1, 2, ...
     means : Means of a reference, or None for those of this configuration
     check_range : called with the Cells before anything else is made of them; raises if the ghosts
         do not reach far enough
+    counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
+    dtype : of the features, float64 or float32
 
     Raises
     ------
     InputError, GhostRangeError : on all ranks, whichever met it.
     """
-    clock = _Clock()
-    zr = elements.index("Zr") + 1 if "Zr" in elements else 0
+    clock, plan = _Clock(), make_plan(names, elements)
     with team.together():
         cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
         if check_range is not None:
             check_range(cells)
     clock.lap("cells")
     with team.together():
-        columns, sums = site_statistics(atoms, cells, zr, parameters["small_facet"])
-        volume = [cells.volume.sum(), float(cells.is_open.sum())]
-    sums = team.sum(np.concatenate([sums, volume]))
-    if check_range is not None and atoms.box.periodic.all() and sums[7] == 0:
+        values = np.empty((halo.n_rows, len(plan.columns)))
+        features = np.empty((atoms.n_own, len(names)), dtype)
+        counted = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
+        sums = np.concatenate([
+            site_statistics(atoms, cells, plan, parameters["small_facet"], counted, values),
+            [cells.volume.sum(), float(cells.is_open.sum())],
+            np.bincount(atoms.types[:atoms.n_own], minlength=len(elements) + 1)[1:]])
+    sums = team.sum(sums)
+    volume, n_open = sums[N_SUMS:N_SUMS + 2]
+    if check_range is not None and atoms.box.periodic.all() and n_open == 0:
         # Cells cut by too few atoms are too large: in a periodic box the sum betrays even one.
-        excess = sums[6] / atoms.box.volume - 1.0
+        excess = volume / atoms.box.volume - 1.0
         if abs(excess) > 1e-9:
             raise GhostRangeError(
                 f"the cells' volumes add up to {1 + excess:.12f} of the box: some lack a neighbour. "
                 f"Communicate ghosts farther, e.g. comm_modify cutoff "
                 f"{2 * parameters['open_radius'] + 2:.1f}")
     if means is None:
-        means = means_of(sums)
-    values = np.zeros((atoms.n_all, len(SITE_COLUMNS)))
-    np.multiply(columns, scales(means), out=values[:atoms.n_own])
-    clock.lap("sro")
-    halo.forward(values)
-    clock.lap("halo")
+        means = means_of(sums[:N_SUMS], sums[N_SUMS + 2:])
     with team.together():
-        features = table3(values, SITE_COLUMNS, cells, names)
+        composition_statistics(atoms, cells, plan, means.composition, values)
+        values[:atoms.n_own] *= scales(means, plan)
+        lists = {"voro": (cells.facet_start, cells.facet_count, cells.neighbour),
+                 "dist": (cells.near_start, cells.near_count, cells.near)}
+        rows = {x: (start, count, halo.row_of[neighbour])
+                for x, (start, count, neighbour) in lists.items()}
+    clock.lap("sro")
+    for x, task in plan.lists.items():
+        _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, features, clock)
+    if plan.uses_neighbours:
+        halo.forward(values)
+        clock.lap("halo")
+    with team.together():
+        neighbour_statistics(values, plan, rows, features)
         undefined = np.isnan(features).any(axis=1)
         flags = np.where(cells.is_open, OPEN_CELL, 0) | np.where(
             undefined & ~cells.is_open.astype(bool), NO_FEATURES, 0)
@@ -90,11 +106,28 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     return Sites(features, flags, cells.facet_count, means, clock.seconds)
 
 
+def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, features, clock):
+    """Bond order over one kind of neighbours; its q_lm, half a kilobyte an atom, end here."""
+    coarse = (task.coarse_into >= 0).any()
+    if not coarse and (task.boop_into < 0).all():
+        return
+    with team.together():
+        qlm = bond_order(atoms, cells, neighbours, halo.n_rows)
+        order_parameters(qlm, atoms.n_own, task.boop_into, values)
+    clock.lap("boop")
+    if coarse:
+        halo.forward(qlm)
+        clock.lap("halo")
+        with team.together():
+            averaged_order_parameters(qlm, rows, task.coarse_into, features)
+        clock.lap("boop")
+
+
 class _Clock:
     def __init__(self):
         self.seconds, self._last = {}, perf_counter()
 
     def lap(self, stage):
         now = perf_counter()
-        self.seconds[stage] = now - self._last
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now

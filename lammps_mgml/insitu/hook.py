@@ -235,10 +235,12 @@ class Session:
 
     def _refresh_ghosts(self, box, positions, n_own):
         """Ghosts where their owners are now: a fix that ran before this one may have moved these."""
-        stale = positions[n_own:].copy()
-        self._halo.forward(positions)
-        shift = np.round((stale - positions[n_own:]) @ box.inverse)
-        positions[n_own:] += shift @ box.edges
+        rows = np.empty((self._halo.n_rows, 3))
+        rows[:n_own] = positions[:n_own]
+        self._halo.forward(rows)
+        fresh = rows[self._halo.row_of[n_own:]]
+        shift = np.round((positions[n_own:] - fresh) @ box.inverse)
+        positions[n_own:] = fresh + shift @ box.edges
 
     def _unwrapped(self, positions, box):
         """Unwrapped positions (n_own, 3) of the rank's atoms from the box's origin, A."""
@@ -287,17 +289,17 @@ class Memory:
     """What must survive a restart, kept in columns that ride with the atoms.
 
     d2_mgml_ref holds each atom's unwrapped reference position, i_mgml_has whether it has one, and
-    d_mgml_state the numbers common to all: entry ``tag % N`` of their list.
+    d_mgml_state the numbers common to all: entry ``tag % n_state`` of their list.
     """
 
-    MAGIC = 20261123.0
-    N = 11
+    MAGIC = 20261124.0
 
     def __init__(self, bridge, team, model, recall):
         self.bridge, self.team = bridge, team
         self.means = self.box = None
         self._model_mark = float(int(model.checksum[7:19], 16))
         self._model = model
+        self.n_state = 12 + len(model.elements)
         if recall:
             self._recall()
 
@@ -309,8 +311,8 @@ class Memory:
         bridge = self.bridge
         with self.team.together():
             known = bridge.column("i_mgml_has") != 0
-            state = np.full(self.N, -np.inf)
-            np.maximum.at(state, bridge.tags()[:bridge.n_own][known] % self.N,
+            state = np.full(self.n_state, -np.inf)
+            np.maximum.at(state, bridge.tags()[:bridge.n_own][known] % self.n_state,
                           bridge.column("d_mgml_state")[known])
         state = self.team.max(state)
         if np.isneginf(state).all():
@@ -324,14 +326,15 @@ class Memory:
                              f"{self._model.name}: its d_sq came from that one. Use the same model, "
                              f"or set  variable mgml_reference string now")
         self.box = Box.from_lammps(state[2:5], state[5:8], bridge.box().periodic)
-        self.means = Means(*map(float, state[8:11]))
+        self.means = Means(*map(float, state[8:12]), tuple(map(float, state[12:])))
 
     def start(self, box, means, unwrapped):
         """Take the present structure as the reference.  unwrapped : (n_own, 3), A, from origin."""
         bridge, e = self.bridge, box.edges
         self.box, self.means = Box.make(e, box.periodic), means
         state = np.array([self.MAGIC, self._model_mark, e[0, 0], e[1, 1], e[2, 2], e[1, 0], e[2, 0],
-                          e[2, 1], means.area, means.distance_voro, means.distance_dist])
+                          e[2, 1], means.area, means.volume, means.distance_voro, means.distance_dist,
+                          *means.composition])
         bridge.reference_column()[:] = unwrapped
-        bridge.column("d_mgml_state")[:] = state[bridge.tags()[:bridge.n_own] % self.N]
+        bridge.column("d_mgml_state")[:] = state[bridge.tags()[:bridge.n_own] % self.n_state]
         bridge.column("i_mgml_has")[:] = 1
