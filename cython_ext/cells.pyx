@@ -319,6 +319,8 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
     for k in range(8):
         state[k] = 0
     if n_own == 0:
+        out.neighbour, out.area, out.edges, out.near = (
+            a[:0] for a in (out.neighbour, out.area, out.edges, out.near))
         return out, 0, -1, -1
     first_radius = max(first_radius, 1.0001 * near_cutoff)
     with nogil:

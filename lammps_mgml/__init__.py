@@ -3,8 +3,9 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"featurize": "api", "softness": "api", "d2min": "nonaffine", "load_model": "model",
-           "MgmlError": "errors"}
+_PUBLIC = {"featurize": "api", "feature_names": "api", "SiteFeatures": "api", "softness": "api",
+           "catalogue": "catalogue", "d2min": "nonaffine", "load_model": "model",
+           "read_table": "io.table", "MgmlError": "errors"}
 __all__ = ["__version__", *_PUBLIC]
 
 

@@ -1,55 +1,93 @@
-"""The same numbers on numpy arrays, without LAMMPS."""
+"""The same numbers on numpy arrays or ASE atoms, without LAMMPS."""
+import numpy as np
+
 from .atoms import periodic_atoms
 from .box import Box
 from .catalogue import resolve
-from .errors import OptionError
+from .errors import InputError, OptionError
 from .halo import ImageHalo
 from .model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, site_features
+from .sro import Means
 from .team import Solo
 
 ELEMENTS = ("Cu", "Zr")
 
 
-def sites(positions, types, cell, pbc, names, elements, parameters, means=None):
-    """Sites of a whole system (see ``pipeline``)."""
+def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, means=None,
+          counted=None, dtype=np.float64):
+    """Sites of a whole system (see ``pipeline``).
+
+    elements : symbols of types 1, 2, ...; types of one element count as one.
+    """
     box = Box.make(cell, pbc)
     reach = max(2.0 * parameters["open_radius"], parameters["near_cutoff"]) * 1.001
-    atoms, owner = periodic_atoms(positions, types, box, reach)
-    highest = int(atoms.types.max(initial=0))
-    if highest > len(elements) or atoms.types.min(initial=1) < 1:
+    atoms, owner = periodic_atoms(positions, _species(types, elements), box, reach)
+    return site_features(atoms, ImageHalo(owner, atoms.n_own), Solo(), tuple(names),
+                         tuple(dict.fromkeys(elements)), means, parameters, counted=counted,
+                         dtype=dtype)
+
+
+def _species(types, elements):
+    """Element numbers 1, 2, ... of ``types``; OptionError if they are not 1 .. len(elements)."""
+    types = np.asarray(types)
+    low, high = types.min(initial=1), types.max(initial=0)
+    if low < 1 or high > len(elements):
         raise OptionError(f"types must be 1 to {len(elements)} ({', '.join(elements)}), "
-                          f"found {int(atoms.types.min(initial=1))} to {highest}")
-    return site_features(atoms, ImageHalo(owner, atoms.n_own), Solo(), names, elements, means,
-                         parameters)
+                          f"found {low:g} to {high:g}")
+    unique = list(dict.fromkeys(elements))
+    if len(unique) == len(elements) or not np.issubdtype(types.dtype, np.integer):
+        return types
+    return np.array([0, *(unique.index(e) + 1 for e in elements)])[types]
 
 
-def featurize(positions, types, cell, pbc=(True,) * 3, features="table3", elements=ELEMENTS):
+def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table3", elements=None,
+              *, select=None, normalize=True, dtype=np.float64, **parameters):
     """Site features of every atom.
 
     Parameters
     ----------
-    positions : (n, 3) float, A; wrapped or not
+    positions : (n, 3) float, A; wrapped or not.  Or an ase.Atoms, which brings the next three
     types : (n,) int, 1 .. len(elements), as in LAMMPS
     cell : 3 lengths or (3, 3) row vectors, A
     pbc : 3 flags
-    features : a set's name ("table3"), or names
-    elements : symbols of types 1, 2, ...
+    features : sets and names of the catalogue: "table3", "sro", "mro", "all", "boop_q,cn_voro" ...
+    elements : symbols of types 1, 2, ...  Default Cu and Zr; for ase.Atoms of others, those that
+        it has, in alphabetical order
+    select : (n,) bool or indices, the atoms to return; only their pairs enter the means that
+        normalise.  All others are still their neighbours
+    normalize : False leaves areas, volumes, distances in A^2, A^3, A
+    dtype : numpy.float32 halves the memory of large matrices
+    parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
+        (3.6 A): see docs/features.md
 
     Returns
     -------
-    (n, n_features) float64, in the order of the atoms given; NaN where a feature is undefined
-    (open cells at free surfaces, and their neighbours).
+    (n, n_features), in the order of the atoms given; NaN where a feature is undefined (open cells
+    at free surfaces, and their neighbours).  ``feature_names`` tells the columns.
 
     Raises
     ------
     InputError, OptionError
     """
-    return sites(positions, types, cell, pbc, resolve(features, elements), tuple(elements),
-                 PARAMETERS).features
+    positions, types, cell, pbc, elements = _system(positions, types, cell, pbc, elements)
+    unknown = set(parameters) - set(PARAMETERS)
+    if unknown:
+        raise OptionError(f"unknown parameter {', '.join(sorted(unknown))}: "
+                          f"there are {', '.join(PARAMETERS)}")
+    names = resolve(features, tuple(dict.fromkeys(elements)))
+    counted = _mask(select, len(positions))
+    found = sites(positions, types, cell, pbc, names, elements, {**PARAMETERS, **parameters},
+                  None if normalize else Means(), counted, dtype).features
+    return found if counted is None else found[select]
 
 
-def softness(positions, types, cell, pbc=(True,) * 3, model="cuzr"):
+def feature_names(features="all", elements=ELEMENTS):
+    """Tuple of the names of ``features``, in the order of the columns of ``featurize``."""
+    return resolve(features, tuple(dict.fromkeys(elements)))
+
+
+def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr"):
     """Quench-in softness S^q of every atom, (n,) float64 in [0, 1]; NaN where undefined.
 
     model : a shipped model's name, a model file's path, or a SoftnessModel; ``types`` number its
@@ -60,5 +98,77 @@ def softness(positions, types, cell, pbc=(True,) * 3, model="cuzr"):
     InputError, OptionError, ModelError
     """
     model = model if isinstance(model, SoftnessModel) else load_model(model)
-    found = sites(positions, types, cell, pbc, model.features, model.elements, model.parameters)
+    system = _system(positions, types, cell, pbc, model.elements)
+    found = sites(*system[:4], model.features, model.elements, model.parameters)
     return model.softness(found.features)
+
+
+def _system(positions, types, cell, pbc, elements):
+    """Positions, types, cell, pbc and elements from arrays or an ase.Atoms."""
+    if not hasattr(positions, "get_chemical_symbols"):
+        if types is None or cell is None:
+            raise InputError("give types and cell with an array of positions")
+        return positions, types, cell, pbc, tuple(elements or ELEMENTS)
+    atoms = positions
+    symbols = np.array(atoms.get_chemical_symbols())
+    present = sorted(set(symbols.tolist()))
+    if elements is None:
+        elements = ELEMENTS if set(present) <= set(ELEMENTS) else present
+    strangers = [s for s in present if s not in elements]
+    if strangers:
+        raise InputError(f"{strangers[0]} is none of the elements {' '.join(elements)}")
+    types = np.zeros(len(symbols), np.int32)
+    for k, element in enumerate(elements, start=1):
+        types[symbols == element] = k
+    # a cluster may have no cell at all: directions that are not periodic need a length only
+    return (atoms.positions, types, np.asarray(atoms.cell.complete()), tuple(atoms.pbc),
+            tuple(elements))
+
+
+def _mask(select, n):
+    if select is None:
+        return None
+    select = np.asarray(select)
+    if select.dtype == bool and select.shape != (n,):
+        raise InputError(f"select must have shape ({n},), not {select.shape}")
+    mask = np.zeros(n, dtype=bool)
+    mask[select] = True
+    return mask
+
+
+class SiteFeatures:
+    """``featurize`` with the methods of a scikit-learn transformer.
+
+    ``transform`` takes a sequence of ase.Atoms and returns the rows of all their atoms, one
+    structure after the other, each normalised by its own means.
+    """
+
+    def __init__(self, features="table3", elements=ELEMENTS):
+        self.features, self.elements = features, elements
+
+    def fit(self, structures=None, y=None):
+        """Nothing to learn: returns self."""
+        return self
+
+    def transform(self, structures):
+        """(atoms of all structures, n_features) float64."""
+        return np.concatenate([featurize(s, features=self.features, elements=self.elements)
+                               for s in structures])
+
+    def fit_transform(self, structures, y=None):
+        return self.transform(structures)
+
+    def get_feature_names_out(self, input_features=None):
+        """(n_features,) object array of names."""
+        return np.array(feature_names(self.features, self.elements), dtype=object)
+
+    def get_params(self, deep=True):
+        return {"features": self.features, "elements": self.elements}
+
+    def set_params(self, **params):
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise OptionError(f"SiteFeatures has no parameter {name}")
+            setattr(self, name, value)
+        return self
+

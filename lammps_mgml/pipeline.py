@@ -2,7 +2,7 @@
 
 MD, rerun, dumps and training all come through here, so that a feature means the same everywhere.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -79,8 +79,10 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
                 f"the cells' volumes add up to {1 + excess:.12f} of the box: some lack a neighbour. "
                 f"Communicate ghosts farther, e.g. comm_modify cutoff "
                 f"{2 * parameters['open_radius'] + 2:.1f}")
-    if means is None:
-        means = means_of(sums[:N_SUMS], sums[N_SUMS + 2:])
+    measured = means_of(sums[:N_SUMS], sums[N_SUMS + 2:])
+    means = measured if means is None else means
+    if not means.composition:
+        means = replace(means, composition=measured.composition)
     with team.together():
         composition_statistics(atoms, cells, plan, means.composition, values)
         values[:atoms.n_own] *= scales(means, plan)

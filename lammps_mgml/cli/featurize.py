@@ -2,71 +2,238 @@
 
 
 def arguments(parser):
-    parser.add_argument("frame", help="LAMMPS text dump or data file (.data), gzipped or not")
+    parser.add_argument("frame", help="LAMMPS text dump or data file (.data), also .gz, .zst")
     parser.add_argument("--features", default="table3",
-                        help="table3, or feature names separated by commas")
-    parser.add_argument("--elements", default="Cu Zr", help="symbols of types 1, 2, ... (Cu Zr)")
+                        help="sets and names separated by commas: table3 (the default), sro, mro, "
+                             "all, or what mgml features lists")
+    parser.add_argument("--elements", help="symbols of types 1, 2, ... (Cu Zr, or the dump's "
+                                           "column element)")
     parser.add_argument("--model", help="also write the softness d_sq by this model")
     parser.add_argument("--frozen", action="store_true",
                         help="normalise all frames by the means of the first, as a run does")
+    parser.add_argument("--frames", default="::", metavar="START:STOP:STEP",
+                        help="frames of the dump, counted from 0, as in a Python slice")
+    parser.add_argument("--crop", default="", metavar="x=LO:HI,...",
+                        help="only atoms between these coordinates (A from the box's lower face; "
+                             "negative: from the upper one)")
+    parser.add_argument("--margin", type=float, default=0.0, metavar="A",
+                        help="only atoms farther than this from the outermost atoms along the "
+                             "axes that are not periodic")
+    parser.add_argument("--near-cutoff", type=float, help="of the dist neighbours, A (4.0)")
+    parser.add_argument("--small-facet", type=float,
+                        help="facets below this part of the cell's mean area are dropped (0.05)")
+    parser.add_argument("--open-radius", type=float,
+                        help="a cell that reaches farther is open, A (3.6)")
+    parser.add_argument("--double", action="store_true", help="float64 in the file, not float32")
+    parser.add_argument("-j", "--processes", type=int, default=1,
+                        help="frames at work at the same time (1); under mpirun: the ranks but one")
     parser.add_argument("-o", "--output", help="HDF5 file to write; else a table on the screen")
 
 
 def run(args):
-    from ..api import sites
-    from ..catalogue import resolve
     from ..errors import ModelError
     from ..io.dump import read_frames
     from ..model import load_model
     from ..pipeline import PARAMETERS
 
-    names, elements = resolve(args.features), tuple(args.elements.split())
     model = load_model(args.model) if args.model else None
-    if model and model.elements != elements:
+    parameters = dict(model.parameters if model else PARAMETERS)
+    given = {k: getattr(args, k) for k in PARAMETERS if getattr(args, k) is not None}
+    if model and given:
+        raise ModelError(f"model {model.name} brings its own {', '.join(given)}: "
+                         f"leave them out, or --model")
+    job = {"features": args.features, "elements": args.elements and tuple(args.elements.split()),
+           "parameters": {**parameters, **given}, "model": args.model, "means": None,
+           "crop": _ranges(args.crop), "margin": args.margin, "double": args.double}
+    frames = _slice(read_frames(args.frame), args.frames)
+    with _executor(args.processes) as executor:
+        if executor is None:                 # a rank that worked for the first one
+            return 0
+        results = _results(frames, job, args.frozen, executor)
+        if args.output:
+            _write(args.output, args.frame, results, args.double)
+        else:
+            _show(results)
+
+
+def _ranges(text):
+    """{axis: (low, high)} of --crop; OptionError if it is not that."""
+    from ..errors import OptionError
+
+    out = {}
+    for part in filter(None, text.split(",")):
+        try:
+            axis, bounds = part.split("=")
+            low, high = bounds.split(":")
+            out["xyz".index(axis.strip())] = (float(low) if low.strip() else None,
+                                              float(high) if high.strip() else None)
+        except ValueError:
+            raise OptionError(f"--crop {part!r}: write it as x=10:-10, z=:200") from None
+    return out
+
+
+def _slice(frames, text):
+    from itertools import islice
+
+    from ..errors import OptionError
+
+    words = text.split(":")
+    try:
+        numbers = [int(w) if w.strip() else None for w in words]
+        if len(words) == 1:
+            numbers = [numbers[0], numbers[0] + 1]
+        return islice(frames, *numbers)
+    except (ValueError, TypeError):
+        raise OptionError(f"--frames {text!r}: write it as 0:100:10, with no negative number") \
+            from None
+
+
+def _executor(processes):
+    """Context that gives something with ``submit``; None on MPI ranks that only work for it."""
+    import os
+    from contextlib import nullcontext
+
+    ranks = max(int(os.environ.get(k, 1)) for k in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"))
+    if ranks > 1:
+        from mpi4py.futures import MPICommExecutor
+
+        return MPICommExecutor()
+    if processes > 1:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    return nullcontext(_Here())
+
+
+class _Here:
+    """Work done at once, in this process."""
+
+    _max_workers = 1
+
+    class _Done:
+        def __init__(self, value):
+            self.value = value
+
+        def result(self):
+            return self.value
+
+    def submit(self, function, *args):
+        return self._Done(function(*args))
+
+
+def _results(frames, job, frozen, executor):
+    """What ``featurize_frame`` makes of each frame, in order, a few of them at work at a time."""
+    from collections import deque
+
+    pending = deque()
+    ahead = 2 * getattr(executor, "_max_workers", 8)
+    for frame in frames:
+        if frozen and job["means"] is None:
+            first = featurize_frame(frame, job)
+            job = {**job, "means": first["means"]}
+            yield first
+            continue
+        pending.append(executor.submit(featurize_frame, frame, job))
+        if len(pending) >= ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def featurize_frame(frame, job):
+    """dict of the features, flags and what describes them, of the selected atoms of a frame."""
+    import numpy as np
+
+    from ..api import ELEMENTS, sites
+    from ..catalogue import resolve
+    from ..errors import InputError, ModelError
+    from ..model import load_model
+
+    model = load_model(job["model"]) if job["model"] else None
+    elements = job["elements"] or frame.elements or (model.elements if model else ELEMENTS)
+    species = tuple(dict.fromkeys(elements))
+    if model and model.elements != species:
         raise ModelError(f"model {model.name} knows types {' '.join(model.elements)}, "
                          f"not {' '.join(elements)}: give --elements or another model")
-    parameters = model.parameters if model else PARAMETERS
+    names = resolve(job["features"], species)
     wanted = tuple(dict.fromkeys((*names, *(model.features if model else ()))))
-    found, means = [], None
-    for frame in read_frames(args.frame):
-        done = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
-                     elements, parameters, means)
-        if args.frozen:
-            means = done.means
-        columns = dict(zip(wanted, done.features.T))
-        shown = {name: columns[name] for name in names}
-        if model:
-            shown["d_sq"] = model.softness(done.features[:, [wanted.index(f)
-                                                             for f in model.features]])
-        shown["i_site"] = done.flags
-        found.append((frame, shown))
-    if args.output:
-        _write(args.output, args.frame, elements, parameters, found)
-    else:
-        for frame, columns in found:
-            print("#", f"step {frame.step}")
-            print("# id", *columns)
-            for i, *row in zip(frame.columns["id"], *columns.values()):
-                print(i, *(f"{v:.10g}" for v in row))
+    keep = _kept(frame, job["crop"], job["margin"])
+    if not keep.any():
+        raise InputError(f"{frame.where}: no atom is within --crop and --margin")
+    found = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
+                  elements, job["parameters"], job["means"], None if keep.all() else keep,
+                  np.float64 if job["double"] or model else np.float32)
+    columns = [wanted.index(name) for name in names]
+    out = {"step": frame.step, "id": frame.columns["id"][keep], "names": names,
+           "features": found.features[keep][:, columns] if len(columns) < len(wanted)
+           else found.features[keep],
+           "i_site": found.flags[keep], "means": found.means, "elements": species,
+           "parameters": job["parameters"],
+           "box": {"box": frame.box.edges, "origin": frame.box.origin,
+                   "periodic": frame.box.periodic}}
+    if model:
+        rows = found.features[:, [wanted.index(f) for f in model.features]]
+        out["d_sq"] = model.softness(rows[keep])
+    return out
 
 
-def _write(path, source, elements, parameters, found):
-    """One group a frame; the file appears whole or not at all."""
+def _kept(frame, crop, margin):
+    """(n,) bool, the atoms inside --crop and --margin."""
+    import numpy as np
+
+    box = frame.box
+    keep = np.ones(len(frame), dtype=bool)
+    position = frame.fractional
+    position = (position - np.where(box.periodic, np.floor(position), 0.0)) * box.heights
+    for axis, bounds in crop.items():
+        low, high = (b + box.heights[axis] if b is not None and b < 0 else b for b in bounds)
+        if low is not None:
+            keep &= position[:, axis] >= low
+        if high is not None:
+            keep &= position[:, axis] < high
+    for axis in np.flatnonzero(~np.asarray(box.periodic)) if margin > 0 else ():
+        along = position[:, axis]
+        keep &= (along >= along.min() + margin) & (along <= along.max() - margin)
+    return keep
+
+
+def _write(path, source, results, double):
+    """The file appears whole or not at all."""
     import os
+    from pathlib import Path
 
-    import h5py
+    import numpy as np
+    from tqdm import tqdm
 
-    from .. import __version__
-    from ..catalogue import DEFINITION
+    from ..errors import InputError
+    from ..io.table import TableWriter, header
 
-    with h5py.File(f"{path}.part", "w") as file:
-        file.attrs.update({"source": str(source), "lammps_mgml": __version__,
-                           "feature_definition": DEFINITION, "elements": list(elements),
-                           **parameters})
-        for frame, columns in found:
-            group = file.create_group(str(frame.step))
-            group["id"] = frame.columns["id"]
-            for name, values in columns.items():
-                group.create_dataset(name, data=values, compression="gzip", shuffle=True)
-    os.replace(f"{path}.part", path)
-    print(f"wrote {path}: {len(found)} frames, {len(found[0][1])} columns")
+    part = Path(f"{path}.part")
+    part.unlink(missing_ok=True)
+    writer, n, names = None, 0, ()
+    for one in tqdm(results, desc="mgml featurize", unit="frame", disable=None):
+        if writer is None:
+            names = one["names"]
+            writer = TableWriter(part, header(names, one["elements"], one["parameters"], source),
+                                 compress=True)
+        columns = [("i_site", np.int32)] + ([("d_sq", np.float64)] if "d_sq" in one else [])
+        with writer.frame(one["step"], len(one["id"]), columns,
+                          np.float64 if double else np.float32, **one["box"],
+                          **vars(one["means"])) as write:
+            write(0, one["id"], one["features"], *(one[name] for name, _ in columns))
+        n += 1
+    if writer is None:
+        raise InputError(f"{source}: no frames to write")
+    os.replace(part, path)
+    print(f"wrote {path}: {n} frames, {len(names)} features")
+
+
+def _show(results):
+    for one in results:
+        extra = [name for name in ("d_sq", "i_site") if name in one]
+        print("#", f"step {one['step']}")
+        print("# id", *one["names"], *extra)
+        for k, i in enumerate(one["id"]):
+            print(i, *(f"{v:.10g}" for v in one["features"][k]),
+                  *(f"{one[name][k]:.10g}" for name in extra))

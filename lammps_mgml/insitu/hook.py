@@ -13,14 +13,17 @@ import numpy as np
 
 from ..atoms import Atoms
 from ..box import Box
-from ..errors import InputError, MgmlError, ModelError
+from ..catalogue import by_name, resolve
+from ..errors import InputError, MgmlError, ModelError, OptionError
 from ..halo import MpiHalo
+from ..io.table import TableWriter, header
 from ..model import load_model
-from ..pipeline import NO_REFERENCE, site_features
+from ..pipeline import NO_REFERENCE, PARAMETERS, site_features
 from ..reference import Reference
 from ..sro import Means
 from ..team import MpiTeam
 from .bridge import Bridge, GhostRange
+from .gather import WRITER, gather
 from .options import read_options
 
 _sessions = {}
@@ -102,25 +105,29 @@ class Session:
             if self.bridge.units != "metal":
                 raise InputError(f"units {self.bridge.units}: lammps_mgml needs units metal (A, eV)")
             self.options = read_options(self.bridge.lmp)
-            self.model = load_model(self.options.model)
+            self.model = load_model(self.options.model) if self.options.model != "none" else None
+            self.parameters = self.model.parameters if self.model else PARAMETERS
             self.element_of_type = self._match_types()
-        self.memory = Memory(self.bridge, self.team, self.model,
+            self._choose_features()
+        self.memory = Memory(self.bridge, self.team, self.model, self.elements,
                              recall=self.options.reference == "restart")
 
     def _match_types(self):
-        """(n_types + 1,) element number of each LAMMPS type, 0 for none."""
-        elements = self.model.elements
-        masses = self.bridge.masses()
-        if self.options.elements:
-            symbols = self.options.elements.split()
-            if len(symbols) != len(masses):
-                raise ModelError(f"variable mgml_elements names {len(symbols)} types, the deck has "
-                                 f"{len(masses)}")
-            unknown = [s for s in symbols if s not in (*elements, "NULL")]
+        """(n_types + 1,) element number of each LAMMPS type, 0 for none; sets ``elements``."""
+        masses, symbols = self.bridge.masses(), self.options.elements.split()
+        if symbols and len(symbols) != len(masses):
+            raise ModelError(f"variable mgml_elements names {len(symbols)} types, the deck has "
+                             f"{len(masses)}")
+        if self.model is None:
+            self.elements = tuple(dict.fromkeys(s for s in symbols if s != "NULL"))
+        else:
+            self.elements = self.model.elements
+            unknown = [s for s in symbols if s not in (*self.elements, "NULL")]
             if unknown:
                 raise ModelError(f"variable mgml_elements: {' '.join(unknown)} is not an element of "
-                                 f"model {self.model.name} ({' '.join(elements)}) nor NULL")
-            numbers = [elements.index(s) + 1 if s in elements else 0 for s in symbols]
+                                 f"model {self.model.name} ({' '.join(self.elements)}) nor NULL")
+        if symbols:
+            numbers = [self.elements.index(s) + 1 if s in self.elements else 0 for s in symbols]
             return np.array([0, *numbers], dtype=np.int32)
         known = np.array(self.model.card["masses"], dtype=np.float64)
         out = np.zeros(len(masses) + 1, dtype=np.int32)
@@ -129,11 +136,33 @@ class Session:
             if len(near) != 1:
                 raise ModelError(
                     f"type {t} has mass {mass:g}, which is none of the elements of model "
-                    f"{self.model.name} ({', '.join(f'{e} {m:g}' for e, m in zip(elements, known))})"
+                    f"{self.model.name} "
+                    f"({', '.join(f'{e} {m:g}' for e, m in zip(self.elements, known))})"
                     f": choose a model for this alloy, or say which type is what, e.g.  "
-                    f"variable mgml_elements string \"{' '.join(elements)}\"")
+                    f"variable mgml_elements string \"{' '.join(self.elements)}\"")
             out[t] = near[0] + 1
         return out
+
+    def _choose_features(self):
+        """Names to compute: for the model and the columns, and for the table of all ranks."""
+        words = self.options.columns.split()
+        wrong = [w for w in words if w.removeprefix("d_") not in by_name(self.elements)
+                 or not w.startswith("d_")]
+        if wrong:
+            raise OptionError(f"variable mgml_columns: {wrong[0]} is not d_ and a feature's name "
+                              f"for elements {' '.join(self.elements)} (mgml features lists them)")
+        self.columns = tuple(w.removeprefix("d_") for w in words)
+        model_features = self.model.features if self.model else ()
+        # without any, cn_voro: the sites' flags are wanted all the same
+        self.names = tuple(dict.fromkeys((*model_features, *self.columns))) or ("cn_voro",)
+        self._model_at = [self.names.index(n) for n in model_features]
+        self.gathered = resolve(self.options.features, self.elements) if self.options.features \
+            else ()
+        self._writer = None
+        if self.gathered and self.team.rank == WRITER:
+            self._writer = TableWriter(
+                self.options.features_file,
+                header(self.gathered, self.elements, self.parameters, "LAMMPS run"), append=True)
 
     def post_force(self):
         if self.memory is None:
@@ -180,9 +209,13 @@ class Session:
         _add(seconds, "halo", began)
 
         first = not self.memory.filled
-        features = None
+        features = table = None
         if first or self.options.running:
-            features = self._features(box, positions, types, tags, n_own)
+            reach = GhostRange(bridge, box, positions, n_own, team)
+            atoms = Atoms(positions, types, n_own, box, tags[:n_own])
+            features = self.sites = self._features(atoms, reach, self.names)
+            if self.gathered:
+                table = self._features(atoms, reach, self.gathered, np.float32)
         if first:
             with team.together():
                 self.memory.start(box, features.means, self._unwrapped(positions[:n_own], box))
@@ -195,31 +228,50 @@ class Session:
 
         began = perf_counter()
         with team.together():
-            site = bridge.column("i_site")
-            if features is not None:
-                running = self.model.softness(features.features)
-                bridge.column("d_s")[:] = running
-                if first:
-                    bridge.column("d_sq")[:] = running
-                    bridge.column("d_p")[:] = self.model.probability(running)
-                site[:] = (site & NO_REFERENCE) | features.flags
-            else:
-                bridge.column("d_s")[:] = np.nan
+            self._write_columns(features, first)
         _add(seconds, "model", began)
+        if table is not None:
+            began = perf_counter()
+            self._gather(table, box, tags[:n_own])
+            _add(seconds, "gather", began)
         self.evaluations += 1
 
-    def _features(self, box, positions, types, tags, n_own):
-        parameters = self.model.parameters
-        reach = GhostRange(self.bridge, box, positions, n_own, self.team)
-        atoms = Atoms(positions, types, n_own, box, tags[:n_own])
+    def _features(self, atoms, reach, names, dtype=np.float64):
         sites = site_features(
-            atoms, self._halo, self.team, self.model.features, self.model.elements,
-            self.memory.means, parameters,
-            lambda cells: reach.check(cells, parameters, self.bridge.step, tags))
-        self.sites = sites
+            atoms, self._halo, self.team, names, self.elements, self.memory.means, self.parameters,
+            lambda cells: reach.check(cells, self.parameters, self.bridge.step, self._tags),
+            dtype=dtype)
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites
+
+    def _write_columns(self, features, first):
+        bridge, model = self.bridge, self.model
+        if features is None:
+            bridge.column("d_s")[:] = np.nan
+            return
+        if model is not None:
+            running = model.softness(features.features[:, self._model_at])
+            probability = model.probability(running)
+        else:
+            running = probability = np.full(bridge.n_own, np.nan)
+        bridge.column("d_s")[:] = running
+        if first:
+            bridge.column("d_sq")[:] = running
+            bridge.column("d_p")[:] = probability
+        for name in self.columns:
+            bridge.column(f"d_{name}")[:] = features.features[:, self.names.index(name)]
+        site = bridge.column("i_site")
+        site[:] = (site & NO_REFERENCE) | features.flags
+
+    def _gather(self, table, box, ids):
+        columns = [table.flags, *(self.bridge.column(name) for name in ("d_sq", "d_d2min"))]
+        means = self.memory.means
+        gather(self.team, self._writer, self.bridge.step, ids, table.features, columns, {
+            "box": box.edges, "origin": box.origin, "periodic": box.periodic, **vars(means)})
+        if self._writer is not None and self._writer.set_aside is not None:
+            print(f"lammps_mgml: {self._writer.path} was there: now {self._writer.set_aside}")
+            self._writer.set_aside = None
 
     def _settle(self, tags, n_own):
         """Make the exchange plans anew if any rank's atoms changed; True if so."""
@@ -294,12 +346,12 @@ class Memory:
 
     MAGIC = 20261124.0
 
-    def __init__(self, bridge, team, model, recall):
+    def __init__(self, bridge, team, model, elements, recall):
         self.bridge, self.team = bridge, team
         self.means = self.box = None
-        self._model_mark = float(int(model.checksum[7:19], 16))
-        self._model = model
-        self.n_state = 12 + len(model.elements)
+        self._model_mark = float(int(model.checksum[7:19], 16)) if model else 0.0
+        self._model_name = model.name if model else "none"
+        self.n_state = 12 + len(elements)
         if recall:
             self._recall()
 
@@ -323,7 +375,7 @@ class Memory:
                              "variable mgml_reference string now")
         if state[1] != self._model_mark:
             raise ModelError(f"the restart file was written with another model than "
-                             f"{self._model.name}: its d_sq came from that one. Use the same model, "
+                             f"{self._model_name}: its d_sq came from that one. Use the same model, "
                              f"or set  variable mgml_reference string now")
         self.box = Box.from_lammps(state[2:5], state[5:8], bridge.box().periodic)
         self.means = Means(*map(float, state[8:12]), tuple(map(float, state[12:])))

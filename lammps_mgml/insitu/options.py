@@ -13,12 +13,15 @@ INTERNAL = ("mgml_plugin", "mgml_first")
 class Options:
     """Each field is the deck variable ``mgml_<name>``.
 
-    model : a shipped model's name or a model file's path
+    model : a shipped model's name, a model file's path, or none (features and D2min only)
     elements : symbols of the LAMMPS types 1, 2, ... (NULL: not the model's), if masses do not tell
     d2_cutoff : neighbours in the reference that enter D2min, A
     running : yes or no, the running softness d_s (no: the columns cost much less)
     reference : restart (go on with the reference that came with a restart file, if one did) or
         now (the structure at the first evaluation of this deck)
+    columns : per-atom columns of the present structure's features, each d_<feature>
+    features : sets or names of features whose matrix every evaluation adds to a file
+    features_file : that HDF5 file
     """
 
     model: str = "cuzr"
@@ -26,6 +29,9 @@ class Options:
     d2_cutoff: float = CUTOFF
     running: bool = True
     reference: str = "restart"
+    columns: str = ""
+    features: str = ""
+    features_file: str = "mgml_features.h5"
 
 
 def read_options(lmp):
@@ -42,6 +48,9 @@ def read_options(lmp):
     options = Options(**given)
     if options.reference not in ("restart", "now"):
         raise OptionError(f"variable mgml_reference is {options.reference!r}: restart or now")
+    if options.model == "none" and not options.elements:
+        raise OptionError("with mgml_model none, say which type is what: variable mgml_elements "
+                          "string \"Cu Zr\"")
     return options
 
 

@@ -1,4 +1,4 @@
-"""LAMMPS text dumps and data files, plain or gzipped."""
+"""LAMMPS text dumps and data files, plain or compressed (.gz, .zst)."""
 import gzip
 from dataclasses import dataclass
 
@@ -10,7 +10,10 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame, atoms sorted by id.  columns : name -> (n,) float64 (id, type: int64)."""
+    """One frame, atoms sorted by id.
+
+    columns : name -> (n,) float64; id and type: int64; text, as in the column element: str.
+    """
 
     step: int
     box: Box
@@ -23,6 +26,16 @@ class Frame:
     @property
     def types(self):
         return self.columns["type"].astype(np.int32)
+
+    @property
+    def elements(self):
+        """Symbols of types 1, 2, ... by the column element; None without it."""
+        if "element" not in self.columns or not len(self):
+            return None
+        symbols = ["X"] * int(self.types.max())
+        for number, first in zip(*np.unique(self.types, return_index=True)):
+            symbols[number - 1] = str(self.columns["element"][first])
+        return tuple(symbols)
 
     @property
     def fractional(self):
@@ -56,12 +69,30 @@ def read_dump(path):
     try:
         with _open(path) as lines:
             yield from _frames(lines, str(path))
-    except (OSError, EOFError, UnicodeDecodeError) as e:
+    except (OSError, EOFError, UnicodeDecodeError, *_zstd_error()) as e:
         raise InputError(f"{path}: {e}") from None
 
 
 def _open(path):
-    return gzip.open(path, "rt") if str(path).endswith(".gz") else open(path)
+    if str(path).endswith(".gz"):
+        return gzip.open(path, "rt")
+    if str(path).endswith(".zst"):
+        try:
+            import zstandard
+        except ModuleNotFoundError:
+            raise InputError(f"{path}: .zst files need the package zstandard: "
+                             f"pip install zstandard") from None
+        return zstandard.open(path, "rt")
+    return open(path)
+
+
+def _zstd_error():
+    """The error of a damaged .zst file, if the package that reads them is there."""
+    try:
+        from zstandard import ZstdError
+    except ModuleNotFoundError:
+        return ()
+    return (ZstdError,)
 
 
 def _frames(lines, path):
@@ -82,19 +113,32 @@ def _frames(lines, path):
             body = [next(lines) for _ in range(n)]
             if body and not body[-1].endswith("\n"):
                 raise ValueError
-            table = np.loadtxt(body, ndmin=2, usecols=range(len(names))) if n else np.empty((0, 1))
-            if table.shape != (n, len(names)):
-                raise ValueError
+            columns = _columns(names, body)
         except (StopIteration, RuntimeError, ValueError, IndexError):
             raise InputError(f"{where}: the frame is cut off or damaged") from None
         if "id" not in names or "type" not in names:
             raise InputError(f"{where}: columns id and type are needed, found {' '.join(names)}")
-        columns = dict(zip(names, table.T))
         order = np.argsort(columns["id"], kind="stable")
         columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}
         for name in ("id", "type"):
             columns[name] = columns[name].astype(np.int64)
         yield Frame(step, box, columns, where)
+
+
+def _columns(names, body):
+    """{name: values} of the lines of atoms; ValueError if they are not all there."""
+    if not body:
+        return {name: np.empty(0) for name in names}
+    words = body[0].split()
+    text = [k for k, word in enumerate(words[:len(names)]) if not _is_number(word)]
+    numbers = [k for k in range(len(names)) if k not in text]
+    table = np.loadtxt(body, ndmin=2, usecols=numbers)
+    if len(words) < len(names) or table.shape != (len(body), len(numbers)):
+        raise ValueError
+    columns = dict(zip((names[k] for k in numbers), table.T))
+    for k in text:
+        columns[names[k]] = np.array([line.split()[k] for line in body])
+    return columns
 
 
 def _box(header, rows):
@@ -113,8 +157,17 @@ def _box(header, rows):
     return Box.from_lammps(high - low, (xy, xz, yz), periodic, low)
 
 
+# Columns of type and x in the Atoms section of a data file.
+ATOM_STYLES = {"atomic": (1, 2), "charge": (1, 3), "molecular": (2, 3), "full": (2, 4)}
+
+
 def read_data(path):
-    """The one Frame of a LAMMPS data file of atom style atomic; InputError if it is not that."""
+    """The one Frame of a LAMMPS data file.
+
+    Raises
+    ------
+    InputError : not such a file, or none of the atom styles atomic, charge, molecular, full.
+    """
     try:
         with _open(path) as f:
             lines = f.read().splitlines()
@@ -124,11 +177,16 @@ def read_data(path):
         low, high = (np.array([float(header[f"{a}lo {a}hi"][k]) for a in "xyz"]) for k in (0, 1))
         xy, xz, yz = map(float, header.get("xy xz yz", [0, 0, 0])[:3])
         at = next(k for k, line in enumerate(lines) if line.split("#")[0].strip() == "Atoms")
-        table = np.loadtxt(lines[at + 2:at + 2 + n], ndmin=2, usecols=range(5))
+        style = (lines[at].split("#")[1:] or ["atomic"])[0].strip()
+        if style not in ATOM_STYLES:
+            raise ValueError(f"atom style {style!r} is none of {', '.join(ATOM_STYLES)}")
+        kind, x = ATOM_STYLES[style]
+        table = np.loadtxt(lines[at + 2:at + 2 + n], ndmin=2, usecols=(0, kind, x, x + 1, x + 2))
         if len(table) != n:
             raise ValueError(f"{n} atoms are announced, {len(table)} are there")
-    except (OSError, KeyError, ValueError, IndexError, StopIteration) as e:
-        raise InputError(f"{path} is not a LAMMPS data file of atom style atomic: {e}") from None
+    except (OSError, EOFError, KeyError, ValueError, IndexError, StopIteration,
+            *_zstd_error()) as e:
+        raise InputError(f"{path} is not a LAMMPS data file: {e}") from None
     table = table[np.argsort(table[:, 0])]
     box = Box.from_lammps(high - low, (xy, xz, yz), origin=low)
     return Frame(0, box, {"id": table[:, 0].astype(np.int64), "type": table[:, 1].astype(np.int64),
@@ -144,8 +202,8 @@ def _is_number(word):
 
 
 def read_frames(path):
-    """Frames of a dump, or the one of a data file (.data, .data.gz, .lmp)."""
-    name = str(path).removesuffix(".gz")
+    """Frames of a dump, or the one of a data file (.data, .lmp), compressed or not."""
+    name = str(path).removesuffix(".gz").removesuffix(".zst")
     if name.endswith((".data", ".lmp")):
         return iter([read_data(path)])
     return read_dump(path)
