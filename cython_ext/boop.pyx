@@ -11,6 +11,7 @@ cdef enum:
     L_MAX = 10
     N_ORDERS = 4               # l = 4, 6, 8, 10
     N_COMPONENTS = 32          # 5 + 7 + 9 + 11 orders m >= 0; real parts first, then imaginary
+    LANES = 4                  # bonds at once, for the compiler's vectors
 
 WIDTH = 2 * N_COMPONENTS
 ctypedef fused real:
@@ -42,50 +43,89 @@ cdef void fill_tables():
 fill_tables()
 
 
-cdef inline void add_bond(double x, double y, double z, double* q) noexcept nogil:
-    """q += Y_lm of the unit vector (x, y, z)."""
-    cdef int l, m
-    cdef double c = 1.0, s = 0.0, before, here, after, turn
+cdef inline void add_bonds(const double* x, const double* y, const double* z, double* c, double* s,
+                           double* q) noexcept nogil:
+    """q[k][lane] += Y_lm of the unit vectors (x, y, z), one in each lane.
+
+    c, s : 1 and 0 in lanes that are in use, 0 and 0 in others; they become (x + i y)^m.
+    """
+    cdef int l, m, t
+    cdef double a, b, turn
+    cdef double* re
+    cdef double* im
+    cdef double before[LANES]
+    cdef double here[LANES]
+    cdef double after[LANES]
     for m in range(L_MAX + 1):
-        before = 0.0
-        here = first[m]
+        for t in range(LANES):
+            before[t] = 0.0
+            here[t] = first[m]
         for l in range(m, L_MAX + 1):
             if l > m:
-                after = rise[l][m] * z * here - sink[l][m] * before
-                before = here
-                here = after
+                a = rise[l][m]
+                b = sink[l][m]
+                for t in range(LANES):
+                    after[t] = a * z[t] * here[t] - b * before[t]
+                    before[t] = here[t]
+                    here[t] = after[t]
             if l >= 4 and l % 2 == 0:
-                q[offset[l] + m] += here * c
-                q[N_COMPONENTS + offset[l] + m] += here * s
-        turn = c * x - s * y               # (x + i y)^m
-        s = c * y + s * x
-        c = turn
+                re = q + (offset[l] + m) * LANES
+                im = re + N_COMPONENTS * LANES
+                for t in range(LANES):
+                    re[t] += here[t] * c[t]
+                    im[t] += here[t] * s[t]
+        for t in range(LANES):
+            turn = c[t] * x[t] - s[t] * y[t]
+            s[t] = c[t] * y[t] + s[t] * x[t]
+            c[t] = turn
 
 
 def bond_order(const double[:, ::1] x, const uint8_t[::1] is_open, const int64_t[::1] start,
                const int32_t[::1] count, const int32_t[::1] neighbour, double[:, ::1] qlm):
     """qlm[i] (2 * 32) = mean of Y_lm over the neighbours of i; NaN for open cells or none."""
     cdef int64_t n_own = start.shape[0], i, j, s
-    cdef int k
+    cdef int k, t
     cdef double a, b, c, r
-    cdef double q[2 * N_COMPONENTS]
+    cdef double q[2 * N_COMPONENTS * LANES]
+    cdef double ux[LANES]
+    cdef double uy[LANES]
+    cdef double uz[LANES]
+    cdef double re[LANES]
+    cdef double im[LANES]
     with nogil:
         for i in range(n_own):
             if is_open[i] or count[i] == 0:
                 for k in range(2 * N_COMPONENTS):
                     qlm[i, k] = NAN
                 continue
-            for k in range(2 * N_COMPONENTS):
+            for k in range(2 * N_COMPONENTS * LANES):
                 q[k] = 0.0
-            for s in range(start[i], start[i] + count[i]):
-                j = neighbour[s]
-                a = x[j, 0] - x[i, 0]
-                b = x[j, 1] - x[i, 1]
-                c = x[j, 2] - x[i, 2]
-                r = sqrt(a * a + b * b + c * c)
-                add_bond(a / r, b / r, c / r, q)
+            s = 0
+            while s < count[i]:
+                for t in range(LANES):
+                    im[t] = 0.0
+                    if s + t < count[i]:
+                        j = neighbour[start[i] + s + t]
+                        a = x[j, 0] - x[i, 0]
+                        b = x[j, 1] - x[i, 1]
+                        c = x[j, 2] - x[i, 2]
+                        r = sqrt(a * a + b * b + c * c)
+                        ux[t] = a / r
+                        uy[t] = b / r
+                        uz[t] = c / r
+                        re[t] = 1.0
+                    else:
+                        ux[t] = 0.0
+                        uy[t] = 0.0
+                        uz[t] = 0.0
+                        re[t] = 0.0
+                add_bonds(ux, uy, uz, re, im, q)
+                s += LANES
             for k in range(2 * N_COMPONENTS):
-                qlm[i, k] = q[k] / count[i]
+                a = 0.0
+                for t in range(LANES):
+                    a += q[k * LANES + t]
+                qlm[i, k] = a / count[i]
 
 
 cdef inline void invariants(const double* q, const int32_t* term_start, const int32_t* m1,
