@@ -210,7 +210,8 @@ def from_card(card, where):
         wrong(str(e))
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         wrong(f"{type(e).__name__}: {e}")
-    if not features or set(features) - set(by_name(model.elements)) or len(set(features)) != len(features):
+    if (not features or set(features) - set(by_name(model.elements))
+            or len(set(features)) != len(features)):
         wrong("it asks for features that this version does not compute")
     if (knots.ndim != 2 or knots.shape[1] < 1 or not np.isfinite(knots).all()
             or (np.diff(knots[0]) <= 0).any() or (np.diff(knots[1]) < 0).any()

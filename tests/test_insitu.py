@@ -7,6 +7,7 @@ import lammps_mgml
 from lammps_mgml.api import sites
 from lammps_mgml.catalogue import TABLE3
 from lammps_mgml.io.dump import read_dump
+from lammps_mgml.io.table import read_table, table_steps
 from lammps_mgml.model import load_model
 from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, PARAMETERS, UNKNOWN_TYPE
 
@@ -84,15 +85,64 @@ def test_columns_equal_those_computed_offline_from_the_dump(compressed):
 
 
 def test_running_softness_equals_mgml_featurize_of_the_dump(tmp_path):
-    import h5py
     from test_files import mgml
 
     many = frames(tmp_path, COMPRESS, ranks=4)
     mgml("featurize", tmp_path / "out.dump", "--frozen", "--model", "cuzr", "-o", tmp_path / "f.h5")
-    with h5py.File(tmp_path / "f.h5") as file:
-        for frame in many:
-            same(frame.columns["d_s"], file[f"{frame.step}/d_sq"][:], 1e-10)
-            same(frame.columns["i_site"], file[f"{frame.step}/i_site"][:], 0)
+    for frame in many:
+        table = read_table(tmp_path / "f.h5", frame.step)
+        same(frame.columns["d_s"], table["d_sq"], 1e-10)
+        same(frame.columns["i_site"], table["i_site"], 0)
+
+
+SOME = ("boop_q6_voro", "voronoi_idx_5", "comp_zr_dist_mean_nn", "boop_w6_cg_dist")
+GATHERED = ("variable mgml_features string all\n"
+            f"variable mgml_columns string '{' '.join('d_' + n for n in SOME)}'\n" + COMPRESS.replace(
+                "i_site\n", "i_site " + " ".join("d_" + n for n in SOME) + "\n"))
+
+
+@pytest.mark.parametrize("ranks, run", [
+    (1, run_lammps), (2, run_lammps), (4, run_lammps),
+    pytest.param(2, run_site, marks=pytest.mark.skipif(
+        site_lammps() is None, reason="not run: no LAMMPS with the PYTHON package in /usr/bin"))])
+def test_all_features_of_a_run_equal_those_of_its_dump(tmp_path, ranks, run):
+    """The matrix gathered over the ranks, the columns, and mgml featurize: the same numbers."""
+    from test_files import mgml
+
+    many = frames(tmp_path, GATHERED, ranks=ranks, run=run)
+    path = tmp_path / "mgml_features.h5"
+    assert table_steps(path) == [0, 10, 20]
+    mgml("featurize", tmp_path / "out.dump", "--frozen", "--features", "all", "--double", "-o",
+         tmp_path / "f.h5")
+    for frame in many:
+        found, offline = (read_table(p, frame.step) for p in (path, tmp_path / "f.h5"))
+        assert found["names"] == offline["names"] and len(found["names"]) == 746
+        np.testing.assert_array_equal(found["id"], frame.columns["id"])
+        np.testing.assert_allclose(found["features"], offline["features"], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(found["d_sq"], frame.columns["d_sq"], rtol=1e-6)
+        assert not found["i_site"].any()
+        for name in SOME:
+            expected = offline["features"][:, offline["names"].index(name)]
+            np.testing.assert_allclose(frame.columns[f"d_{name}"], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_gathering_again_sets_the_old_table_aside(tmp_path):
+    deck = COMPRESS.replace("run 20", "run 10")
+    deck = "variable mgml_features string cn\nvariable mgml_features_file string t.h5\n" + deck
+    frames(tmp_path, deck + "write_restart half.restart\nrun 10\n", ranks=2)
+    assert table_steps(tmp_path / "t.h5") == [0, 10, 20]
+    frames(tmp_path, deck, ranks=2)
+    assert table_steps(tmp_path / "t.h5") == [0, 10]
+    assert table_steps(tmp_path / "t.h5.1") == [0, 10, 20]
+
+
+def test_run_without_a_model_has_features_and_d2min(tmp_path):
+    deck = ("variable mgml_model string none\nvariable mgml_elements string 'Al Ni'\n"
+            "variable mgml_features string csro\n" + COMPRESS)
+    first, *_, last = frames(tmp_path, deck, ranks=2)
+    assert np.isnan(last.columns["d_sq"]).all() and not last.columns["i_site"].any()
+    assert last.columns["d_d2min"].min() > 0
+    assert "number_ni_voro" in read_table(tmp_path / "mgml_features.h5", 20)["names"]
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -307,6 +357,11 @@ SHORT = SYSTEM.replace("pair_style eam/fs\npair_coeff * * CuZr_mm.eam.fs Cu Zr",
     ("variable mgml_model string nosuch\n" + COMPRESS, "model 'nosuch'"),
     ("variable mgml_modell string cuzr\n" + COMPRESS, "variable mgml_modell is no option"),
     ("variable mgml_d2_cutoff string wide\n" + COMPRESS, "mgml_d2_cutoff is 'wide'"),
+    ("variable mgml_features string cn_vor\n" + COMPRESS, "did you mean cn_voro"),
+    ("variable mgml_features string cn\nvariable mgml_features_file string no/t.h5\n" + COMPRESS,
+     "no/t.h5: cannot write"),
+    ("variable mgml_columns string d_cn_voron\n" + COMPRESS, "mgml_columns: d_cn_voron is not d_"),
+    ("variable mgml_model string none\n" + COMPRESS, "variable mgml_elements string"),
     (COMPRESS.replace("velocity", "mass 1 26.98\nvelocity"), "type 1 has mass 26.98"),
     (SHORT + MGML + "run 20\n", "comm_modify cutoff"),
     (COMPRESS + "undump out\nunfix mgml_columns\nrun 10\n", "column i_mgml_has is gone"),
