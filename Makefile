@@ -34,6 +34,7 @@ test: .venv/ready-test
 
 bench: .venv/ready-test
 	.venv/bin/python benchmarks/insitu.py
+	.venv/bin/python benchmarks/features.py
 
 LOADED = inputs/glasses
 

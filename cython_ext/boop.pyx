@@ -14,9 +14,6 @@ cdef enum:
     LANES = 4                  # bonds at once, for the compiler's vectors
 
 WIDTH = 2 * N_COMPONENTS
-ctypedef fused real:
-    float
-    double
 
 # P_l^m normalised, without its sin^m: rise[l][m] (z P_l-1 - P_l-2 / rise[l-1][m]), start[m].
 cdef double rise[L_MAX + 1][L_MAX + 1]
@@ -154,7 +151,7 @@ cdef inline void invariants(const double* q, const int32_t* term_start, const in
 
 def order_parameters(const double[:, ::1] qlm, int64_t n_own, const int32_t[::1] term_start,
                      const int32_t[::1] m1, const int32_t[::1] m2, const double[::1] weight,
-                     const int32_t[::1] into, real[:, ::1] out):
+                     const int32_t[::1] into, double[:, ::1] out):
     """out[i, into[k]] = q_4, q_6, q_8, q_10, w_4 .. w_10 of qlm[i]; into < 0 is not wanted.
 
     The terms of w_l = sum 3j q_m1 q_m2 q_m3 are those with m1 >= m2 >= 0; their weights count the
@@ -168,22 +165,21 @@ def order_parameters(const double[:, ::1] qlm, int64_t n_own, const int32_t[::1]
             invariants(&qlm[i, 0], &term_start[0], &m1[0], &m2[0], &weight[0], c)
             for k in range(2 * N_ORDERS):
                 if into[k] >= 0:
-                    out[i, into[k]] = <real>c[k]
+                    out[i, into[k]] = c[k]
 
 
 def averaged_order_parameters(const double[:, ::1] qlm, const int64_t[::1] start,
                               const int32_t[::1] count, const int32_t[::1] neighbour,
                               const int32_t[::1] term_start, const int32_t[::1] m1,
                               const int32_t[::1] m2, const double[::1] weight,
-                              const int32_t[::1] into, real[:, ::1] out):
-    """The same of Q_lm(i) = (q_lm(i) + sum over the neighbours of q_lm(j)) / (neighbours + 1).
+                              double[:, ::1] out):
+    """out[i] (8) = the same of Q_lm(i) = (q_lm(i) + sum over the neighbours of q_lm(j)) / (neighbours + 1).
 
     qlm : (n_rows, 64), rows of neighbours on other ranks filled (Lechner & Dellago 2008).
     """
     cdef int64_t n_own = start.shape[0], i, s
     cdef int k
     cdef double q[2 * N_COMPONENTS]
-    cdef double c[2 * N_ORDERS]
     cdef const double* row
     with nogil:
         for i in range(n_own):
@@ -195,7 +191,4 @@ def averaged_order_parameters(const double[:, ::1] qlm, const int64_t[::1] start
                     q[k] += row[k]
             for k in range(2 * N_COMPONENTS):
                 q[k] /= count[i] + 1
-            invariants(q, &term_start[0], &m1[0], &m2[0], &weight[0], c)
-            for k in range(2 * N_ORDERS):
-                if into[k] >= 0:
-                    out[i, into[k]] = <real>c[k]
+            invariants(q, &term_start[0], &m1[0], &m2[0], &weight[0], &out[i, 0])

@@ -60,6 +60,11 @@ def order_parameters(qlm, n_own, into, out):
     _boop.order_parameters(qlm, n_own, *terms(), into, out)
 
 
-def averaged_order_parameters(qlm, neighbours, into, out):
-    """The same after averaging q_lm over each atom and its ``neighbours`` (start, count, row)."""
-    _boop.averaged_order_parameters(qlm, *neighbours, *terms(), into, out)
+def averaged_order_parameters(qlm, neighbours):
+    """(n_own, 8), the same after averaging q_lm over each atom and its ``neighbours``.
+
+    qlm : (n_rows, WIDTH), rows of other ranks' atoms filled; neighbours : start, count, row.
+    """
+    out = np.empty((len(neighbours[0]), 2 * len(ORDERS)))
+    _boop.averaged_order_parameters(qlm, *neighbours, *terms(), out)
+    return out

@@ -34,6 +34,10 @@ class Cells:
     reach: np.ndarray
     is_open: np.ndarray
 
+    def forget_lists(self):
+        """Free the facets and near neighbours, 300 bytes an atom; the counts stay."""
+        self.neighbour = self.area = self.edges = self.near = None
+
 
 def tessellate(atoms, near_cutoff=NEAR_CUTOFF, open_radius=OPEN_RADIUS):
     """Cells of the owned atoms of ``atoms``, exact if the ghosts reach ``2 * reach`` (see Cells).

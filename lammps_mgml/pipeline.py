@@ -63,7 +63,6 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     clock.lap("cells")
     with team.together():
         values = np.empty((halo.n_rows, len(plan.columns)))
-        features = np.empty((atoms.n_own, len(names)), dtype)
         counted = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
         sums = np.concatenate([
             site_statistics(atoms, cells, plan, parameters["small_facet"], counted, values),
@@ -91,14 +90,20 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         rows = {x: (start, count, halo.row_of[neighbour])
                 for x, (start, count, neighbour) in lists.items()}
     clock.lap("sro")
-    for x, task in plan.lists.items():
-        _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, features, clock)
+    coarse = {x: _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, clock)
+              for x, task in plan.lists.items()}
+    del lists
+    cells.forget_lists()
     if plan.uses_neighbours:
         halo.forward(values)
         clock.lap("halo")
     with team.together():
+        features = np.empty((atoms.n_own, len(names)), dtype)
         neighbour_statistics(values, plan, rows, features)
-        undefined = np.isnan(features).any(axis=1)
+        for x, task in plan.lists.items():
+            for k in np.flatnonzero(task.coarse_into >= 0):
+                features[:, task.coarse_into[k]] = coarse[x][:, k]
+        undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
         flags = np.where(cells.is_open, OPEN_CELL, 0) | np.where(
             undefined & ~cells.is_open.astype(bool), NO_FEATURES, 0)
         unknown = atoms.types[:atoms.n_own] == 0
@@ -108,11 +113,15 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     return Sites(features, flags, cells.facet_count, means, clock.seconds)
 
 
-def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, features, clock):
-    """Bond order over one kind of neighbours; its q_lm, half a kilobyte an atom, end here."""
+def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, clock):
+    """Bond order over one kind of neighbours into ``values``; returns the averaged ones, or None.
+
+    Its q_lm, half a kilobyte an atom, end here.
+    """
+    averaged = None
     coarse = (task.coarse_into >= 0).any()
     if not coarse and (task.boop_into < 0).all():
-        return
+        return averaged
     with team.together():
         qlm = bond_order(atoms, cells, neighbours, halo.n_rows)
         order_parameters(qlm, atoms.n_own, task.boop_into, values)
@@ -121,8 +130,9 @@ def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, featur
         halo.forward(qlm)
         clock.lap("halo")
         with team.together():
-            averaged_order_parameters(qlm, rows, task.coarse_into, features)
+            averaged = averaged_order_parameters(qlm, rows)
         clock.lap("boop")
+    return averaged
 
 
 class _Clock:
