@@ -84,7 +84,6 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         means = replace(means, composition=measured.composition)
     with team.together():
         composition_statistics(atoms, cells, plan, means.composition, values)
-        values[:atoms.n_own] *= scales(means, plan)
         lists = {"voro": (cells.facet_start, cells.facet_count, cells.neighbour),
                  "dist": (cells.near_start, cells.near_count, cells.near)}
         rows = {x: (start, count, halo.row_of[neighbour])
@@ -92,6 +91,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     clock.lap("sro")
     coarse = {x: _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, clock)
               for x, task in plan.lists.items()}
+    values[:atoms.n_own] *= scales(means, plan)
     del lists
     cells.forget_lists()
     if plan.uses_neighbours:
@@ -103,9 +103,10 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         for x, task in plan.lists.items():
             for k in np.flatnonzero(task.coarse_into >= 0):
                 features[:, task.coarse_into[k]] = coarse[x][:, k]
+        is_open = cells.is_open != 0
+        features[is_open] = np.nan           # also where all its neighbours happen to be closed
         undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
-        flags = np.where(cells.is_open, OPEN_CELL, 0) | np.where(
-            undefined & ~cells.is_open.astype(bool), NO_FEATURES, 0)
+        flags = np.where(is_open, OPEN_CELL, 0) | np.where(undefined & ~is_open, NO_FEATURES, 0)
         unknown = atoms.types[:atoms.n_own] == 0
         features[unknown] = np.nan
         flags = (flags | np.where(unknown, UNKNOWN_TYPE, 0)).astype(np.int32)

@@ -101,10 +101,12 @@ def neighbour_lists(system, small_facet, near_cutoff):
 
 
 def expected_features(system, elements=("Cu", "Zr"), small_facet=0.05, near_cutoff=4.0):
-    """{name: (n,) array} of all features; NaN where they are undefined."""
+    """{name: (n,) array} of all features; NaN where undefined.  Empty if all cells are open."""
     is_open, facets, near = neighbour_lists(system, small_facet, near_cutoff)
     n = len(is_open)
     closed = np.flatnonzero(~is_open)
+    if not len(closed):
+        return {}
     lists = {"voro": [f[-1] for f in facets], "dist": [f[-1] for f in near]}
     share = [(system.types == e + 1).mean() for e in range(len(elements))]
     sro = {}
@@ -182,9 +184,8 @@ def expected_features(system, elements=("Cu", "Zr"), small_facet=0.05, near_cuto
                 for order, column in zip(ORDERS, columns.T):
                     out[form.format(letter, order, x)] = column
 
-    every = {name: None for name in sro}        # in a system without closed cells: none but these
     for x, neighbours in lists.items():
-        names = [name for name in every
+        names = [name for name in sro
                  if name != "element_type" and ("_dist" in name) == (x == "dist")]
         table = np.array([sro[name] for name in names]).T
         over = np.full((5, n, len(names)), np.nan)
@@ -200,7 +201,7 @@ def expected_features(system, elements=("Cu", "Zr"), small_facet=0.05, near_cuto
                     mro[f"{name}_{s}_nn"] = column
             if not name.startswith("motif"):
                 mro[f"{name}_diff_nn"] = mean[:, k] - sro[name]
-        if "voronoi_idx_3" in names:
+        if x == "voro":
             index = total[:, [names.index(f"voronoi_idx_{k}") for k in range(3, 8)]]
             for k, column in zip(range(3, 8), (index / index.sum(axis=1, keepdims=True)).T):
                 mro[f"symm_{k}fold_avg_nn"] = column
