@@ -7,6 +7,7 @@ VERBS = {
     "deck": "print the path of the file to include in a deck (export MGML_DECK=$(mgml deck))",
     "doctor": "tell which LAMMPS, MPI, potentials and plugin are found, and what is missing",
     "featurize": "site features of the atoms of a dump or data file",
+    "features": "list the site features, by set, with units and meaning",
     "train": "train a softness model on loaded glasses",
     "score": "judge a model on a loaded glass",
     "model": "print a model's card",

@@ -1,0 +1,87 @@
+"""mgml features"""
+
+MEANINGS = {
+    "cn": "coordination numbers",
+    "voronoi_idx": "facets with 3, 4, 5, 6, 7 or more edges",
+    "motifs": "characteristic cells: icosahedron, Z16, polytetrahedral",
+    "voronoi_area_volume": "surface and volume of the cell",
+    "symm_idx": "fractions of 3- to 7-fold facets",
+    "weighted_symm_idx": "the same weighted by area and by volume",
+    "boop_q": "bond orientational order q4 to q10",
+    "boop_w": "bond orientational order w4 to w10",
+    "csro": "element, numbers and fractions of elements around, chemical short-range order",
+    "facet_area_stats": "statistics of facet areas, in all and by edges",
+    "subpoly_vol_stats": "statistics of the pyramids on the facets, in all and by edges",
+    "distance_stats": "statistics of distances to neighbours",
+    "cn_stats_nn": "neighbours' statistics of cn",
+    "voronoi_idx_stats_nn": "neighbours' statistics of voronoi_idx",
+    "motifs_stats_nn": "neighbours' statistics of motifs",
+    "voronoi_area_volume_stats_nn": "neighbours' statistics of voronoi_area_volume",
+    "avg_symm_idx_nn": "fractions of 3- to 7-fold facets, of all neighbours' facets together",
+    "symm_idx_stats_nn": "neighbours' statistics of symm_idx",
+    "weighted_symm_idx_stats_nn": "neighbours' statistics of weighted_symm_idx",
+    "boop_q_stats_nn": "neighbours' statistics of boop_q",
+    "boop_w_stats_nn": "neighbours' statistics of boop_w",
+    "boop_q_coarse": "q4 to q10 of q_lm averaged over the atom and its neighbours",
+    "boop_w_coarse": "w4 to w10 of the same",
+    "csro_stats_nn": "neighbours' statistics of csro",
+    "facet_area_stats_stats_nn": "neighbours' statistics of facet_area_stats",
+    "subpoly_vol_stats_stats_nn": "neighbours' statistics of subpoly_vol_stats",
+    "distance_stats_stats_nn": "neighbours' statistics of distance_stats",
+    "structural_difference": "neighbours' mean minus the atom's own value",
+}
+
+
+def arguments(parser):
+    parser.add_argument("which", nargs="*", default=[],
+                        help="sets and names: table3, sro, mro, all, boop_q, cn_voro ...; without "
+                             "any, an overview of the sets")
+    parser.add_argument("--set", dest="sets", default="", help="the same, separated by commas")
+    parser.add_argument("--elements", default="Cu Zr", help="symbols (Cu Zr)")
+    parser.add_argument("--csv", action="store_true",
+                        help="name, set, order, units, neighbours, definition")
+
+
+def run(args):
+    from ..catalogue import by_name, catalogue, resolve
+
+    elements = tuple(dict.fromkeys(args.elements.split()))
+    asked = [*args.which, *filter(None, args.sets.split(","))]
+    if not asked and not args.csv:
+        _overview(catalogue(elements))
+        return
+    known = by_name(elements)
+    features = [known[name] for name in resolve(",".join(asked) or "all", elements)]
+    if args.csv:
+        import csv
+        import sys
+
+        fields = ("name", "set", "order", "units", "neighbours", "definition")
+        table = csv.writer(sys.stdout, lineterminator="\n")
+        table.writerow(fields)
+        table.writerows([getattr(f, field) for field in fields] for f in features)
+        return
+    width = max(len(f.name) for f in features)
+    units = max(len(f.units) for f in features)
+    group = None
+    for f in features:
+        if f.set != group:
+            group = f.set
+            print(f"{'' if f is features[0] else chr(10)}{group} ({f.order}): {MEANINGS[group]}")
+        print(f"  {f.name:<{width}}  {f.units:<{units}}  {f.definition}")
+
+
+def _overview(features):
+    sets = {}
+    for f in features:
+        sets.setdefault(f.set, []).append(f)
+    width = max(map(len, sets))
+    for order in ("SRO", "MRO"):
+        count = sum(f.order == order for f in features)
+        print(f"{order}: {count} {'short' if order == 'SRO' else 'medium'}-range features")
+        for name, members in sets.items():
+            if members[0].order == order:
+                print(f"  {name:<{width}} {len(members):4d}  {MEANINGS[name]}")
+        print()
+    print(f"all: {len(features)}; table3: the paper's 13.  mgml features NAME ... lists those of a "
+          f"set; docs/features.md explains them.")
