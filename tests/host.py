@@ -65,5 +65,5 @@ if features:
     rows = comm.gather(session.sites.features)
     if comm.rank == 0:
         tags, rows = np.concatenate(tags), np.concatenate(rows)
-        np.savez(features, features=rows[np.argsort(tags)])
+        np.savez(features, features=rows[np.argsort(tags)], names=session.names)
 lmp.close()

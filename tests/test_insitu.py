@@ -4,12 +4,12 @@ import pytest
 from decks import COMPRESS, GLASS, MGML, SYSTEM, run_lammps, run_site, same, site_lammps
 
 import lammps_mgml
-from lammps_mgml.api import sites
+from lammps_mgml.api import feature_names, sites
 from lammps_mgml.catalogue import TABLE3
 from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.table import read_table, table_steps
 from lammps_mgml.model import load_model
-from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, PARAMETERS, UNKNOWN_TYPE
+from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, UNKNOWN_TYPE
 
 COLUMNS = ("d_sq", "d_p", "d_s", "d_d2min", "d_eta", "i_site")
 
@@ -59,20 +59,23 @@ def test_columns_do_not_depend_on_the_ranks(tmp_path, compressed, ranks, layout)
     assert_same_columns(frames(tmp_path, deck, ranks=ranks), compressed, 1e-10)
 
 
-def test_features_do_not_depend_on_the_ranks_and_equal_those_offline(tmp_path):
+def test_all_features_do_not_depend_on_the_ranks_and_equal_those_offline(tmp_path):
+    names = feature_names()
+    deck = f"variable mgml_columns string '{' '.join('d_' + n for n in names)}'\n" + COMPRESS
     found = []
     for ranks in (1, 2, 4):
-        done = run_lammps(tmp_path, COMPRESS, ranks, host=["--features", f"f{ranks}.npz"],
+        done = run_lammps(tmp_path, deck, ranks, host=["--features", f"f{ranks}.npz"],
                           out=f"{ranks}.dump")
         assert done.returncode == 0, done.stdout[-3000:]
-        found.append(np.load(tmp_path / f"f{ranks}.npz")["features"])
+        found.append(np.load(tmp_path / f"f{ranks}.npz"))
     first, *_, last = read_dump(tmp_path / "1.dump")
     means = sites(first.positions, first.types, first.box.edges, (True,) * 3, TABLE3,
-                  ("Cu", "Zr"), PARAMETERS).means
-    offline = sites(last.positions, last.types, last.box.edges, (True,) * 3, TABLE3,
-                    ("Cu", "Zr"), PARAMETERS, means).features
+                  ("Cu", "Zr")).means
+    offline = sites(last.positions, last.types, last.box.edges, (True,) * 3, names,
+                    ("Cu", "Zr"), means=means).features
     for f in found:
-        np.testing.assert_allclose(f, offline, rtol=1e-10, atol=1e-12)
+        at = [list(f["names"]).index(name) for name in names]
+        np.testing.assert_allclose(f["features"][:, at], offline, rtol=1e-10, atol=1e-11)
 
 
 def test_columns_equal_those_computed_offline_from_the_dump(compressed):
