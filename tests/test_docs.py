@@ -2,11 +2,13 @@
 import csv
 import io
 import re
+import subprocess
 
+import pytest
 from decks import ROOT
-from test_files import mgml
+from test_files import BIN, mgml
 
-from lammps_mgml.catalogue import catalogue, set_names
+from lammps_mgml.catalogue import TABLE3, catalogue, set_names
 
 
 def sizes(elements=("Cu", "Zr")):
@@ -50,5 +52,17 @@ def test_sets_names_and_elements_can_be_asked_for():
     assert "boop_q10_dist" in text and "cn_voro" in text and "distance_dist_min_min_nn" in text
     assert "motif_ico" not in text
     assert "number_al_voro" in mgml("features", "--elements", "Mg Al", "csro")
-    message = mgml("features", "boop_q5_voro", ok=False)
-    assert "unknown feature 'boop_q5_voro'" in message and "did you mean" in message
+    text = mgml("features", "table3").splitlines()
+    assert [line.split()[0] for line in text] == list(TABLE3), "by importance, without headings"
+
+
+@pytest.mark.parametrize("words, message", [
+    (["boop_q5_voro"], "unknown feature 'boop_q5_voro' .*did you mean boop_q"),
+    (["--elements", "Cu,Zr"], "'Cu,Zr': write symbols with spaces"),
+    (["--elements", ""], "'': write symbols with spaces"),
+    (["--elements", "Fe", "table3"], "'number_zr_dist_mean_nn' for elements Fe"),
+])
+def test_wrong_words_end_with_status_1_and_one_line(words, message):
+    done = subprocess.run([BIN / "mgml", "features", *words], capture_output=True, text=True)
+    assert done.returncode == 1 and not done.stdout
+    assert re.search(message, done.stderr) and len(done.stderr.splitlines()) == 1

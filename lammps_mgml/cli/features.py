@@ -6,7 +6,7 @@ MEANINGS = {
     "motifs": "characteristic cells: icosahedron, Z16, polytetrahedral",
     "voronoi_area_volume": "surface and volume of the cell",
     "symm_idx": "fractions of 3- to 7-fold facets",
-    "weighted_symm_idx": "the same weighted by area and by volume",
+    "weighted_symm_idx": "fractions of 3- to 7-fold facets, weighted by area and by volume",
     "boop_q": "bond orientational order q4 to q10",
     "boop_w": "bond orientational order w4 to w10",
     "csro": "element, numbers and fractions of elements around, chemical short-range order",
@@ -23,7 +23,7 @@ MEANINGS = {
     "boop_q_stats_nn": "neighbours' statistics of boop_q",
     "boop_w_stats_nn": "neighbours' statistics of boop_w",
     "boop_q_coarse": "q4 to q10 of q_lm averaged over the atom and its neighbours",
-    "boop_w_coarse": "w4 to w10 of the same",
+    "boop_w_coarse": "w4 to w10 of q_lm averaged over the atom and its neighbours",
     "csro_stats_nn": "neighbours' statistics of csro",
     "facet_area_stats_stats_nn": "neighbours' statistics of facet_area_stats",
     "subpoly_vol_stats_stats_nn": "neighbours' statistics of subpoly_vol_stats",
@@ -45,7 +45,7 @@ def arguments(parser):
 def run(args):
     from ..catalogue import by_name, catalogue, resolve
 
-    elements = tuple(dict.fromkeys(args.elements.split()))
+    elements = _symbols(args.elements)
     asked = [*args.which, *filter(None, args.sets.split(","))]
     if not asked and not args.csv:
         _overview(catalogue(elements))
@@ -63,12 +63,27 @@ def run(args):
         return
     width = max(len(f.name) for f in features)
     units = max(len(f.units) for f in features)
+    starts = sum(f.set != before.set for before, f in zip(features, features[1:])) + 1
+    grouped = starts == len({f.set for f in features})       # table3 goes to and fro between sets
     group = None
     for f in features:
-        if f.set != group:
+        if grouped and f.set != group:
             group = f.set
             print(f"{'' if f is features[0] else chr(10)}{group} ({f.order}): {MEANINGS[group]}")
-        print(f"  {f.name:<{width}}  {f.units:<{units}}  {f.definition}")
+        print(f"{'  ' * grouped}{f.name:<{width}}  {f.units:<{units}}  {f.definition}")
+
+
+def _symbols(text):
+    """Element symbols in ``text``, each once; OptionError if it is anything else."""
+    import re
+
+    from ..errors import OptionError
+
+    symbols = tuple(dict.fromkeys(text.split()))
+    if not symbols or not all(re.fullmatch("[A-Z][a-z]?", s) for s in symbols):
+        raise OptionError(f"--elements {text!r}: write symbols with spaces between, "
+                          f"as in --elements \"Cu Zr\"")
+    return symbols
 
 
 def _overview(features):
