@@ -10,7 +10,7 @@ DEBUG = os.environ.get("MGML_DEBUG") == "1"
 # No -ffast-math and no contraction: the same numbers on every machine.
 FLAGS = ["-O0", "-g"] if DEBUG else ["-O3", "-fno-math-errno", "-fno-trapping-math",
                                      "-ffp-contract=off"]
-KERNELS = ("cells", "sro", "boop", "mro", "affine", "trees")
+KERNELS = ("cells", "sro", "boop", "mro", "density", "affine", "trees")
 
 setup(ext_modules=cythonize(
     [Extension(f"lammps_mgml._kernels.{name}", [f"cython_ext/{name}.pyx"],

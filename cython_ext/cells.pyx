@@ -10,7 +10,10 @@ import numpy as np
 from convex_cell cimport (
     CLIP_CUT, CLIP_FULL, ConvexCell, N_WALLS, clip, farthest_vertex_sq, measure, start_cube,
 )
-from libc.math cimport INFINITY, ceil, floor, isfinite, sqrt
+from grid cimport (
+    COINCIDENT_ATOMS, FINE, NO_MEMORY, OUTPUT_FULL, TOO_MANY_FACETS, Grid, build_grid, free_grid,
+)
+from libc.math cimport ceil, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, qsort
 
@@ -21,111 +24,9 @@ cdef double COINCIDENT = 1e-6
 # Insertion sort is the faster one for the 25 or so candidates of the first search, not beyond.
 cdef int64_t INSERTION_MOST = 64
 
-cdef enum Problem:
-    FINE = 0
-    NO_MEMORY = 1
-    NOT_FINITE = 2
-    COINCIDENT_ATOMS = 3
-    TOO_MANY_FACETS = 4
-    OUTPUT_FULL = 5
-
 cdef struct Candidate:
     float d2
     int32_t index             # place in the grid order
-
-cdef struct Grid:
-    int64_t n[3]
-    double origin[3]
-    double width[3]
-    int64_t* first            # (n cells + 1,) place of each grid cell's first atom
-    int32_t* atom             # (n_all,) atom at each place
-    double* x                 # (n_all,) positions in grid order
-    double* y
-    double* z
-
-
-cdef void free_grid(Grid* g) noexcept nogil:
-    free(g.first)
-    free(g.atom)
-    free(g.x)
-    free(g.y)
-    free(g.z)
-
-
-cdef int build_grid(Grid* g, const double[:, ::1] x, double width, int64_t* bad) noexcept nogil:
-    """Sort all atoms into grid cells at least ``width`` wide (wider in nearly empty boxes)."""
-    cdef int64_t n_all = x.shape[0], i, cell, n_cells, total, here
-    cdef int d
-    cdef double lo[3]
-    cdef double hi[3]
-    cdef double room = 1.0
-    cdef int32_t* home
-    g.first = NULL
-    g.atom = NULL
-    g.x = NULL
-    g.y = NULL
-    g.z = NULL
-    for d in range(3):
-        lo[d] = INFINITY
-        hi[d] = -INFINITY
-    for i in range(n_all):
-        for d in range(3):
-            if not isfinite(x[i, d]):
-                bad[0] = i
-                return NOT_FINITE
-            lo[d] = min(lo[d], x[i, d])
-            hi[d] = max(hi[d], x[i, d])
-    for d in range(3):
-        room *= (hi[d] - lo[d]) / width + 1.0
-    if room > 8.0 * n_all + 64.0:      # bound the memory of a box that is mostly vacuum
-        width *= (room / (8.0 * n_all + 64.0)) ** (1.0 / 3.0)
-    n_cells = 1
-    for d in range(3):
-        g.origin[d] = lo[d]
-        g.n[d] = max(1, <int64_t>floor((hi[d] - lo[d]) / width))
-        while g.n[d] > 1 and n_cells * g.n[d] > 64 * n_all + 4096:
-            g.n[d] = g.n[d] // 2
-        g.width[d] = max((hi[d] - lo[d]) / g.n[d], width)
-        n_cells *= g.n[d]
-    g.first = <int64_t*>malloc((n_cells + 1) * sizeof(int64_t))
-    g.atom = <int32_t*>malloc(n_all * sizeof(int32_t))
-    g.x = <double*>malloc(n_all * sizeof(double))
-    g.y = <double*>malloc(n_all * sizeof(double))
-    g.z = <double*>malloc(n_all * sizeof(double))
-    home = <int32_t*>malloc(n_all * sizeof(int32_t))
-    if (g.first == NULL or g.atom == NULL or g.x == NULL or g.y == NULL or g.z == NULL
-            or home == NULL):
-        free(home)
-        return NO_MEMORY
-    for cell in range(n_cells + 1):
-        g.first[cell] = 0
-    for i in range(n_all):
-        cell = 0
-        for d in range(2, -1, -1):
-            here = <int64_t>((x[i, d] - g.origin[d]) / g.width[d])
-            here = min(max(here, 0), g.n[d] - 1)
-            cell = cell * g.n[d] + here
-        home[i] = <int32_t>cell
-        g.first[cell] += 1
-    total = 0
-    for cell in range(n_cells + 1):
-        here = g.first[cell]
-        g.first[cell] = total
-        total += here
-    for i in range(n_all):
-        cell = home[i]
-        here = g.first[cell]
-        g.first[cell] += 1
-        g.atom[here] = <int32_t>i
-        g.x[here] = x[i, 0]
-        g.y[here] = x[i, 1]
-        g.z[here] = x[i, 2]
-    for cell in range(n_cells, 0, -1):     # the loop above moved every start to the next one
-        g.first[cell] = g.first[cell - 1]
-    g.first[0] = 0
-    free(home)
-    return FINE
-
 
 cdef struct Block:
     int64_t size                  # atoms in it

@@ -3,7 +3,8 @@ import numpy as np
 
 from .atoms import periodic_atoms
 from .box import Box
-from .catalogue import resolve
+from .catalogue import DENSITY_REACH, resolve
+from .density import axis_vector
 from .errors import InputError, OptionError
 from .halo import ImageHalo
 from .model import SoftnessModel, load_model
@@ -15,17 +16,17 @@ ELEMENTS = ("Cu", "Zr")
 
 
 def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, means=None,
-          counted=None, dtype=np.float64):
+          counted=None, dtype=np.float64, axis=None):
     """Sites of a whole system (see ``pipeline``).
 
     elements : symbols of types 1, 2, ...; types of one element count as one.
     """
     box = Box.make(cell, pbc)
-    reach = max(2.0 * parameters["open_radius"], parameters["near_cutoff"]) * 1.001
+    reach = max(2.0 * parameters["open_radius"], parameters["near_cutoff"], DENSITY_REACH) * 1.001
     atoms, owner = periodic_atoms(positions, _species(types, elements), box, reach)
     return site_features(atoms, ImageHalo(owner, atoms.n_own), Solo(), tuple(names),
                          tuple(dict.fromkeys(elements)), means, parameters, counted=counted,
-                         dtype=dtype)
+                         dtype=dtype, axis=None if axis is None else axis_vector(axis))
 
 
 def _species(types, elements):
@@ -42,7 +43,7 @@ def _species(types, elements):
 
 
 def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table3", elements=None,
-              *, select=None, normalize=True, dtype=np.float64, **parameters):
+              *, select=None, normalize=True, dtype=np.float64, axis=None, **parameters):
     """Site features of every atom.
 
     Parameters
@@ -58,6 +59,7 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
         normalise.  All others are still their neighbours
     normalize : False leaves areas, volumes, distances in A^2, A^3, A
     dtype : numpy.float32 halves the memory of large matrices
+    axis : "x", "y", "z" or a vector: the loading axis, for features that go by it (axial_...)
     parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
         (3.6 A): see docs/features.md
 
@@ -78,7 +80,7 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     names = resolve(features, tuple(dict.fromkeys(elements)))
     counted = _mask(select, len(positions))
     found = sites(positions, types, cell, pbc, names, elements, {**PARAMETERS, **parameters},
-                  None if normalize else Means(), counted, dtype).features
+                  None if normalize else Means(), counted, dtype, axis).features
     return found if counted is None else found[select]
 
 
@@ -87,11 +89,12 @@ def feature_names(features="all", elements=ELEMENTS):
     return resolve(features, tuple(dict.fromkeys(elements)))
 
 
-def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr"):
+def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", axis=None):
     """Quench-in softness S^q of every atom, (n,) float64 in [0, 1]; NaN where undefined.
 
     model : a shipped model's name, a model file's path, or a SoftnessModel; ``types`` number its
-    elements 1, 2, ... in the order of ``model.elements``.  The rest as for ``featurize``.
+    elements 1, 2, ... in the order of ``model.elements``.  axis : the loading axis, for models that
+    go by it.  The rest as for ``featurize``.
 
     Raises
     ------
@@ -99,7 +102,8 @@ def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr"):
     """
     model = model if isinstance(model, SoftnessModel) else load_model(model)
     system = _system(positions, types, cell, pbc, model.elements)
-    found = sites(*system[:4], model.features, model.elements, model.parameters)
+    found = sites(*system[:4], model.features, model.elements, model.parameters,
+                  axis=axis)
     return model.softness(found.features)
 
 

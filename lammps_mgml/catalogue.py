@@ -15,6 +15,11 @@ ORDERS = (4, 6, 8, 10)         # l of the bond orientational order
 LISTS = ("voro", "dist")       # neighbours that share a facet; neighbours within a distance
 STATISTICS = ("mean", "std", "min", "max")
 
+# Cubic B-splines of the two-body densities: centre of the first, spacing (A), number.
+SPLINE_FIRST, SPLINE_SPACING, SPLINES = 2.0, 0.4, 9
+DENSITY_REACH = SPLINE_FIRST + (SPLINES + 1) * SPLINE_SPACING
+LEVELS = ("", "_avg", "_avg2")
+
 AREA, VOLUME = "mean facet area", "mean sub-polyhedron volume"
 DISTANCE = {"voro": "mean voro distance", "dist": "mean dist distance"}
 
@@ -158,6 +163,20 @@ def _medium_range(short):
                           f"{f.name}_mean_nn - {f.name}", f.name, "diff", f.neighbours)
 
 
+def _densities(elements):
+    """Beyond the paper: two-body densities, isotropic and along the loading axis."""
+    over = ("", ", mean over the atom and its near neighbours", ", the same of that mean")
+    for level, suffix in enumerate(LEVELS):
+        for kind, text in (("density", ""), ("axial", ", weighted by P2(cos) to the loading axis")):
+            for e in elements:
+                for k in range(SPLINES):
+                    r = SPLINE_FIRST + k * SPLINE_SPACING
+                    yield Feature(
+                        f"{kind}_{e.lower()}_{k}{suffix}", kind + suffix, "PAIR", "1",
+                        f"{e} atoms by the cubic spline about {r:.1f} A{text}{over[level]}",
+                        f"{kind}_{e.lower()}_{k}", suffix, "dist")
+
+
 @lru_cache(maxsize=32)
 def catalogue(elements=("Cu", "Zr")):
     """All features for these element symbols, in the catalogue's order: a tuple of Feature."""
@@ -167,19 +186,20 @@ def catalogue(elements=("Cu", "Zr")):
 
 @lru_cache(maxsize=32)
 def by_name(elements=("Cu", "Zr")):
-    """{name: Feature} of ``catalogue``."""
-    return {f.name: f for f in catalogue(elements)}
+    """{name: Feature} of ``catalogue`` and of the pair densities, which the paper has not."""
+    return {f.name: f for f in (*catalogue(elements), *_densities(elements))}
 
 
 def set_names(elements=("Cu", "Zr")):
-    """Names of the 28 sets, in the catalogue's order."""
-    return tuple(dict.fromkeys(f.set for f in catalogue(elements)))
+    """Names of the paper's 28 sets, in the catalogue's order, then those of the pair densities."""
+    return tuple(dict.fromkeys(f.set for f in by_name(elements).values()))
 
 
 def resolve(features, elements=("Cu", "Zr")):
     """Tuple of feature names from sets and names: one text with commas, or a sequence.
 
-    Besides the 28 sets there are ``table3`` (the paper's 13), ``sro``, ``mro`` and ``all``.
+    Besides the sets there are ``table3`` (the paper's 13), ``sro``, ``mro``, ``all`` (the
+    paper's 746) and ``pair`` (the densities).
 
     Raises
     ------
@@ -192,23 +212,24 @@ def resolve(features, elements=("Cu", "Zr")):
     for word in (str(word).strip() for word in asked):
         if word == "table3":
             names += TABLE3
-        elif word in ("sro", "mro", "all"):
-            names += [f.name for f in catalogue(elements) if word in (f.order.lower(), "all")]
+        elif word == "all":
+            names += [f.name for f in catalogue(elements)]
+        elif word in ("sro", "mro", "pair"):
+            names += [f.name for f in known.values() if f.order.lower() == word]
         elif word in set_names(elements):
-            names += [f.name for f in catalogue(elements) if f.set == word]
+            names += [f.name for f in known.values() if f.set == word]
         else:
             names.append(word)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
+        like = _like(unknown, (*known, *set_names(elements), "table3"))
         raise OptionError(f"unknown feature {', '.join(map(repr, unknown)) or '(none given)'} for "
-                          f"elements {' '.join(elements)}{_like(unknown, known)}; mgml features "
-                          f"lists them all, by set")
+                          f"elements {' '.join(elements)}{like}; mgml features lists them all, by set")
     return tuple(dict.fromkeys(names))
 
 
-def _like(unknown, known):
+def _like(unknown, words):
     from difflib import get_close_matches
 
-    near = get_close_matches(unknown[0], [*known, "table3", "sro", "mro", "all"], 3) if unknown \
-        else []
+    near = get_close_matches(unknown[0], words, 3) if unknown else []
     return f": did you mean {' or '.join(near)}?" if near else ""

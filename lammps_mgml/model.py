@@ -210,6 +210,8 @@ def from_card(card, where):
         wrong(str(e))
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         wrong(f"{type(e).__name__}: {e}")
+    if not 0 < model.natural_share < 1 or not model.elements:
+        wrong("natural share or elements are out of range")
     if (not features or set(features) - set(by_name(model.elements))
             or len(set(features)) != len(features)):
         wrong("it asks for features that this version does not compute")
@@ -217,8 +219,6 @@ def from_card(card, where):
             or (np.diff(knots[0]) <= 0).any() or (np.diff(knots[1]) < 0).any()
             or knots[1].min() < 0 or knots[1].max() > 1):
         wrong("the calibration does not rise from 0 to 1")
-    if not 0 < model.natural_share < 1 or not model.elements:
-        wrong("natural share or elements are out of range")
     masses = card.get("masses")
     if not (isinstance(masses, list) and len(masses) == len(model.elements)
             and all(isinstance(m, (int, float)) and m > 0 for m in masses)):

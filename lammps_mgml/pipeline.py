@@ -8,8 +8,10 @@ from time import perf_counter
 import numpy as np
 
 from .boop import averaged_order_parameters, bond_order, order_parameters
+from .catalogue import DENSITY_REACH
 from .cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
-from .errors import GhostRangeError
+from .density import averaged, densities
+from .errors import GhostRangeError, OptionError
 from .mro import neighbour_statistics
 from .plan import make_plan
 from .sro import N_SUMS, composition_statistics, means_of, scales, site_statistics
@@ -35,7 +37,7 @@ class Sites:
 
 
 def site_features(atoms, halo, team, names, elements, means=None, parameters=PARAMETERS,
-                  check_range=None, counted=None, dtype=np.float64):
+                  check_range=None, counted=None, dtype=np.float64, axis=None):
     """Features of the owned atoms.  Collective over ``team``.
 
     Parameters
@@ -50,6 +52,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         do not reach far enough
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
+    axis : (3,) unit vector of the load, for features that go by it
 
     Raises
     ------
@@ -57,6 +60,9 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     """
     clock, plan = _Clock(), make_plan(names, elements)
     with team.together():
+        if plan.axial and axis is None:
+            raise OptionError("features along the loading axis need to know it: in a deck  variable "
+                              "mgml_axis string z  , in Python axis=\"z\", for mgml --axis z")
         cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
         if check_range is not None:
             check_range(cells)
@@ -91,6 +97,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     clock.lap("sro")
     coarse = {x: _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, clock)
               for x, task in plan.lists.items()}
+    pairs = _densities(atoms, cells, halo, team, plan, len(elements), axis, rows["dist"], clock)
     values[:atoms.n_own] *= scales(means, plan)
     del lists
     cells.forget_lists()
@@ -103,6 +110,8 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         for x, task in plan.lists.items():
             for k in np.flatnonzero(task.coarse_into >= 0):
                 features[:, task.coarse_into[k]] = coarse[x][:, k]
+        for (columns, into), density in zip(plan.density_into, pairs):
+            features[:, into] = density[:, columns]
         is_open = cells.is_open != 0
         features[is_open] = np.nan           # also where all its neighbours happen to be closed
         undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
@@ -112,6 +121,13 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         flags = (flags | np.where(unknown, UNKNOWN_TYPE, 0)).astype(np.int32)
     clock.lap("mro")
     return Sites(features, flags, cells.facet_count, means, clock.seconds)
+
+
+def reach_of(names, elements, parameters):
+    """Distance (A) within which all atoms around an owned one enter its features, besides those
+    that cut its cell."""
+    densities_too = any(len(columns) for columns, _ in make_plan(names, elements).density_into)
+    return max(parameters["near_cutoff"], DENSITY_REACH if densities_too else 0.0)
 
 
 def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, clock):
@@ -134,6 +150,25 @@ def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, clock)
             averaged = averaged_order_parameters(qlm, rows)
         clock.lap("boop")
     return averaged
+
+
+def _densities(atoms, cells, halo, team, plan, n_elements, axis, near, clock):
+    """Densities and their averages (n_own, n), as many levels as ``plan`` asks for."""
+    levels = [k for k, (columns, _) in enumerate(plan.density_into) if len(columns)]
+    if not levels:
+        return []
+    with team.together():
+        density = densities(atoms, cells, n_elements, axis if plan.axial else None, halo.n_rows)
+    clock.lap("density")
+    found = [density]
+    for _ in range(max(levels)):
+        halo.forward(density)
+        clock.lap("halo")
+        with team.together():
+            density = averaged(density, near, halo.n_rows)
+        found.append(density)
+        clock.lap("density")
+    return [f[:atoms.n_own] for f in found]
 
 
 class _Clock:

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .catalogue import EDGES, LISTS, ORDERS, STATISTICS, by_name
+from .catalogue import EDGES, LEVELS, LISTS, ORDERS, SPLINES, STATISTICS, by_name
 from .catalogue import AREA, DISTANCE, VOLUME
 
 # Columns of the kernels, in their order.
@@ -48,6 +48,8 @@ class Plan:
 
     facets, near : (source, into) of the two kernels.  element_type : its column, or None.
     means : for each column the attribute of Means that normalises it, or None.
+    density_into : for each level of averaging, (columns of the densities, features) to put there.
+    axial : whether any of them is along the loading axis.
     """
 
     names: tuple
@@ -58,13 +60,17 @@ class Plan:
     means: tuple
     lists: dict
     uses_neighbours: bool
+    density_into: tuple
+    axial: bool
 
 
 @lru_cache(maxsize=64)
 def make_plan(names, elements):
     """Plan for a tuple of feature names of ``catalogue(elements)``."""
     known = by_name(elements)
-    asked = [known[name] for name in names]
+    everything = [known[name] for name in names]
+    asked = [f for f in everything if f.order != "PAIR"]
+    number_of = {f.name: k for k, f in enumerate(everything)}
     needed = set()
     for f in asked:
         if f.statistic == "pooled":
@@ -81,7 +87,8 @@ def make_plan(names, elements):
         into = np.full((len(NEIGHBOUR_STATISTICS), last - first), -1, np.int32)
         coarse = np.full(2 * len(ORDERS), -1, np.int32)
         into_pooled = np.full(len(EDGES), -1, np.int32)
-        for number, f in enumerate(asked):
+        for f in asked:
+            number = number_of[f.name]
             if (f.neighbours or "voro") != x:
                 continue
             if f.statistic == "coarse":
@@ -100,7 +107,20 @@ def make_plan(names, elements):
                       for what in ("number", "comp", "csro")], np.int32))
     return Plan(names, columns, _sources(FACET_COLUMNS, at), _sources(NEAR_COLUMNS, at),
                 at.get("element_type"), tuple(_MEANS.get(known[n].units) for n in columns), lists,
-                any(f.statistic not in ("", "coarse") for f in asked))
+                any(f.statistic not in ("", "coarse") for f in asked),
+                _density_into(everything, number_of, elements),
+                any(f.set.startswith("axial") for f in everything))
+
+
+def _density_into(asked, number_of, elements):
+    columns = [f"{kind}_{e.lower()}_{k}" for kind in ("density", "axial") for e in elements
+               for k in range(SPLINES)]
+    out = []
+    for level in LEVELS:
+        pairs = [(columns.index(f.base), number_of[f.name]) for f in asked
+                 if f.order == "PAIR" and f.statistic == level]
+        out.append(np.array(pairs, np.int64).reshape(-1, 2).T)
+    return tuple(out)
 
 
 def _boop_columns(x):

@@ -29,6 +29,12 @@ MEANINGS = {
     "subpoly_vol_stats_stats_nn": "neighbours' statistics of subpoly_vol_stats",
     "distance_stats_stats_nn": "neighbours' statistics of distance_stats",
     "structural_difference": "neighbours' mean minus the atom's own value",
+    "density": "atoms of each element by distance, in cubic splines",
+    "axial": "the same weighted by the angle to the loading axis",
+    "density_avg": "density averaged over the atom and its near neighbours",
+    "axial_avg": "axial averaged over the atom and its near neighbours",
+    "density_avg2": "density averaged twice",
+    "axial_avg2": "axial averaged twice",
 }
 
 
@@ -43,12 +49,12 @@ def arguments(parser):
 
 
 def run(args):
-    from ..catalogue import by_name, catalogue, resolve
+    from ..catalogue import by_name, resolve
 
     elements = _symbols(args.elements)
     asked = [*args.which, *filter(None, args.sets.split(","))]
     if not asked and not args.csv:
-        _overview(catalogue(elements))
+        _overview(by_name(elements).values())
         return
     known = by_name(elements)
     features = [known[name] for name in resolve(",".join(asked) or "all", elements)]
@@ -91,12 +97,14 @@ def _overview(features):
     for f in features:
         sets.setdefault(f.set, []).append(f)
     width = max(map(len, sets))
-    for order in ("SRO", "MRO"):
-        count = sum(f.order == order for f in features)
-        print(f"{order}: {count} {'short' if order == 'SRO' else 'medium'}-range features")
+    counts = {order: sum(f.order == order for f in features) for order in ("SRO", "MRO", "PAIR")}
+    for order, text in (("SRO", "short-range features of the paper"),
+                        ("MRO", "medium-range features of the paper"),
+                        ("PAIR", "two-body densities, not in the paper")):
+        print(f"{order}: {counts[order]} {text}")
         for name, members in sets.items():
             if members[0].order == order:
                 print(f"  {name:<{width}} {len(members):4d}  {MEANINGS[name]}")
         print()
-    print(f"all: {len(features)}; table3: the paper's 13.  mgml features NAME ... lists those of a "
-          f"set; docs/features.md explains them.")
+    print(f"all: the paper's {counts['SRO'] + counts['MRO']}; table3: its 13; sro, mro, pair.  "
+          f"mgml features NAME ... lists those of a set; docs/features.md explains them.")

@@ -137,13 +137,13 @@ class GhostRange:
                             np.where(free_high, np.inf, (high - own) * heights))
         self.margin = inside.min(axis=1) if n_own else np.empty(0)
 
-    def check(self, cells, parameters, step, tags):
-        """GhostRangeError if an atom that this rank does not know could cut a cell or be near."""
-        open_radius, near = parameters["open_radius"], parameters["near_cutoff"]
-        need = np.maximum(2.0 * np.minimum(cells.reach, open_radius), near) - self.margin
+    def check(self, cells, open_radius, least, step, tags):
+        """GhostRangeError if an atom that this rank does not know could cut a cell, or be within
+        ``least`` of an atom (A)."""
+        need = np.maximum(2.0 * np.minimum(cells.reach, open_radius), least) - self.margin
         if need.size and need.max() > self.cutoff:
             i = int(need.argmax())
             raise GhostRangeError(
                 f"step {step}: the cell of atom {tags[i]} needs ghost atoms to {need[i]:.2f} A, "
                 f"LAMMPS communicates {self.cutoff:.2f} A: add  comm_modify cutoff "
-                f"{max(2.0 * open_radius, near) + 1.0:.1f}  to the deck")
+                f"{max(2.0 * open_radius, least) + 1.0:.1f}  to the deck")

@@ -14,11 +14,12 @@ import numpy as np
 from ..atoms import Atoms
 from ..box import Box
 from ..catalogue import by_name, resolve
+from ..density import axis_vector
 from ..errors import InputError, MgmlError, ModelError, OptionError
 from ..halo import MpiHalo
 from ..io.table import TableWriter, header
 from ..model import load_model
-from ..pipeline import NO_REFERENCE, PARAMETERS, site_features
+from ..pipeline import NO_REFERENCE, PARAMETERS, reach_of, site_features
 from ..reference import Reference
 from ..sro import Means
 from ..team import MpiTeam
@@ -109,6 +110,7 @@ class Session:
             self.parameters = self.model.parameters if self.model else PARAMETERS
             self.element_of_type = self._match_types()
             self._choose_features()
+            self.axis = axis_vector(self.options.axis) if self.options.axis else None
         self.memory = Memory(self.bridge, self.team, self.model, self.elements,
                              recall=self.options.reference == "restart")
 
@@ -237,10 +239,12 @@ class Session:
         self.evaluations += 1
 
     def _features(self, atoms, reach, names, dtype=np.float64):
+        least = reach_of(names, self.elements, self.parameters)
         sites = site_features(
             atoms, self._halo, self.team, names, self.elements, self.memory.means, self.parameters,
-            lambda cells: reach.check(cells, self.parameters, self.bridge.step, self._tags),
-            dtype=dtype)
+            lambda cells: reach.check(cells, self.parameters["open_radius"], least,
+                                      self.bridge.step, self._tags),
+            dtype=dtype, axis=self.axis)
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites

@@ -1,0 +1,116 @@
+"""Two-body densities against sums over pairs found by scipy, and what must not matter."""
+import numpy as np
+import pytest
+from glasses import crystal, glass, liquid, random_system, rotation, sheared, slab
+from scipy.interpolate import BSpline
+from scipy.spatial import cKDTree
+from test_features import moved, other_edges, wound
+
+from lammps_mgml import featurize, feature_names
+from lammps_mgml.api import sites
+from lammps_mgml.atoms import periodic_atoms
+from lammps_mgml.box import Box
+from lammps_mgml.catalogue import DENSITY_REACH, SPLINE_FIRST, SPLINE_SPACING, SPLINES
+from lammps_mgml.errors import OptionError
+
+AXIS = np.array([1.0, 2.0, -0.5]) / np.sqrt(5.25)
+NAMES = feature_names("pair")
+SYSTEMS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
+           "triclinic": lambda: sheared(liquid(), 0.3, -0.2, 0.4),
+           "small box": lambda: random_system(60, (6.5, 6.0, 7.0), seed=9),
+           "fcc": lambda: crystal("fcc", 4, noise=1e-3)}
+
+
+def densities_of(system, axis=AXIS):
+    return featurize(system.positions, system.types, system.edges, system.pbc, features="pair",
+                     axis=axis)
+
+
+def expected(system):
+    """The same by numpy and scipy; open cells taken from the flags."""
+    atoms, owner = periodic_atoms(system.positions, system.types,
+                                  Box.make(system.edges, system.pbc), DENSITY_REACH)
+    x, n = atoms.positions, atoms.n_own
+    own = np.concatenate([np.arange(n), owner])
+    pairs = cKDTree(x).query_pairs(DENSITY_REACH, output_type="ndarray")
+    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
+    i, j = i[i < n], j[i < n]
+    d = x[j] - x[i]
+    r = np.linalg.norm(d, axis=1)
+    p2 = 1.5 * (d @ AXIS / r) ** 2 - 0.5
+    near = r < 4.0
+    neighbours = np.bincount(i[near], minlength=n)
+    is_open = sites(system.positions, system.types, system.edges, system.pbc, ("cn_voro",),
+                    ("Cu", "Zr")).flags & 1 > 0
+    columns = []
+    for weight in (1.0, p2):
+        for element in (1, 2):
+            for k in range(SPLINES):
+                middle = SPLINE_FIRST + k * SPLINE_SPACING
+                spline = BSpline.basis_element(middle + SPLINE_SPACING * np.arange(-2, 3.0), False)
+                values = np.nan_to_num(spline(r)) * weight * (atoms.types[j] == element)
+                columns.append(np.where(is_open, np.nan, np.bincount(i, values, minlength=n)))
+    levels = [np.array(columns)]
+    for _ in range(2):
+        levels.append(np.array([(np.bincount(i[near], c[own[j[near]]], minlength=n) + c)
+                                / (neighbours + 1) for c in levels[-1]]))
+    return np.concatenate(levels).T
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_densities_are_those_of_the_definition(name):
+    system = SYSTEMS[name]()
+    found, wanted = densities_of(system), expected(system)
+    assert found.shape == (len(system.positions), len(NAMES)) == wanted.shape
+    np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
+    assert np.isfinite(found).all(axis=1).mean() > (0.2 if name == "slab" else 0.99)
+
+
+@pytest.mark.parametrize("change", [moved, wound, other_edges])
+def test_densities_do_not_depend_on_the_frame(change):
+    system = liquid()
+    np.testing.assert_allclose(densities_of(change(system)), densities_of(system), rtol=1e-9,
+                               atol=1e-10)
+
+
+def test_densities_turn_with_the_axis():
+    system, r = liquid(), rotation()
+    turned = system._replace(positions=system.positions @ r, edges=system.edges @ r)
+    np.testing.assert_allclose(densities_of(turned, AXIS @ r), densities_of(system), rtol=1e-9,
+                               atol=1e-10)
+    same = densities_of(turned)
+    axial = np.array(["axial" in name for name in NAMES])
+    np.testing.assert_allclose(same[:, ~axial], densities_of(system)[:, ~axial], rtol=1e-9)
+    assert abs(same[:, axial] - densities_of(system)[:, axial]).max() > 0.1
+
+
+def test_axial_densities_of_three_axes_cancel():
+    system = liquid()
+    axial = [featurize(system.positions, system.types, system.edges, features="axial", axis=a)
+             for a in "xyz"]
+    np.testing.assert_allclose(sum(axial), 0.0, atol=1e-12)
+    np.testing.assert_array_equal(axial[2], featurize(
+        system.positions, system.types, system.edges, features="axial", axis=(0, 0, 5)))
+
+
+def test_some_columns_are_those_of_all():
+    system = liquid()
+    whole = densities_of(system)
+    some = ("axial_zr_3_avg", "density_cu_0", "facet_area_std", "density_zr_8_avg2")
+    found = featurize(system.positions, system.types, system.edges, features=some, axis=AXIS)
+    for k in (0, 1, 3):
+        np.testing.assert_array_equal(found[:, k], whole[:, NAMES.index(some[k])])
+    isotropic = featurize(system.positions, system.types, system.edges, features="density_avg2")
+    at = [NAMES.index(name) for name in feature_names("density_avg2")]
+    np.testing.assert_array_equal(isotropic, whole[:, at])
+
+
+@pytest.mark.parametrize("axis", ["w", "", "x y", (1, 2), (0, 0, 0), (np.nan, 0, 1), "1 2 three"])
+def test_wrong_axis_is_refused(axis):
+    with pytest.raises(OptionError, match="loading axis"):
+        densities_of(liquid(), axis)
+
+
+def test_axial_features_need_an_axis():
+    with pytest.raises(OptionError, match="mgml_axis string z"):
+        densities_of(liquid(), None)
