@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Two-body densities: how many atoms of each element are at which distance, and how along an axis.
+"""Two-body densities: how many atoms of each element are at which distance, and how they lie to the load.
 
 Distances are spread over cubic B-splines on even knots, four of them each, so that the densities
 are smooth in the positions.
@@ -20,12 +20,12 @@ cdef inline void spline_weights(double u, double* w) noexcept nogil:
 
 def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
               int n_elements, double first, double spacing, int n_splines,
-              const double[::1] axis, double[:, ::1] out):
+              const double[::1] load, double[:, ::1] out):
     """out[i, e * n_splines + k] = sum of spline k at r_ij over the atoms j of element e + 1.
 
-    Spline k is centred at first + k * spacing and ends two spacings from there.  With an axis (3,)
-    a second half of the columns weights each atom by P_2(cos of its angle to the axis); without
-    (shape 0) there is none.  NaN for open cells.
+    Spline k is centred at first + k * spacing and ends two spacings from there.  With a load (6,)
+    (xx yy zz xy xz yz of a symmetric tensor E) a second half of the columns weights each atom by
+    u . E . u, u the unit vector to it; without (shape 0) there is none.  NaN for open cells.
 
     Returns 0, or 1 without memory, or 2 with a coordinate that is not finite.
     """
@@ -34,9 +34,9 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
     cdef int64_t hi[3]
     cdef int64_t cell[3]
     cdef int d, e, k, k0, problem, n_half = n_elements * n_splines
-    cdef bint axial = axis.shape[0] == 3
+    cdef bint axial = load.shape[0] == 6
     cdef double reach = first + (n_splines + 1) * spacing, r2_most = reach * reach
-    cdef double dx, dy, dz, r2, r, t, along, p2 = 0.0
+    cdef double dx, dy, dz, r2, r, t, weight = 0.0
     cdef double w[4]
     cdef double* own
     cdef int64_t bad = -1
@@ -83,12 +83,14 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
                                 k0 = <int>t - 3      # the first of the four, from -3 on
                                 spline_weights(t - <int>t, w)
                                 if axial:
-                                    along = dx * axis[0] + dy * axis[1] + dz * axis[2]
-                                    p2 = 1.5 * along * along / r2 - 0.5
+                                    weight = (load[0] * dx * dx + load[1] * dy * dy
+                                              + load[2] * dz * dz + 2.0 * (
+                                                  load[3] * dx * dy + load[4] * dx * dz
+                                                  + load[5] * dy * dz)) / r2
                                 for k in range(max(0, -k0), min(4, n_splines - k0)):
                                     own[e * n_splines + k0 + k] += w[k]
                                     if axial:
-                                        own[n_half + e * n_splines + k0 + k] += p2 * w[k]
+                                        own[n_half + e * n_splines + k0 + k] += weight * w[k]
             free_grid(&g)
     return problem
 

@@ -4,7 +4,7 @@ import numpy as np
 from .atoms import periodic_atoms
 from .box import Box
 from .catalogue import DENSITY_REACH, resolve
-from .density import axis_vector
+from .density import load_tensor
 from .errors import InputError, OptionError
 from .halo import ImageHalo
 from .model import SoftnessModel, load_model
@@ -16,7 +16,7 @@ ELEMENTS = ("Cu", "Zr")
 
 
 def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, means=None,
-          counted=None, dtype=np.float64, axis=None):
+          counted=None, dtype=np.float64, load=None):
     """Sites of a whole system (see ``pipeline``).
 
     elements : symbols of types 1, 2, ...; types of one element count as one.
@@ -26,7 +26,7 @@ def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, m
     atoms, owner = periodic_atoms(positions, _species(types, elements), box, reach)
     return site_features(atoms, ImageHalo(owner, atoms.n_own), Solo(), tuple(names),
                          tuple(dict.fromkeys(elements)), means, parameters, counted=counted,
-                         dtype=dtype, axis=None if axis is None else axis_vector(axis))
+                         dtype=dtype, load=None if load is None else load_tensor(load))
 
 
 def _species(types, elements):
@@ -43,7 +43,7 @@ def _species(types, elements):
 
 
 def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table3", elements=None,
-              *, select=None, normalize=True, dtype=np.float64, axis=None, **parameters):
+              *, select=None, normalize=True, dtype=np.float64, load=None, **parameters):
     """Site features of every atom.
 
     Parameters
@@ -59,7 +59,8 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
         normalise.  All others are still their neighbours
     normalize : False leaves areas, volumes, distances in A^2, A^3, A
     dtype : numpy.float32 halves the memory of large matrices
-    axis : "x", "y", "z" or a vector: the loading axis, for features that go by it (axial_...)
+    load : "z", "x tension", "0 1 1 compression": axis and sense, for features that go by the load
+        (axial_...)
     parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
         (3.6 A): see docs/features.md
 
@@ -80,7 +81,7 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     names = resolve(features, tuple(dict.fromkeys(elements)))
     counted = _mask(select, len(positions))
     found = sites(positions, types, cell, pbc, names, elements, {**PARAMETERS, **parameters},
-                  None if normalize else Means(), counted, dtype, axis).features
+                  None if normalize else Means(), counted, dtype, load).features
     return found if counted is None else found[select]
 
 
@@ -89,12 +90,12 @@ def feature_names(features="all", elements=ELEMENTS):
     return resolve(features, tuple(dict.fromkeys(elements)))
 
 
-def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", axis=None):
+def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", load=None):
     """Quench-in softness S^q of every atom, (n,) float64 in [0, 1]; NaN where undefined.
 
     model : a shipped model's name, a model file's path, or a SoftnessModel; ``types`` number its
-    elements 1, 2, ... in the order of ``model.elements``.  axis : the loading axis, for models that
-    go by it.  The rest as for ``featurize``.
+    elements 1, 2, ... in the order of ``model.elements``.  load : as for ``featurize``, for models
+    that go by it.  The rest as for ``featurize``.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", ax
     model = model if isinstance(model, SoftnessModel) else load_model(model)
     system = _system(positions, types, cell, pbc, model.elements)
     found = sites(*system[:4], model.features, model.elements, model.parameters,
-                  axis=axis)
+                  load=load)
     return model.softness(found.features)
 
 

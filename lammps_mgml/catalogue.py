@@ -164,10 +164,11 @@ def _medium_range(short):
 
 
 def _densities(elements):
-    """Beyond the paper: two-body densities, isotropic and along the loading axis."""
+    """Beyond the paper: two-body densities, isotropic and along the load."""
     over = ("", ", mean over the atom and its near neighbours", ", the same of that mean")
     for level, suffix in enumerate(LEVELS):
-        for kind, text in (("density", ""), ("axial", ", weighted by P2(cos) to the loading axis")):
+        for kind, text in (("density", ""), ("axial", ", weighted by P2(cos) to the axis of the "
+                                                      "load, minus that in tension")):
             for e in elements:
                 for k in range(SPLINES):
                     r = SPLINE_FIRST + k * SPLINE_SPACING
@@ -224,7 +225,8 @@ def resolve(features, elements=("Cu", "Zr")):
     if unknown or not names:
         like = _like(unknown, (*known, *set_names(elements), "table3"))
         raise OptionError(f"unknown feature {', '.join(map(repr, unknown)) or '(none given)'} for "
-                          f"elements {' '.join(elements)}{like}; mgml features lists them all, by set")
+                          f"elements {' '.join(elements)}{like}; mgml features lists them all, "
+                          f"by set")
     return tuple(dict.fromkeys(names))
 
 

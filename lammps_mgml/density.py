@@ -1,4 +1,4 @@
-"""Two-body densities of a site, isotropic and along the loading axis, and their averages.
+"""Two-body densities of a site, isotropic and along the load, and their averages.
 
 The recursive averaging is that of Boattini, Smallenburg & Filion (Phys. Rev. Lett. 127, 088007,
 2021): over an atom and its near neighbours, and once more.
@@ -10,35 +10,42 @@ from .catalogue import SPLINE_FIRST, SPLINE_SPACING, SPLINES
 from .errors import OptionError
 
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+SENSES = {"compression": 1.0, "tension": -1.0}
 
 
-def axis_vector(axis):
-    """(3,) unit vector of "x", "y", "z", of three numbers, or of a text with them.
+def load_tensor(load):
+    """(6,) xx yy zz xy xz yz of the tensor that stands for a uniaxial load.
+
+    load : text of an axis (x, y, z or three numbers) and, perhaps, of a sense: "z", "x tension",
+    "0 1 1 compression".  The tensor is 3/2 n n - 1/2 (P2 of the angle to n), minus that in tension.
 
     Raises
     ------
     OptionError : it is none of these.
     """
+    words = str(load).split()
+    sign = SENSES[words.pop()] if words and words[-1] in SENSES else 1.0
     try:
-        words = axis.split() if isinstance(axis, str) else axis
-        vector = np.array(AXES[words[0]] if len(words) == 1 else words, dtype=np.float64)
-        length = np.linalg.norm(vector)
-        if vector.shape == (3,) and np.isfinite(length) and length > 0:
-            return vector / length
-    except (KeyError, ValueError, TypeError, IndexError):
+        n = np.array(AXES[words[0]] if len(words) == 1 else words, dtype=np.float64)
+        length = np.linalg.norm(n)
+        if n.shape == (3,) and np.isfinite(length) and length > 0:
+            e = sign * (1.5 * np.outer(n, n) / length**2 - 0.5 * np.eye(3))
+            return e[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+    except (KeyError, ValueError, IndexError):
         pass
-    raise OptionError(f"loading axis {axis!r}: give x, y, z or three numbers")
+    raise OptionError(f"load {load!r}: give x, y, z or three numbers, then compression (the "
+                      f"default) or tension")
 
 
-def densities(atoms, cells, n_elements, axis, n_rows):
-    """(n_rows, n) densities of the owned atoms; n is 9 for each element, twice that with an axis.
+def densities(atoms, cells, n_elements, load, n_rows):
+    """(n_rows, n) densities of the owned atoms; n is 9 for each element, twice that with a load.
 
-    axis : (3,) unit vector, or None for the isotropic ones only.
+    load : (6,) tensor, or None for the isotropic ones only.
     """
-    out = np.empty((n_rows, n_elements * SPLINES * (1 if axis is None else 2)))
+    out = np.empty((n_rows, n_elements * SPLINES * (1 if load is None else 2)))
     problem = _density.densities(
         atoms.positions, atoms.types, cells.is_open, n_elements, SPLINE_FIRST, SPLINE_SPACING,
-        SPLINES, np.empty(0) if axis is None else np.ascontiguousarray(axis, np.float64), out)
+        SPLINES, np.empty(0) if load is None else load, out)
     if problem:
         raise MemoryError("no memory for the grid of the densities")
     return out

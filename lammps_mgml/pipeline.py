@@ -37,7 +37,7 @@ class Sites:
 
 
 def site_features(atoms, halo, team, names, elements, means=None, parameters=PARAMETERS,
-                  check_range=None, counted=None, dtype=np.float64, axis=None):
+                  check_range=None, counted=None, dtype=np.float64, load=None):
     """Features of the owned atoms.  Collective over ``team``.
 
     Parameters
@@ -52,7 +52,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         do not reach far enough
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
-    axis : (3,) unit vector of the load, for features that go by it
+    load : (6,) tensor of the load (see ``density``), for features that go by it
 
     Raises
     ------
@@ -60,9 +60,10 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     """
     clock, plan = _Clock(), make_plan(names, elements)
     with team.together():
-        if plan.axial and axis is None:
-            raise OptionError("features along the loading axis need to know it: in a deck  variable "
-                              "mgml_axis string z  , in Python axis=\"z\", for mgml --axis z")
+        if plan.axial and load is None:
+            raise OptionError("some features go by the load: tell its axis and sense, in a deck  "
+                              "variable mgml_load string \"z compression\"  , in Python load=\"z\", "
+                              "for mgml --load z")
         cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
         if check_range is not None:
             check_range(cells)
@@ -97,7 +98,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     clock.lap("sro")
     coarse = {x: _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, clock)
               for x, task in plan.lists.items()}
-    pairs = _densities(atoms, cells, halo, team, plan, len(elements), axis, rows["dist"], clock)
+    pairs = _densities(atoms, cells, halo, team, plan, len(elements), load, rows["dist"], clock)
     values[:atoms.n_own] *= scales(means, plan)
     del lists
     cells.forget_lists()
@@ -152,13 +153,13 @@ def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, clock)
     return averaged
 
 
-def _densities(atoms, cells, halo, team, plan, n_elements, axis, near, clock):
+def _densities(atoms, cells, halo, team, plan, n_elements, load, near, clock):
     """Densities and their averages (n_own, n), as many levels as ``plan`` asks for."""
     levels = [k for k, (columns, _) in enumerate(plan.density_into) if len(columns)]
     if not levels:
         return []
     with team.together():
-        density = densities(atoms, cells, n_elements, axis if plan.axial else None, halo.n_rows)
+        density = densities(atoms, cells, n_elements, load if plan.axial else None, halo.n_rows)
     clock.lap("density")
     found = [density]
     for _ in range(max(levels)):

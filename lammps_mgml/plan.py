@@ -49,7 +49,7 @@ class Plan:
     facets, near : (source, into) of the two kernels.  element_type : its column, or None.
     means : for each column the attribute of Means that normalises it, or None.
     density_into : for each level of averaging, (columns of the densities, features) to put there.
-    axial : whether any of them is along the loading axis.
+    axial : whether any of them goes by the load.
     """
 
     names: tuple

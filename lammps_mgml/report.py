@@ -20,7 +20,7 @@ def compare(path, axis):
         raise InputError(f"{path}: needs two frames or more with columns d_sq and d_d2min"
                          + (f" (missing: {', '.join(sorted(missing))})" if frames else ""))
     first = frames[0]
-    score, blocks = first.columns["d_sq"], cubes(first)
+    score, blocks = first.columns["d_sq"], cubes(first.box, first.positions)
     length = first.box.edges[axis, axis]
     rows = []
     for frame in frames[1:]:

@@ -13,7 +13,13 @@ from lammps_mgml.box import Box
 from lammps_mgml.catalogue import DENSITY_REACH, SPLINE_FIRST, SPLINE_SPACING, SPLINES
 from lammps_mgml.errors import OptionError
 
+
+def text_of(vector):
+    return " ".join(f"{v:.17g}" for v in vector)
+
+
 AXIS = np.array([1.0, 2.0, -0.5]) / np.sqrt(5.25)
+LOAD = text_of(AXIS)
 NAMES = feature_names("pair")
 SYSTEMS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
            "triclinic": lambda: sheared(liquid(), 0.3, -0.2, 0.4),
@@ -21,9 +27,9 @@ SYSTEMS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
            "fcc": lambda: crystal("fcc", 4, noise=1e-3)}
 
 
-def densities_of(system, axis=AXIS):
+def densities_of(system, load=LOAD):
     return featurize(system.positions, system.types, system.edges, system.pbc, features="pair",
-                     axis=axis)
+                     load=load)
 
 
 def expected(system):
@@ -76,8 +82,8 @@ def test_densities_do_not_depend_on_the_frame(change):
 def test_densities_turn_with_the_axis():
     system, r = liquid(), rotation()
     turned = system._replace(positions=system.positions @ r, edges=system.edges @ r)
-    np.testing.assert_allclose(densities_of(turned, AXIS @ r), densities_of(system), rtol=1e-9,
-                               atol=1e-10)
+    np.testing.assert_allclose(densities_of(turned, text_of(AXIS @ r)), densities_of(system),
+                               rtol=1e-9, atol=1e-10)
     same = densities_of(turned)
     axial = np.array(["axial" in name for name in NAMES])
     np.testing.assert_allclose(same[:, ~axial], densities_of(system)[:, ~axial], rtol=1e-9)
@@ -86,18 +92,19 @@ def test_densities_turn_with_the_axis():
 
 def test_axial_densities_of_three_axes_cancel():
     system = liquid()
-    axial = [featurize(system.positions, system.types, system.edges, features="axial", axis=a)
+    axial = [featurize(system.positions, system.types, system.edges, features="axial", load=a)
              for a in "xyz"]
     np.testing.assert_allclose(sum(axial), 0.0, atol=1e-12)
-    np.testing.assert_array_equal(axial[2], featurize(
-        system.positions, system.types, system.edges, features="axial", axis=(0, 0, 5)))
+    for load, sign in (("0 0 5 compression", 1), ("z tension", -1)):
+        np.testing.assert_array_equal(axial[2], sign * featurize(
+            system.positions, system.types, system.edges, features="axial", load=load))
 
 
 def test_some_columns_are_those_of_all():
     system = liquid()
     whole = densities_of(system)
     some = ("axial_zr_3_avg", "density_cu_0", "facet_area_std", "density_zr_8_avg2")
-    found = featurize(system.positions, system.types, system.edges, features=some, axis=AXIS)
+    found = featurize(system.positions, system.types, system.edges, features=some, load=LOAD)
     for k in (0, 1, 3):
         np.testing.assert_array_equal(found[:, k], whole[:, NAMES.index(some[k])])
     isotropic = featurize(system.positions, system.types, system.edges, features="density_avg2")
@@ -105,12 +112,13 @@ def test_some_columns_are_those_of_all():
     np.testing.assert_array_equal(isotropic, whole[:, at])
 
 
-@pytest.mark.parametrize("axis", ["w", "", "x y", (1, 2), (0, 0, 0), (np.nan, 0, 1), "1 2 three"])
-def test_wrong_axis_is_refused(axis):
-    with pytest.raises(OptionError, match="loading axis"):
-        densities_of(liquid(), axis)
+@pytest.mark.parametrize("load", ["w", "", "x y", "1 2", "0 0 0", "nan 0 1", "1 2 three", "tension",
+                                  "z shear"])
+def test_wrong_load_is_refused(load):
+    with pytest.raises(OptionError, match="load .*give x, y, z"):
+        densities_of(liquid(), load)
 
 
-def test_axial_features_need_an_axis():
-    with pytest.raises(OptionError, match="mgml_axis string z"):
+def test_axial_features_need_a_load():
+    with pytest.raises(OptionError, match="mgml_load string"):
         densities_of(liquid(), None)

@@ -61,7 +61,7 @@ def test_columns_do_not_depend_on_the_ranks(tmp_path, compressed, ranks, layout)
 
 def test_all_features_do_not_depend_on_the_ranks_and_equal_those_offline(tmp_path):
     names = feature_names("all,pair")
-    deck = ("variable mgml_axis string '0 1 2'\n"
+    deck = ("variable mgml_load string '0 1 2 tension'\n"
             f"variable mgml_columns string '{' '.join('d_' + n for n in names)}'\n" + COMPRESS)
     found = []
     for ranks in (1, 2, 4):
@@ -73,7 +73,7 @@ def test_all_features_do_not_depend_on_the_ranks_and_equal_those_offline(tmp_pat
     means = sites(first.positions, first.types, first.box.edges, (True,) * 3, TABLE3,
                   ("Cu", "Zr")).means
     offline = sites(last.positions, last.types, last.box.edges, (True,) * 3, names,
-                    ("Cu", "Zr"), means=means, axis=(0, 1, 2)).features
+                    ("Cu", "Zr"), means=means, load="0 1 2 tension").features
     for f in found:
         at = [list(f["names"]).index(name) for name in names]
         np.testing.assert_allclose(f["features"][:, at], offline, rtol=1e-10, atol=1e-11)
@@ -366,8 +366,8 @@ SHORT = SYSTEM.replace("pair_style eam/fs\npair_coeff * * CuZr_mm.eam.fs Cu Zr",
      "no/t.h5: cannot write"),
     ("variable mgml_columns string d_cn_voron\n" + COMPRESS, "mgml_columns: d_cn_voron is not d_"),
     ("variable mgml_model string none\n" + COMPRESS, "variable mgml_elements string"),
-    ("variable mgml_columns string d_axial_cu_0\n" + COMPRESS, "mgml_axis string z"),
-    ("variable mgml_axis string w\n" + COMPRESS, "loading axis 'w'"),
+    ("variable mgml_columns string d_axial_cu_0\n" + COMPRESS, 'mgml_load string "z compression"'),
+    ("variable mgml_load string w\n" + COMPRESS, "load 'w'"),
     (COMPRESS.replace("velocity", "mass 1 26.98\nvelocity"), "type 1 has mass 26.98"),
     (SHORT + MGML + "run 20\n", "comm_modify cutoff"),
     (COMPRESS + "undump out\nunfix mgml_columns\nrun 10\n", "column i_mgml_has is gone"),

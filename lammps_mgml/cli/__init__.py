@@ -8,9 +8,10 @@ VERBS = {
     "doctor": "tell which LAMMPS, MPI, potentials and plugin are found, and what is missing",
     "featurize": "site features of the atoms of a dump or data file",
     "features": "list the site features, by set, with units and meaning",
+    "dataset": "make, pack and show loaded glasses for training",
     "train": "train a softness model on loaded glasses",
-    "score": "judge a model on a loaded glass",
-    "model": "print a model's card",
+    "score": "judge a model on loaded glasses that it never saw",
+    "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
 }
 

@@ -30,7 +30,7 @@ MEANINGS = {
     "distance_stats_stats_nn": "neighbours' statistics of distance_stats",
     "structural_difference": "neighbours' mean minus the atom's own value",
     "density": "atoms of each element by distance, in cubic splines",
-    "axial": "the same weighted by the angle to the loading axis",
+    "axial": "the same weighted by the angle to the axis of the load",
     "density_avg": "density averaged over the atom and its near neighbours",
     "axial_avg": "axial averaged over the atom and its near neighbours",
     "density_avg2": "density averaged twice",

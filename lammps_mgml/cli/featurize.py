@@ -19,8 +19,8 @@ def arguments(parser):
     parser.add_argument("--margin", type=float, default=0.0, metavar="A",
                         help="only atoms farther than this from the outermost atoms along the "
                              "axes that are not periodic")
-    parser.add_argument("--axis", help="loading axis, for features that go by it: x, y, z or a "
-                                       "vector (\"0 1 1\")")
+    parser.add_argument("--load", help="axis and sense, as \"z compression\" or \"0 1 1 tension\", "
+                                       "for features that go by the load")
     parser.add_argument("--near-cutoff", type=float, help="of the dist neighbours, A (4.0)")
     parser.add_argument("--small-facet", type=float,
                         help="facets below this part of the cell's mean area are dropped (0.05)")
@@ -47,7 +47,7 @@ def run(args):
     job = {"features": args.features, "elements": args.elements and tuple(args.elements.split()),
            "parameters": {**parameters, **given}, "model": args.model, "means": None,
            "crop": _ranges(args.crop), "margin": args.margin, "double": args.double,
-           "axis": args.axis}
+           "load": args.load}
     frames = _slice(read_frames(args.frame), args.frames)
     with _executor(args.processes) as executor:
         if executor is None:                 # a rank that worked for the first one
@@ -166,7 +166,7 @@ def featurize_frame(frame, job):
         raise InputError(f"{frame.where}: no atom is within --crop and --margin")
     found = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
                   elements, job["parameters"], job["means"], None if keep.all() else keep,
-                  np.float64 if job["double"] or model else np.float32, job["axis"])
+                  np.float64 if job["double"] or model else np.float32, job["load"])
     columns = [wanted.index(name) for name in names]
     out = {"step": frame.step, "id": frame.columns["id"][keep], "names": names,
            "features": found.features[keep][:, columns] if len(columns) < len(wanted)

@@ -3,8 +3,10 @@
 
 def arguments(parser):
     parser.add_argument("model", help="a shipped model's name or a model file")
-    parser.add_argument("loadings", nargs="+", help="dumps of inputs/in.aqs of unseen glasses")
+    parser.add_argument("loadings", nargs="+",
+                        help="glass files (.h5) or dumps of inputs/in.aqs, of unseen glasses")
     parser.add_argument("--strain", type=float, default=0.04)
+    parser.add_argument("--against", help="another model, compared on the same resampled blocks")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -20,44 +22,101 @@ def check_unseen(card, loadings):
 
 def score(model, loading, strain, training=()):
     """Scores of ``model`` and, if its training loadings are at hand, of the baselines."""
-    from ..train.evaluate import auc, auc_with_error, summary
+    import numpy as np
+
+    from ..train.dataset import THRESHOLD
+    from ..train.evaluate import auc, auc_with_error, event_ranks, summary
     from ..train.fit import baselines
 
-    labels, features = loading.plastic(strain), loading.features
+    features = loading.features(model.features)
     softness = model.softness(features)
-    out = summary(labels, softness, model.probability(softness),
-                  model.forest.raw_scores(features), loading.blocks)
-    out["by_type"] = {e: auc(labels[one], softness[one])
-                      for k, e in enumerate(model.elements, start=1)
-                      for one in [loading.types == k]}
+    ok = ~np.isnan(softness)
+    labels, softness, blocks = loading.plastic(strain)[ok], softness[ok], loading.blocks[ok]
+    margin = model.forest.raw_scores(features[ok])
+    out = summary(labels, softness, model.probability(softness), margin, blocks)
+    out["auc_by_type"] = {e: auc(labels[one], margin[one])
+                          for k, e in enumerate(model.elements, start=1)
+                          for one in [loading.types[ok] == k]}
+    out["auc_by_strain"] = {f"{s:g}": auc(d[ok] > THRESHOLD, margin)
+                            for s, d in loading.d2min.items()}
+    ranks = event_ranks(labels, loading.at(strain)[ok], margin, loading.structure.positions[ok],
+                        loading.structure.box)
+    out["events"], out["rank_score"] = len(ranks), float(1.0 - 2.0 * np.mean(ranks))
     if training:
-        out["baselines"] = {name: auc_with_error(labels, s, loading.blocks)[:2]
+        out["baselines"] = {name: auc_with_error(labels, s[ok], blocks)[:2]
                             for name, s in baselines(training, loading, strain).items()}
     return out
 
 
+def score_all(model, loadings, strain, training=(), other=None):
+    """{"loadings": {name: scores}, "all": what they say together}."""
+    import numpy as np
+
+    from ..train.evaluate import together
+
+    single = {x.name: score(model, x, strain, training) for x in loadings}
+    sets = []
+    for x in loadings:
+        margins = [m.forest.raw_scores(x.features(m.features))
+                   for m in ((model, other) if other else (model,))]
+        undefined = sum(np.isnan(x.features(m.features)).any(axis=1)
+                        for m in ((model, other) if other else (model,))) > 0
+        ok = ~undefined
+        sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok], [m[ok] for m in margins]))
+    value, error, interval = together(sets)
+    whole = {"glasses": len({x.glass for x in loadings}), "auc": value[0], "auc_error": error[0],
+             "plastic": sum(s["plastic"] for s in single.values()),
+             "expected_plastic": sum(s["expected_plastic"] for s in single.values())}
+    for key in ("average_precision", "mcc_at_half", "recall_at_half", "precision_at_half", "brier",
+                "rank_score", "sigma_softness"):
+        whole[key] = float(np.mean([s[key] for s in single.values()]))
+    if other:
+        whole["against"] = {"model": other.name, "auc": value[1], "auc_error": error[1],
+                            "difference": value[0] - value[1], "interval95": interval}
+    return {"strain": strain, "all": whole, "loadings": single}
+
+
 def print_scores(scores):
-    for name, s in scores.items():
-        print(f"{name}: {s['plastic']} of {s['atoms']} atoms plastic "
-              f"({100 * s['prevalence']:.1f} %)")
-        print(f"  AUC {s['auc']:.3f} +- {s['auc_error']:.3f} (block bootstrap), average precision "
-              f"{s['average_precision']:.3f}, MCC {s['mcc_at_half']:.3f}")
-        print(f"  S^q > 0.5: recall {s['recall_at_half']:.2f}, precision "
-              f"{s['precision_at_half']:.2f}; expected plastic {s['expected_plastic']:.0f}; "
-              f"Brier {s['brier']:.4f}; "
-              + ", ".join(f"AUC {e} {v:.3f}" for e, v in s["by_type"].items()))
+    print(f"strain {scores['strain']:<19g} plastic expected AUC (block bootstrap) AP   MCC    recall "
+          f"precision Brier rank score by element")
+    for name, s in scores["loadings"].items():
+        print(f"{name:<26} {s['plastic']:5d} {s['expected_plastic']:7.0f}  {s['auc']:.3f} +- "
+              f"{s['auc_error']:.3f}  {s['average_precision']:.3f} {s['mcc_at_half']:.3f}  "
+              f"{s['recall_at_half']:.2f}  {s['precision_at_half']:.3f}  {s['brier']:.4f}  "
+              f"{s['rank_score']:.3f}  "
+              + ", ".join(f"{e} {v:.3f}" for e, v in s["auc_by_type"].items()))
         for base, (value, error) in s.get("baselines", {}).items():
             print(f"  baseline {base}: AUC {value:.3f} +- {error:.3f}")
+    w = scores["all"]
+    print(f"all of {w['glasses']} glasses: {w['plastic']} plastic, "
+          f"{w['expected_plastic']:.0f} expected; mean AUC {w['auc']:.4f} +- "
+          f"{w['auc_error']:.4f}, AP {w['average_precision']:.3f}, rank score {w['rank_score']:.3f}")
+    strains = sorted({k for s in scores["loadings"].values() for k in s["auc_by_strain"]}, key=float)
+    print("mean AUC by strain: " + ", ".join(
+        f"{k}: {sum(v) / len(v):.3f}" for k in strains
+        for v in [[s["auc_by_strain"][k] for s in scores["loadings"].values()
+                   if k in s["auc_by_strain"]]]))
+    bins = [s["calibration"] for s in scores["loadings"].values()]
+    print("calibration, tenths of the atoms by d_p: " + "  ".join(
+        f"{sum(b[k]['predicted'] for b in bins) / len(bins):.3f}->"
+        f"{sum(b[k]['found'] for b in bins) / len(bins):.3f}" for k in range(len(bins[0]))))
+    if "against" in w:
+        a = w["against"]
+        print(f"against {a['model']}: {a['auc']:.4f} +- {a['auc_error']:.4f}; difference "
+              f"{a['difference']:+.4f}, 95 % between {a['interval95'][0]:+.4f} and "
+              f"{a['interval95'][1]:+.4f} (the same blocks for both)")
 
 
 def run(args):
     from ..model import load_model
-    from ..train.dataset import read_loading
+    from ..train.dataset import read_loadings
 
     model = load_model(args.model)
-    loadings = [read_loading(p, model.elements) for p in args.loadings]
-    check_unseen(model.card, loadings)
-    scores = {x.name: score(model, x, args.strain) for x in loadings}
+    other = load_model(args.against) if args.against else None
+    loadings = read_loadings(args.loadings, model.elements)
+    for one in filter(None, (model, other)):
+        check_unseen(one.card, loadings)
+    scores = score_all(model, loadings, args.strain, other=other)
     if args.json:
         import json
 

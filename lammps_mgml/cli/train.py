@@ -2,29 +2,43 @@
 
 
 def arguments(parser):
-    parser.add_argument("loadings", nargs="+", help="dumps of inputs/in.aqs, gzipped or not")
+    parser.add_argument("loadings", nargs="+", help="glass files (.h5), or dumps of inputs/in.aqs")
     parser.add_argument("--unseen", nargs="+", required=True,
-                        help="dumps of glasses kept for the score; never trained on")
+                        help="those of glasses kept for the score; never trained on")
+    parser.add_argument("--recipe", choices=("paper", "pair", "axial"), default="pair",
+                        help="the paper's, step by step; two-body densities; these and how they "
+                             "lie to the load (pair)")
+    parser.add_argument("--features", help="sets or names to use in place of the recipe's own")
     parser.add_argument("--strain", type=float, default=0.04, help="strain of the labels (0.04)")
     parser.add_argument("--name", default="cuzr", help="the model's name (cuzr)")
     parser.add_argument("-o", "--output", required=True, help="model file to write (.mgml)")
 
 
 def run(args):
+    from ..catalogue import resolve
+    from ..errors import InputError
     from ..model import from_card, save_model, with_envelope
-    from ..train.dataset import read_loading
+    from ..train.dataset import read_loadings
     from ..train.fit import train
-    from .score import check_unseen, print_scores, score
+    from ..train.recipes import recipe
+    from .score import print_scores, score_all
 
-    training = [read_loading(p) for p in args.loadings]
-    unseen = [read_loading(p) for p in args.unseen]
-    card = train(training, args.strain, args.name)
-    check_unseen(card, unseen)
-    print(f"trained on {', '.join(card['training']['loadings'])}: {card['training']['atoms']} "
+    training, unseen = read_loadings(args.loadings), read_loadings(args.unseen)
+    both = sorted({x.glass for x in training} & {x.glass for x in unseen})
+    if both:
+        raise InputError(f"{', '.join(both)} cannot be trained on and be unseen: a score there says "
+                         f"nothing")
+    for x in (*training, *unseen):
+        x.at(args.strain)                    # refused now, not after an hour
+    features = resolve(args.features) if args.features else None
+    learner, features, told = recipe(args.recipe, training, args.strain, features)
+    card = train(training, args.strain, args.name, learner, features, recipe=told)
+    print(f"trained on {len(card['training']['glasses'])} glasses, "
+          f"{len(training)} loadings: {card['training']['atoms']} "
           f"rows, {100 * card['natural_share']:.1f} % plastic, "
           f"AUC out of fold {card['training']['auc_out_of_fold']:.3f}")
     model = from_card(with_envelope(card), args.output)
-    card["scores"] = {x.name: score(model, x, args.strain, training) for x in unseen}
+    card["scores"] = score_all(model, unseen, args.strain, training)
     save_model(args.output, card)
     print_scores(card["scores"])
     print(f"wrote {args.output}")

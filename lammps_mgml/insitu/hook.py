@@ -14,7 +14,7 @@ import numpy as np
 from ..atoms import Atoms
 from ..box import Box
 from ..catalogue import by_name, resolve
-from ..density import axis_vector
+from ..density import load_tensor
 from ..errors import InputError, MgmlError, ModelError, OptionError
 from ..halo import MpiHalo
 from ..io.table import TableWriter, header
@@ -110,7 +110,7 @@ class Session:
             self.parameters = self.model.parameters if self.model else PARAMETERS
             self.element_of_type = self._match_types()
             self._choose_features()
-            self.axis = axis_vector(self.options.axis) if self.options.axis else None
+            self.load = load_tensor(self.options.load) if self.options.load else None
         self.memory = Memory(self.bridge, self.team, self.model, self.elements,
                              recall=self.options.reference == "restart")
 
@@ -244,7 +244,7 @@ class Session:
             atoms, self._halo, self.team, names, self.elements, self.memory.means, self.parameters,
             lambda cells: reach.check(cells, self.parameters["open_radius"], least,
                                       self.bridge.step, self._tags),
-            dtype=dtype, axis=self.axis)
+            dtype=dtype, load=self.load)
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites

@@ -1,34 +1,77 @@
-"""Labelled glasses: features of the undeformed structure, D2min of its loading."""
-from dataclasses import dataclass
+"""Labelled glasses: an undeformed structure, and the D2min of each of its loadings."""
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..api import sites
-from ..catalogue import TABLE3
+from ..catalogue import by_name, resolve
 from ..errors import InputError
 from ..io.dump import read_dump
+from ..io.glass import read_glass
 from ..nonaffine import CUTOFF, d2min
-from ..pipeline import PARAMETERS
 
 THRESHOLD = 5.0        # A^2, plain sum: plastic above (paper, Results 1)
 
 
+def cubes(box, positions, side=15.0):
+    """(n,) number of the cube of about ``side`` (A) that holds each atom, for error bars."""
+    n = np.maximum(np.round(box.heights / side), 1).astype(int)
+    place = np.minimum(((positions @ box.inverse % 1.0) * n).astype(int), n - 1)
+    return (place[:, 0] * n[1] + place[:, 1]) * n[2] + place[:, 2]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The undeformed structure of one glass; features are computed once for each load."""
+
+    glass: str
+    elements: tuple
+    positions: np.ndarray
+    types: np.ndarray
+    box: object
+    _known: dict = field(default_factory=dict, repr=False)
+
+    def features(self, names, load=None, dtype=np.float64):
+        """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it."""
+        known = by_name(tuple(self.elements))
+        by_load = any(known[n].set.startswith("axial") for n in names if n in known)
+        key = (tuple(names), load if by_load else None, np.dtype(dtype).name)
+        if key not in self._known:
+            self._known[key] = sites(
+                self.positions, self.types, self.box.edges, self.box.periodic,
+                resolve(names, self.elements), self.elements, load=load, dtype=dtype).features
+        return self._known[key]
+
+    def blocks(self):
+        return cubes(self.box, self.positions)
+
+
 @dataclass(frozen=True)
 class Loading:
-    """One glass, loaded once.
+    """One glass, loaded once.  load : "z compression" ...  d2min : {strain: (n,) A^2}."""
 
-    name, glass : the loading's and the glass' name; two loadings of one glass share the latter.
-    features (n, 13), types (n,), coordination (n,): of the undeformed structure.
-    d2min : strain -> (n,) A^2.  blocks : (n,) int, spatial cube of each atom, for error bars.
-    """
-
-    name: str
-    glass: str
-    features: np.ndarray
-    types: np.ndarray
-    coordination: np.ndarray
+    structure: Structure
+    load: str
     d2min: dict
-    blocks: np.ndarray
+
+    @property
+    def glass(self):
+        return self.structure.glass
+
+    @property
+    def name(self):
+        return f"{self.glass}.{self.load.replace(' ', '-')}"
+
+    @property
+    def types(self):
+        return self.structure.types
+
+    @property
+    def blocks(self):
+        return self.structure.blocks()
+
+    def features(self, names, dtype=np.float64):
+        return self.structure.features(names, self.load, dtype)
 
     def plastic(self, strain):
         return self.at(strain) > THRESHOLD
@@ -41,28 +84,41 @@ class Loading:
                          f"{', '.join(f'{s:g}' for s in self.d2min)}")
 
 
-def read_loading(path, elements=("Cu", "Zr"), step=0.001):
-    """Loading from a dump of inputs/in.aqs, whose step number counts increments of ``step``.
+def read_loadings(paths, elements=("Cu", "Zr")):
+    """Loadings of glass files (.h5) and of dumps of inputs/in.aqs, in the order given.
 
-    The glass' name is the file's, up to the first dot.
+    Raises
+    ------
+    InputError : none of these, or a glass file of other elements.
     """
+    out = []
+    for path in map(str, paths):
+        out += _of_glass(path, elements) if path.endswith(".h5") else [_of_dump(path, elements)]
+    return out
+
+
+def _of_glass(path, elements):
+    from ..box import Box
+
+    glass = read_glass(path)
+    if glass.elements != tuple(elements):
+        raise InputError(f"{path}: elements {' '.join(glass.elements)}, not {' '.join(elements)}")
+    structure = Structure(glass.name, glass.elements, glass.positions, glass.types,
+                          Box.make(glass.box, (True,) * 3))
+    return [Loading(structure, f"{x.axis} {x.sense}", dict(zip(x.strain.tolist(), x.d2min)))
+            for x in glass.loadings]
+
+
+def _of_dump(path, elements, step=0.001):
+    """Loading from GLASS.AXIS-SENSE.dump, whose step number counts increments of ``step``."""
     frames = read_dump(path)
-    reference = next(frames)
-    name = str(path).rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".dump")
-    found = sites(reference.positions, reference.types, reference.box.edges,
-                  reference.box.periodic, TABLE3, elements, PARAMETERS)
+    first = next(frames)
+    words = path.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".dump").split(".")
     labels = {}
     for frame in frames:
-        frame.must_have_atoms_of(reference)
+        frame.must_have_atoms_of(first)
         labels[round(frame.step * step, 9)] = d2min(
-            reference.positions, reference.box.edges, frame.positions, frame.box.edges,
-            reference.box.periodic, CUTOFF).d2min
-    return Loading(name, name.split(".")[0], found.features, reference.types, found.coordination,
-                   labels, cubes(reference))
-
-
-def cubes(frame, side=15.0):
-    """(n,) number of the cube of about ``side`` (A) that holds each atom."""
-    n = np.maximum(np.round(frame.box.heights / side), 1).astype(int)
-    place = np.minimum(((frame.fractional % 1.0) * n).astype(int), n - 1)
-    return (place[:, 0] * n[1] + place[:, 1]) * n[2] + place[:, 2]
+            first.positions, first.box.edges, frame.positions, frame.box.edges,
+            first.box.periodic, CUTOFF).d2min
+    structure = Structure(words[0], tuple(elements), first.positions, first.types, first.box)
+    return Loading(structure, words[-1].replace("-", " "), labels)

@@ -30,6 +30,57 @@ def auc_with_error(labels, scores, blocks, n=300, seed=0):
         float(v) for v in np.nanquantile(values, (0.025, 0.975))]
 
 
+def together(sets, n=300, seed=0):
+    """(mean AUC of each score, their errors, 95 % interval of the difference of the first two).
+
+    sets : one for each loading: (glass, labels, blocks, scores of one or two models).  Whole blocks
+    are drawn again, the same ones for all loadings and models of one glass, so that a difference
+    is paired.
+    """
+    rng = np.random.default_rng(seed)
+    draws = {glass: bootstrap(blocks, n, rng.integers(2**31))
+             for glass, blocks in {s[0]: s[2] for s in sets}.items()}
+    exact = np.mean([[auc(labels, one) for one in scores] for _, labels, _, scores in sets], axis=0)
+    again = np.array([[[auc(labels, one, w) for one in scores] for w in draws[glass]]
+                      for glass, labels, _, scores in sets])
+    means = np.nanmean(again, axis=0)
+    difference = means[:, 0] - means[:, -1]
+    return exact.tolist(), means.std(axis=0).tolist(), np.quantile(
+        difference, (0.025, 0.975)).tolist()
+
+
+def reliability(labels, probability, bins=10):
+    """Calibration table: rows of (atoms, mean predicted, found share) by equal numbers of atoms."""
+    order = np.argsort(probability, kind="stable")
+    return [{"atoms": len(part), "predicted": float(probability[part].mean()),
+             "found": float(labels[part].mean())} for part in np.array_split(order, bins)]
+
+
+def event_ranks(labels, d2min, score, positions, box, reach=4.0):
+    """(events,) share of the atoms that are softer than the core of each event.
+
+    An event is a cluster of plastic atoms within ``reach`` (A) of each other, its core the atom
+    with the largest D2min (after Richard et al., Phys. Rev. Materials 4, 113609, 2020: 0 would be
+    perfect, 0.5 is chance).
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    from ..atoms import image_shell, with_images
+
+    fractional, owner, shift = image_shell(box, positions[labels], reach)
+    x = with_images(box, fractional, owner, shift)
+    n = int(labels.sum())
+    own = np.concatenate([np.arange(n), owner])
+    pairs = own[cKDTree(x).query_pairs(reach, output_type="ndarray")].reshape(-1, 2)
+    _, cluster = connected_components(coo_matrix((np.ones(len(pairs)), pairs.T), (n, n)), False)
+    order = np.lexsort((d2min[labels], cluster))
+    cores = np.flatnonzero(labels)[order[np.r_[np.diff(cluster[order]) != 0, True]]]
+    ranks = np.searchsorted(np.sort(score), score[cores], side="right")
+    return 1.0 - ranks / len(score)
+
+
 def summary(labels, softness, probability, margin, blocks):
     """Scores of a model on one loading of a glass that it never saw, as a dict."""
     from sklearn.metrics import average_precision_score, brier_score_loss, matthews_corrcoef
@@ -48,5 +99,6 @@ def summary(labels, softness, probability, margin, blocks):
             "recall_at_half": hits / max(int(labels.sum()), 1),
             "precision_at_half": hits / max(int(called.sum()), 1),
             "mcc_at_half": float(matthews_corrcoef(labels, called)),
+            "calibration": reliability(labels, probability),
             "brier": float(brier_score_loss(labels, np.clip(probability, 0, 1))),
             "expected_plastic": float(probability.sum()), "sigma_softness": float(softness.std())}

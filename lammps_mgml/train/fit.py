@@ -1,11 +1,12 @@
-"""The paper's learner on the 13 features: boosted trees, balanced, with isotonic calibration.
+"""From labelled glasses to a model: boosted trees, both classes equal, isotonic calibration.
 
-Scores for the calibration are out of fold, a fold being a glass: atoms of one glass share their
-neighbours' features, so that a split within it would leak.
+Scores for the calibration are out of fold, a fold being whole glasses: atoms of one glass share
+their neighbours' features, so that a split within it would leak.
 """
+from dataclasses import dataclass
+
 import numpy as np
 
-from ..catalogue import TABLE3
 from ..errors import InputError
 from ..nonaffine import CUTOFF
 from ..pipeline import PARAMETERS
@@ -13,87 +14,132 @@ from .dataset import THRESHOLD
 from .evaluate import auc
 
 MASSES = {"Cu": 63.546, "Zr": 91.224}
-TREES = 120
-BOOSTER = {"objective": "binary", "learning_rate": 0.05, "num_leaves": 4, "max_depth": 2,
-           "min_data_in_leaf": 100, "feature_fraction": 0.5, "bagging_fraction": 0.7,
-           "bagging_freq": 1, "lambda_l2": 1.0, "seed": 2019, "deterministic": True,
-           "force_row_wise": True, "num_threads": 1, "verbose": -1}
+FOLDS = 5
+COMMON = {"objective": "binary", "seed": 2019, "deterministic": True, "force_row_wise": True,
+          "num_threads": 1, "verbose": -1, "boost_from_average": False}
 
 
-def rows(loadings, strain, matrix=lambda x: x.features):
+@dataclass(frozen=True)
+class Learner:
+    """LightGBM's parameters and number of trees.
+
+    draws : balance the classes by an equal random draw for every tree (the paper's), not by
+    weights.
+    """
+
+    trees: int
+    parameters: dict
+    draws: bool = False
+
+    def fit(self, features, labels):
+        """LightGBM booster, both classes equal."""
+        import lightgbm
+
+        if self.draws:
+            share = share_of(labels)
+            small = min(share, 1 - share)
+            balance = {"pos_bagging_fraction": small / share, "bagging_freq": 1,
+                       "neg_bagging_fraction": small / (1 - share)}
+            data = lightgbm.Dataset(features, labels.astype(int))
+        else:
+            balance = {}
+            data = lightgbm.Dataset(features, labels.astype(int), weight=balanced(labels))
+        return lightgbm.train({**COMMON, **self.parameters, **balance}, data, self.trees)
+
+
+def table(loadings, strain, names, dtype=np.float64):
     """(features, labels, glass number) of all atoms with defined features and labels."""
     glasses = sorted({x.glass for x in loadings})
     parts = []
     for x in loadings:
-        f = matrix(x)
+        f = x.features(names, dtype)
         ok = ~(np.isnan(f).any(axis=1) | np.isnan(x.at(strain)))
         parts.append((f[ok], x.plastic(strain)[ok], np.full(ok.sum(), glasses.index(x.glass))))
     return tuple(np.concatenate(a) for a in zip(*parts))
 
 
-def balanced(labels):
-    """Weights that give both classes half of the sum; InputError if there is only one."""
-    share = labels.mean()
+def share_of(labels):
+    """Share of plastic atoms; InputError if there is only one class."""
+    share = float(labels.mean())
     if not 0 < share < 1:
         raise InputError("the training glasses have no plastic atoms at this strain, or only such")
+    return share
+
+
+def balanced(labels):
+    """Weights that give both classes half of the sum."""
+    share = share_of(labels)
     return np.where(labels, 0.5 / share, 0.5 / (1 - share))
 
 
-def fit_booster(features, labels, params=BOOSTER, trees=TREES):
-    """LightGBM booster with the two classes weighted equally."""
-    import lightgbm
+def folds(glass):
+    """(training, left out) row masks: whole glasses, in at most FOLDS folds."""
+    glasses = np.unique(glass)
+    if len(glasses) < 2:
+        raise InputError("calibration needs at least two training glasses, each of its own melt")
+    number = {g: k % FOLDS for k, g in enumerate(glasses)}
+    fold = np.array([number[g] for g in glasses])[np.searchsorted(glasses, glass)]
+    return [(fold != k, fold == k) for k in range(min(FOLDS, len(glasses)))]
 
-    data = lightgbm.Dataset(features, labels.astype(int), weight=balanced(labels))
-    return lightgbm.train(params, data, trees)
 
-
-def out_of_fold(features, labels, glass):
-    """Margins of each glass from trees that the other glasses made."""
+def out_of_fold(learner, features, labels, glass):
+    """Margins of each row from trees made of other glasses only."""
     margins = np.empty(len(labels))
-    for g in np.unique(glass):
-        out = glass == g
-        margins[out] = fit_booster(features[~out], labels[~out]).predict(
+    for rest, out in folds(glass):
+        margins[out] = learner.fit(features[rest], labels[rest]).predict(
             features[out], raw_score=True, num_threads=1)
     return margins
 
 
-def train(loadings, strain, name, elements=("Cu", "Zr")):
-    """Card of a new model (see ``model``), without scores; InputError with fewer than 2 glasses."""
+def train(loadings, strain, name, learner, features, elements=("Cu", "Zr"), recipe=None):
+    """Card of a new model (see ``model``), without scores.
+
+    recipe : what else the card shall tell of how it was made.
+
+    Raises
+    ------
+    InputError : fewer than 2 glasses, or one class only.
+    """
     from sklearn.isotonic import IsotonicRegression
 
-    features, labels, glass = rows(loadings, strain)
-    if len(np.unique(glass)) < 2:
-        raise InputError("calibration needs at least two training glasses, each of its own melt")
-    margins = out_of_fold(features, labels, glass)
+    x, labels, glass = table(loadings, strain, features)
+    margins = out_of_fold(learner, x, labels, glass)
     isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
-    booster = fit_booster(features, labels)
+    booster = learner.fit(x, labels)
     knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
     keep = np.r_[True, np.diff(knots[0]) > 0]
     return {
         "name": name, "elements": list(elements), "masses": [MASSES[e] for e in elements],
-        "units": "metal", "features": list(TABLE3), "parameters": PARAMETERS,
+        "units": "metal", "features": list(features), "parameters": PARAMETERS,
         "normalisation": "means over all pairs of the reference configuration",
         "positions": "inherent structure",
         "label": {"d2min": "sum over neighbours in the reference", "cutoff": CUTOFF,
                   "threshold": THRESHOLD, "strain": strain},
-        "natural_share": float(labels.mean()),
+        "natural_share": share_of(labels),
         "calibration": {"method": "isotonic on out-of-fold margins, classes weighted equally",
                         "margin": knots[0][keep].tolist(),
                         "probability": knots[1][keep].tolist()},
         "training": {"loadings": [x.name for x in loadings],
                      "glasses": sorted({x.glass for x in loadings}),
                      "atoms": len(labels), "plastic": int(labels.sum()),
-                     "auc_out_of_fold": auc(labels, margins),
-                     "learner": f"LightGBM, {TREES} trees", "parameters": BOOSTER},
+                     "auc_out_of_fold": mean_fold_auc(margins, labels, glass),
+                     "learner": f"LightGBM, {learner.trees} trees",
+                     "balance": "an equal draw for every tree" if learner.draws else "weights",
+                     "parameters": {**COMMON, **learner.parameters}, **(recipe or {})},
         "trees": booster.model_to_string(),
     }
 
 
+def mean_fold_auc(margins, labels, glass):
+    """Mean over the folds of the AUC of their own out-of-fold margins."""
+    return float(np.mean([auc(labels[out], margins[out]) for _, out in folds(glass)]))
+
+
 def baselines(training, unseen, strain):
-    """AUC margins of what any model must beat: {name: scores on ``unseen``}."""
-    def type_and_cn(x):
-        return np.stack([x.types, x.coordination], axis=1).astype(np.float64)
-    features, labels, _ = rows(training, strain, type_and_cn)
-    booster = fit_booster(features, labels)
-    return {"type + CN": booster.predict(type_and_cn(unseen), raw_score=True, num_threads=1),
-            "facet-area std alone": unseen.features[:, TABLE3.index("facet_area_std")]}
+    """Margins of what any model must beat: {name: scores on ``unseen``}."""
+    learner = Learner(120, {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 100})
+    names = ("element_type", "cn_voro")
+    x, labels, _ = table(training, strain, names)
+    booster = learner.fit(x, labels)
+    return {"type + CN": booster.predict(unseen.features(names), raw_score=True, num_threads=1),
+            "facet-area std alone": unseen.features(("facet_area_std",))[:, 0]}
