@@ -1,7 +1,7 @@
 # make demo   set up everything and run the main job: mpirun -np 2 lmp -in inputs/in.softness
 # make test   set up everything and run the tests
 # make bench  benchmarks (see benchmarks/README.md)
-# make model  train the shipped model again from the committed glasses
+# make model  train the shipped models again from the committed glasses
 
 PYTHON ?= python3
 PIP     = .venv/bin/python -m pip install --quiet --disable-pip-version-check
@@ -36,11 +36,14 @@ bench: .venv/ready-test
 	.venv/bin/python benchmarks/insitu.py
 	.venv/bin/python benchmarks/features.py
 
-LOADED = inputs/glasses
+TRAINING = $(addprefix inputs/glasses/glass-,11.h5 12.h5)
+UNSEEN = inputs/glasses/glass-13.h5
+TRAIN = mgml train $(TRAINING) --unseen $(UNSEEN)
 
 model: .venv/ready
-	mgml train $(foreach g,11 12,$(foreach a,x z,$(LOADED)/glass-$(g).$(a)-compression.dump.gz)) \
-	  --unseen $(foreach a,x z,$(LOADED)/glass-13.$(a)-compression.dump.gz) --name cuzr -o lammps_mgml/models/cuzr.mgml
+	$(TRAIN) --recipe paper --features table3 --name cuzr-wang13 -o lammps_mgml/models/cuzr-wang13.mgml
+	$(TRAIN) --recipe pair --name cuzr -o lammps_mgml/models/cuzr.mgml
+	$(TRAIN) --recipe axial --name cuzr-axial -o lammps_mgml/models/cuzr-axial.mgml
 
 clean:
 	rm -rf .venv build demo-output lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

