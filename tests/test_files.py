@@ -379,18 +379,3 @@ def test_doctor_tells_what_a_site_lammps_needs():
 
 def test_deck_is_a_file():
     assert Path(mgml("deck").strip()).is_file()
-
-
-def test_model_trained_on_a_glass_is_not_scored_there():
-    seen = Path(GLASS).parent / "glasses" / "glass-11.z-compression.dump.gz"
-    assert "trained on glass-11" in mgml("score", "cuzr", seen, ok=False)
-
-
-def test_score_of_the_unseen_glass_is_that_of_the_card():
-    import json
-
-    unseen = Path(GLASS).parent / "glasses" / "glass-13.z-compression.dump.gz"
-    found = json.loads(mgml("score", "cuzr", unseen, "--json"))["glass-13.z-compression"]
-    card = json.loads(mgml("model", "cuzr"))["scores"]["glass-13.z-compression"]
-    assert abs(found["auc"] - card["auc"]) < 1e-12
-    assert found["plastic"] == card["plastic"]

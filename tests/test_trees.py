@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lammps_mgml import load_model
-from lammps_mgml.catalogue import TABLE3
+from lammps_mgml.catalogue import TABLE3, catalogue
 from lammps_mgml.errors import ModelError
 from lammps_mgml.model import (
     MAX_BYTES, Forest, SoftnessModel, checksum_of, save_model, shipped_models, with_envelope,
@@ -393,13 +393,15 @@ def test_missing_file_lists_the_shipped_models(name):
 
 
 def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
-    assert "cuzr" in shipped_models()
+    assert set(shipped_models()) == {"cuzr", "cuzr-axial", "cuzr-wang13"}
     for name in shipped_models():
         model = load_model(name)
-        assert model.card["checksum"] == model.checksum
-        assert set(model.features) <= set(TABLE3)
-        for scores in model.card["scores"].values():
-            assert 0.5 < scores["auc"] < 0.85
-            assert scores["auc_error"] > 0
+        assert model.card["checksum"] == model.checksum and model.name == name
+        if name == "cuzr-wang13":
+            assert set(model.features) <= {f.name for f in catalogue()}
+        scores = model.card["scores"]
+        for one in (scores["all"], *scores["loadings"].values()):
+            assert 0.6 < one["auc"] < 0.85 and one["auc_error"] > 0
+            assert 0.7 < one["expected_plastic"] / one["plastic"] < 1.3
         assert not set(model.card["training"]["glasses"]) & {
-            loading.split(".")[0] for loading in model.card["scores"]}
+            loading.split(".")[0] for loading in scores["loadings"]}

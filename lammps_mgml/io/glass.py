@@ -35,6 +35,10 @@ class Loaded:
     def name(self):
         return f"{self.axis}-{self.sense}"
 
+    @property
+    def load(self):
+        return f"{self.axis} {self.sense}"
+
 
 @dataclass(frozen=True)
 class Glass:

@@ -105,7 +105,7 @@ def _of_glass(path, elements):
         raise InputError(f"{path}: elements {' '.join(glass.elements)}, not {' '.join(elements)}")
     structure = Structure(glass.name, glass.elements, glass.positions, glass.types,
                           Box.make(glass.box, (True,) * 3))
-    return [Loading(structure, f"{x.axis} {x.sense}", dict(zip(x.strain.tolist(), x.d2min)))
+    return [Loading(structure, x.load, dict(zip(x.strain.tolist(), x.d2min)))
             for x in glass.loadings]
 
 
