@@ -33,7 +33,7 @@ test: .venv/ready-test
 	.venv/bin/python -m pytest
 
 bench: .venv/ready-test
-	.venv/bin/python benchmarks/insitu.py
+	for m in cuzr-wang13 cuzr cuzr-axial; do .venv/bin/python benchmarks/insitu.py --model $$m; done
 	.venv/bin/python benchmarks/features.py
 
 TRAINING = $(addprefix inputs/glasses/glass-,11.h5 12.h5)

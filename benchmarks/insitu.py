@@ -20,10 +20,11 @@ from mpi4py import MPI
 from lammps import lammps
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("halo", "cells", "sro", "mro", "model", "d2min")
+STAGES = ("halo", "cells", "sro", "mro", "density", "model", "d2min")
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--replicate", default="2 2 1", help="copies of the 8000-atom glass (2 2 1)")
+parser.add_argument("--model", default="cuzr", help="a shipped model's name or a model file (cuzr)")
 parser.add_argument("--repeats", type=int, default=9)
 parser.add_argument("--steps", type=int, default=20, help="MD steps timed at each repeat")
 parser.add_argument("--json", help="file for the numbers")
@@ -44,6 +45,8 @@ velocity all create 100 1 loop geom
 fix md all nve
 compute voro all voronoi/atom neighbors yes
 run 10
+variable mgml_model string {args.model}
+variable mgml_load string z
 variable mgml getenv MGML_DECK
 include ${{mgml}}
 run 0
@@ -66,7 +69,7 @@ def slowest(work):
 def stages():
     before = dict(session.seconds)
     session.evaluate()
-    return {s: comm.allreduce(session.seconds[s] - before.get(s, 0.0), op=MPI.MAX)
+    return {s: comm.allreduce(session.seconds.get(s, 0.0) - before.get(s, 0.0), op=MPI.MAX)
             for s in STAGES}
 
 
@@ -95,7 +98,8 @@ if comm.rank == 0:
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
                             capture_output=True, text=True).stdout.strip()
     print(f"{atoms} atoms of Cu65Zr35, {comm.size} rank(s), {cpu}, LAMMPS {lmp.version()}, "
-          f"Python {platform.python_version()}, commit {commit}")
+          f"Python {platform.python_version()}, commit {commit}, "
+          f"model {args.model}")
     print("                             us per atom and core   MD steps")
     order = ["MD step", "evaluation", *("  " + s for s in STAGES), "evaluation, plans rebuilt",
              "voronoi/atom"]
@@ -105,7 +109,7 @@ if comm.rank == 0:
     print(f"compute voronoi/atom costs {micro['voronoi/atom'] / micro['cells']:.1f} times our cells")
     if args.json:
         Path(args.json).write_text(json.dumps(
-            {"atoms": atoms, "ranks": comm.size, "cpu": cpu, "lammps": lmp.version(),
+            {"atoms": atoms, "model": args.model, "ranks": comm.size, "cpu": cpu, "lammps": lmp.version(),
              "commit": commit, "microseconds_per_atom": micro,
              "md_steps": {k: v / step for k, v in micro.items()}}, indent=1))
 lmp.close()

@@ -10,7 +10,8 @@ PAPER_TREES = 300
 TOP, LEFT, DRAWS = 50, 13, 3
 SAME, CONSTANT = 0.99, 0.99
 
-OURS = Learner(250, {"learning_rate": 0.05, "num_leaves": 8, "min_data_in_leaf": 200,
+# Small trees: out of fold more and larger ones gained 0.003 at twice to three times the cost.
+OURS = Learner(120, {"learning_rate": 0.1, "num_leaves": 4, "min_data_in_leaf": 200,
                      "feature_fraction": 0.3, "bagging_fraction": 0.7, "bagging_freq": 1,
                      "lambda_l2": 5.0})
 
