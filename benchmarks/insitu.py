@@ -109,7 +109,7 @@ if comm.rank == 0:
     print(f"compute voronoi/atom costs {micro['voronoi/atom'] / micro['cells']:.1f} times our cells")
     if args.json:
         Path(args.json).write_text(json.dumps(
-            {"atoms": atoms, "model": args.model, "ranks": comm.size, "cpu": cpu, "lammps": lmp.version(),
-             "commit": commit, "microseconds_per_atom": micro,
+            {"atoms": atoms, "model": args.model, "ranks": comm.size, "cpu": cpu,
+             "lammps": lmp.version(), "commit": commit, "microseconds_per_atom": micro,
              "md_steps": {k: v / step for k, v in micro.items()}}, indent=1))
 lmp.close()
