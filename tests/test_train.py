@@ -22,7 +22,8 @@ from lammps_mgml.train.fit import Learner, folds, out_of_fold, share_of
 from lammps_mgml.train.recipes import draw, not_constant, not_doubled, paper_learner, reduce
 
 GLASSES = ROOT / "inputs" / "glasses"
-G11, G12, G13 = (GLASSES / f"glass-{k}.h5" for k in (11, 12, 13))
+G11, G12, G13, G21, G22 = (GLASSES / f"glass-{k}.h5" for k in (11, 12, 13, 21, 22))
+UNSEEN = (G13, G21, G22)
 
 
 @pytest.fixture(scope="module")
@@ -202,18 +203,19 @@ def test_model_trains_from_the_committed_data_to_the_shipped_one(tmp_path):
                 "--name", "cuzr-wang13", "-o", path)
     assert f"wrote {path}" in text and "baseline type + CN" in text
     made, shipped = load_model(path), load_model("cuzr-wang13")
-    assert abs(made.card["scores"]["all"]["auc"] - shipped.card["scores"]["all"]["auc"]) < 0.002
+    for name, one in made.card["scores"]["loadings"].items():
+        assert abs(one["auc"] - shipped.card["scores"]["loadings"][name]["auc"]) < 0.002
     assert made.features == shipped.features == TABLE3
 
 
 def test_score_of_unseen_glasses_is_that_of_the_card():
-    found = json.loads(mgml("score", "cuzr-axial", G13, "--against", "cuzr-wang13", "--json"))
+    found = json.loads(mgml("score", "cuzr-axial", *UNSEEN, "--against", "cuzr-wang13", "--json"))
     card = load_model("cuzr-axial").card["scores"]
     assert abs(found["all"]["auc"] - card["all"]["auc"]) < 1e-12
     for name, one in card["loadings"].items():
         assert found["loadings"][name]["plastic"] == one["plastic"]
     against = found["all"]["against"]
-    assert against["interval95"][0] > 0.01, "what lies along the load tells more than the 13"
+    assert against["interval95"][0] > 0.02, "what lies along the load tells more than the 13"
     assert abs(against["difference"] - (found["all"]["auc"] - against["auc"])) < 1e-12
 
 
