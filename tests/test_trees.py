@@ -402,6 +402,8 @@ def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
         scores = model.card["scores"]
         for one in (scores["all"], *scores["loadings"].values()):
             assert 0.6 < one["auc"] < 0.85 and one["auc_error"] > 0
-            assert 0.7 < one["expected_plastic"] / one["plastic"] < 1.3
+            # one avalanche more or less moves a single loading by a third
+            assert 0.6 < one["expected_plastic"] / one["plastic"] < 1.5
+        assert 0.8 < scores["all"]["expected_plastic"] / scores["all"]["plastic"] < 1.2
         assert not set(model.card["training"]["glasses"]) & {
             loading.split(".")[0] for loading in scores["loadings"]}
