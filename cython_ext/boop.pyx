@@ -173,7 +173,7 @@ def averaged_order_parameters(const double[:, ::1] qlm, const int64_t[::1] start
                               const int32_t[::1] term_start, const int32_t[::1] m1,
                               const int32_t[::1] m2, const double[::1] weight,
                               double[:, ::1] out):
-    """out[i] (8) = the same of Q_lm(i) = (q_lm(i) + sum over the neighbours of q_lm(j)) / (neighbours + 1).
+    """out[i] (8) = the same of the mean of q_lm over i and its neighbours.
 
     qlm : (n_rows, 64), rows of neighbours on other ranks filled (Lechner & Dellago 2008).
     """

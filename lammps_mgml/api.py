@@ -103,8 +103,7 @@ def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", lo
     """
     model = model if isinstance(model, SoftnessModel) else load_model(model)
     system = _system(positions, types, cell, pbc, model.elements)
-    found = sites(*system[:4], model.features, model.elements, model.parameters,
-                  load=load)
+    found = sites(*system[:4], model.features, model.elements, model.parameters, load=load)
     return model.softness(found.features)
 
 
@@ -176,4 +175,3 @@ class SiteFeatures:
                 raise OptionError(f"SiteFeatures has no parameter {name}")
             setattr(self, name, value)
         return self
-

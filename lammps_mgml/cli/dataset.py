@@ -132,7 +132,7 @@ def _glass(folder, name, options, args):
     from ..io.glass import Glass
 
     inherent, quenched = (read_data(folder / f"{name}{kind}.data") for kind in ("", ".50K"))
-    lines = (folder / "inherent.txt")
+    lines = folder / "inherent.txt"
     found = [line.split()[-1] for line in (lines.read_text().splitlines() if lines.exists() else ())
              if line.split()[:1] == [name]]
     if not found:
@@ -201,7 +201,9 @@ def _show(paths):
 
 
 def _line(glass):
-    plastic = [f"{x.name} {100 * (d > 5.0).mean():.1f}%" for x in glass.loadings
+    from ..train.dataset import THRESHOLD
+
+    plastic = [f"{x.name} {100 * (d > THRESHOLD).mean():.1f}%" for x in glass.loadings
                for s, d in zip(x.strain, x.d2min) if abs(s - 0.04) < 1e-9]
     return (f"{glass.name:<15} {len(glass):<7} {glass.composition:<10} "
             f"{glass.made.get('rate', '?'):<9} {glass.made.get('age', '-'):<6} "

@@ -57,12 +57,10 @@ def score_all(model, loadings, strain, training=(), other=None):
     single = {x.name: score(model, x, strain, training) for x in loadings}
     sets = []
     for x in loadings:
-        margins = [m.forest.raw_scores(x.features(m.features))
-                   for m in ((model, other) if other else (model,))]
-        undefined = sum(np.isnan(x.features(m.features)).any(axis=1)
-                        for m in ((model, other) if other else (model,))) > 0
-        ok = ~undefined
-        sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok], [m[ok] for m in margins]))
+        features = [x.features(m.features) for m in filter(None, (model, other))]
+        ok = ~np.any([np.isnan(f).any(axis=1) for f in features], axis=0)
+        margins = [m.forest.raw_scores(f[ok]) for m, f in zip((model, other), features)]
+        sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok], margins))
     value, error, interval = together(sets)
     whole = {"glasses": len({x.glass for x in loadings}), "auc": value[0], "auc_error": error[0],
              "plastic": sum(s["plastic"] for s in single.values()),

@@ -30,8 +30,7 @@ def gather(team, writer, step, ids, features, columns, attributes):
             return
         slabs = _slabs(comm, counts, (ids, features, others))
         try:
-            kinds = [(name, kind) for name, kind in COLUMNS]
-            with writer.frame(step, sum(counts), kinds, **attributes) as write:
+            with writer.frame(step, sum(counts), COLUMNS, **attributes) as write:
                 for at, (own_ids, rows, values) in slabs:
                     write(at, own_ids, rows, *values.T)
         finally:
