@@ -37,7 +37,7 @@ bench: .venv/ready-test
 	.venv/bin/python benchmarks/features.py
 
 TRAINING = $(addprefix inputs/glasses/glass-,11.h5 12.h5)
-UNSEEN = $(addprefix inputs/glasses/glass-,13.h5 21.h5 22.h5)
+UNSEEN = $(addprefix inputs/glasses/glass-,21.h5 22.h5 23.h5 24.h5)
 TRAIN = mgml train $(TRAINING) --unseen $(UNSEEN)
 
 model: .venv/ready

@@ -22,8 +22,7 @@ from lammps_mgml.train.fit import Learner, folds, out_of_fold, share_of
 from lammps_mgml.train.recipes import draw, not_constant, not_doubled, paper_learner, reduce
 
 GLASSES = ROOT / "inputs" / "glasses"
-G11, G12, G13, G21, G22 = (GLASSES / f"glass-{k}.h5" for k in (11, 12, 13, 21, 22))
-UNSEEN = (G13, G21, G22)
+G11, G12, G13, G21 = (GLASSES / f"glass-{k}.h5" for k in (11, 12, 13, 21))
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +198,7 @@ def test_paper_learner_takes_the_square_root_of_the_features():
 
 def test_model_trains_from_the_committed_data_to_the_shipped_one(tmp_path):
     path = tmp_path / "w.mgml"
-    text = mgml("train", G11, G12, "--unseen", G13, "--recipe", "paper", "--features", "table3",
+    text = mgml("train", G11, G12, "--unseen", G21, "--recipe", "paper", "--features", "table3",
                 "--name", "cuzr-wang13", "-o", path)
     assert f"wrote {path}" in text and "baseline type + CN" in text
     made, shipped = load_model(path), load_model("cuzr-wang13")
@@ -209,11 +208,12 @@ def test_model_trains_from_the_committed_data_to_the_shipped_one(tmp_path):
 
 
 def test_score_of_unseen_glasses_is_that_of_the_card():
-    found = json.loads(mgml("score", "cuzr-axial", *UNSEEN, "--against", "cuzr-wang13", "--json"))
-    card = load_model("cuzr-axial").card["scores"]
-    assert abs(found["all"]["auc"] - card["all"]["auc"]) < 1e-12
-    for name, one in card["loadings"].items():
-        assert found["loadings"][name]["plastic"] == one["plastic"]
+    found = json.loads(mgml("score", "cuzr-axial", G21, "--against", "cuzr-wang13", "--json"))
+    card = load_model("cuzr-axial").card["scores"]["loadings"]
+    assert set(found["loadings"]) < set(card) and len(found["loadings"]) >= 3
+    for name, one in found["loadings"].items():
+        assert one["plastic"] == card[name]["plastic"]
+        assert abs(one["auc"] - card[name]["auc"]) < 1e-12
     against = found["all"]["against"]
     assert against["interval95"][0] > 0.02, "what lies along the load tells more than the 13"
     assert abs(against["difference"] - (found["all"]["auc"] - against["auc"])) < 1e-12
@@ -237,7 +237,7 @@ def test_wrong_words_end_with_one_line(tmp_path, words, message):
 def test_card_can_be_read():
     text = mgml("model", "show", "cuzr-axial")
     for word in ("glass-11, glass-12", "yes: variable mgml_load", "strain 0.04", "calibration",
-                 "sha256:", "glass-13.z-compression"):
+                 "sha256:", "glass-24.z-compression"):
         assert word in text
     assert json.loads(mgml("model", "cuzr", "--json"))["name"] == "cuzr"
     assert "cuzr-wang13" in mgml("model").split()
