@@ -36,8 +36,8 @@ bench: .venv/ready-test
 	for m in cuzr-wang13 cuzr cuzr-axial; do .venv/bin/python benchmarks/insitu.py --model $$m; done
 	.venv/bin/python benchmarks/features.py
 
-TRAINING = $(addprefix inputs/glasses/glass-,11.h5 12.h5)
-UNSEEN = $(addprefix inputs/glasses/glass-,21.h5 22.h5 23.h5 24.h5)
+TRAINING = $(addprefix inputs/glasses/glass-,11.h5 12.h5 21.h5 22.h5 23.h5 24.h5)
+UNSEEN = $(addprefix inputs/glasses/glass-,25.h5 26.h5 27.h5 28.h5)
 TRAIN = mgml train $(TRAINING) --unseen $(UNSEEN)
 
 model: .venv/ready

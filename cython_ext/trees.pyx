@@ -2,6 +2,12 @@
 """Gradient-boosted trees, evaluated as LightGBM does, without LightGBM."""
 from libc.math cimport fabs
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+
+cdef extern from "shallow_trees.h" nogil:
+    const int SHALLOW_ROWS
+    void add_shallow_trees(const double* x, const int32_t* feature, const double* threshold,
+                           const double* leaf, int n_trees, double* total)
 
 cdef enum:
     ROWS = 64                 # rows that go through one tree together, so that it stays in cache
@@ -54,3 +60,37 @@ def raw_scores(const double[:, ::1] features, const int32_t[::1] root,
             for r in range(rows):
                 out[first + r] = total[r]
             first += ROWS
+
+
+def shallow_scores(const double[:, ::1] features, const int32_t[:, ::1] feature,
+                   const double[:, ::1] threshold, const double[:, ::1] leaf, double[::1] out):
+    """``raw_scores`` for trees of at most two levels none of whose nodes treats gaps apart.
+
+    feature, threshold : (n_trees, 3) of root, left and right child; leaf : (n_trees, 4).
+
+    Returns 0, or 1 without memory.
+    """
+    cdef int64_t n = features.shape[0], first
+    cdef int r, rows, k, n_trees = feature.shape[0], n_features = features.shape[1]
+    cdef double total[64]
+    cdef double v
+    cdef double* x = <double*>malloc(n_features * SHALLOW_ROWS * sizeof(double))
+    if x == NULL:
+        return 1
+    with nogil:
+        first = 0
+        while first < n:
+            rows = <int>min(SHALLOW_ROWS, n - first)
+            for r in range(SHALLOW_ROWS):
+                total[r] = 0.0
+            for k in range(n_features):
+                for r in range(SHALLOW_ROWS):
+                    v = features[first + r, k] if r < rows else 0.0
+                    # as LightGBM: a gap is zero where training had none
+                    x[k * SHALLOW_ROWS + r] = v if fabs(v) > ZERO else 0.0
+            add_shallow_trees(x, &feature[0, 0], &threshold[0, 0], &leaf[0, 0], n_trees, total)
+            for r in range(rows):
+                out[first + r] = total[r]
+            first += SHALLOW_ROWS
+    free(x)
+    return 0

@@ -1,7 +1,7 @@
 """Softness models: one readable file of data, checked before use, evaluated without LightGBM."""
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from ._kernels import trees as _trees
 from .catalogue import DEFINITION, by_name
 from .errors import ModelError
 
-FORMAT, SCHEMA = "mgml-model", 1
+FORMAT, SCHEMA = "mgml-model", 2
 MAX_BYTES = 64 << 20
 SHIPPED = Path(__file__).parent / "models"
 
@@ -26,6 +26,7 @@ class Forest:
     left: np.ndarray
     right: np.ndarray
     leaf: np.ndarray
+    shallow: tuple | None = None       # the same as (feature, threshold, leaf), if two levels do
 
     @classmethod
     def from_lightgbm(cls, text, n_features):
@@ -75,15 +76,42 @@ class Forest:
 
         def flat(k, dtype):
             return np.concatenate(columns[k]).astype(dtype) if columns[k] else np.empty(0, dtype)
-        return cls(np.array(root, np.int32), flat(0, np.int32), flat(1, np.float64),
-                   flat(2, np.uint8), flat(3, np.int32), flat(4, np.int32),
-                   np.concatenate(leaves))
+        forest = cls(np.array(root, np.int32), flat(0, np.int32), flat(1, np.float64),
+                     flat(2, np.uint8), flat(3, np.int32), flat(4, np.int32),
+                     np.concatenate(leaves))
+        return replace(forest, shallow=forest._two_levels())
+
+    def _two_levels(self):
+        """feature, threshold (n_trees, 3) and leaf (n_trees, 4), or None if trees are deeper or
+        treat gaps apart.  What ends sooner is filled up with splits that all rows pass."""
+        if (self.kind & 12).any():
+            return None
+        feature = np.zeros((len(self.root), 3), np.int32)
+        threshold = np.full((len(self.root), 3), np.inf)
+        leaf = np.empty((len(self.root), 4))
+        for t, root in enumerate(self.root):
+            children = (root, root) if root < 0 else (self.left[root], self.right[root])
+            if root >= 0:
+                feature[t, 0], threshold[t, 0] = self.feature[root], self.threshold[root]
+            for side, child in enumerate(children):
+                ends = (child, child)
+                if child >= 0:
+                    ends = self.left[child], self.right[child]
+                    feature[t, 1 + side] = self.feature[child]
+                    threshold[t, 1 + side] = self.threshold[child]
+                if max(ends) >= 0:
+                    return None
+                leaf[t, 2 * side:2 * side + 2] = self.leaf[~ends[0]], self.leaf[~ends[1]]
+        return feature, threshold, leaf
 
     def raw_scores(self, features):
         """(n,) raw margins of the rows of ``features`` (n, n_features)."""
-        out = np.empty(len(features))
-        _trees.raw_scores(np.ascontiguousarray(features, dtype=np.float64), self.root, self.feature,
-                          self.threshold, self.kind, self.left, self.right, self.leaf, out)
+        out, features = np.empty(len(features)), np.ascontiguousarray(features, dtype=np.float64)
+        if self.shallow is None:
+            _trees.raw_scores(features, self.root, self.feature, self.threshold, self.kind,
+                              self.left, self.right, self.leaf, out)
+        elif _trees.shallow_scores(features, *self.shallow, out):
+            raise MemoryError("no memory for the rows of a forest")
         return out
 
 
@@ -100,10 +128,41 @@ def _numbers(tree, key, number):
 
 
 @dataclass(frozen=True)
+class Linear:
+    """Weights (n_elements, n_features) and intercept (n_elements,) of each element's own sites.
+
+    The first feature is ``element_type``; it chooses the row.
+    """
+
+    weights: np.ndarray
+    intercept: np.ndarray
+
+    @classmethod
+    def from_card(cls, content, features, n_elements):
+        """ModelError unless there are finite weights for every element and feature."""
+        weights = np.array(content["weights"], dtype=np.float64)
+        intercept = np.array(content["intercept"], dtype=np.float64)
+        if features[:1] != ("element_type",):
+            raise ModelError("the first feature of linear weights must be element_type")
+        if weights.shape != (n_elements, len(features)) or intercept.shape != (n_elements,):
+            raise ModelError(f"the weights are not those of {n_elements} elements and "
+                             f"{len(features)} features")
+        if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
+            raise ModelError("a weight is not finite")
+        return cls(weights, intercept)
+
+    def raw_scores(self, features):
+        """(n,) margins of the rows of ``features`` (n, n_features)."""
+        row = features[:, 0].astype(np.int64)
+        return (features @ self.weights.T)[np.arange(len(row)), row] + self.intercept[row]
+
+
+@dataclass(frozen=True)
 class SoftnessModel:
     """A trained model and all that one must know to use it.  ``card`` is the file without trees.
 
-    ``knots`` (2, n): margins and the probabilities (balanced prior) at them, linear in between.
+    ``scorer``: the Forest or Linear that makes margins.  ``knots`` (2, n): margins and the
+    probabilities (balanced prior) at them, linear in between.
     """
 
     name: str
@@ -112,17 +171,22 @@ class SoftnessModel:
     parameters: dict
     natural_share: float
     knots: np.ndarray
-    forest: Forest
+    scorer: Forest | Linear
     checksum: str
     card: dict = field(repr=False)
 
+    def margins(self, features):
+        """(n,) scores before calibration; NaN where a feature is NaN."""
+        defined = ~np.isnan(features).any(axis=1)
+        if defined.all():
+            return self.scorer.raw_scores(features)
+        out = np.full(len(features), np.nan)
+        out[defined] = self.scorer.raw_scores(features[defined])
+        return out
+
     def softness(self, features):
         """(n,) S^q in [0, 1], balanced prior; NaN where a feature is NaN."""
-        defined = ~np.isnan(features).any(axis=1)
-        out = np.full(len(features), np.nan)
-        rows = features if defined.all() else features[defined]
-        out[defined] = np.interp(self.forest.raw_scores(rows), *self.knots)
-        return out
+        return np.interp(self.margins(features), *self.knots)
 
     def probability(self, softness):
         """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""
@@ -143,7 +207,7 @@ def with_envelope(card):
 
 
 def save_model(path, card):
-    """Write ``card`` (with ``trees``) and its checksum; the file appears whole or not at all."""
+    """Write ``card`` (with ``trees`` or ``linear``) and its checksum, whole or not at all."""
     import os
 
     card = with_envelope(card)
@@ -196,15 +260,16 @@ def from_card(card, where):
         wrong(f"trained on feature definition {card.get('feature_definition')!r}, this version "
               f"computes {DEFINITION}: train it again")
     try:
-        features = tuple(card["features"])
+        features, elements = tuple(card["features"]), tuple(map(str, card["elements"]))
         knots = np.array([card["calibration"]["margin"], card["calibration"]["probability"]],
                          dtype=np.float64)
         model = SoftnessModel(
-            name=str(card["name"]), elements=tuple(map(str, card["elements"])), features=features,
+            name=str(card["name"]), elements=elements, features=features,
             parameters={k: float(card["parameters"][k])
                         for k in ("near_cutoff", "open_radius", "small_facet")},
             natural_share=float(card["natural_share"]), knots=knots,
-            forest=Forest.from_lightgbm(card["trees"], len(features)),
+            scorer=(Linear.from_card(card["linear"], features, len(elements)) if "linear" in card
+                    else Forest.from_lightgbm(card["trees"], len(features))),
             checksum=card["checksum"], card={k: v for k, v in card.items() if k != "trees"})
     except ModelError as e:
         wrong(str(e))

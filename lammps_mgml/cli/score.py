@@ -32,7 +32,7 @@ def score(model, loading, strain, training=()):
     softness = model.softness(features)
     ok = ~np.isnan(softness)
     labels, softness, blocks = loading.plastic(strain)[ok], softness[ok], loading.blocks[ok]
-    margin = model.forest.raw_scores(features[ok])
+    margin = model.margins(features[ok])
     out = summary(labels, softness, model.probability(softness), margin, blocks)
     out["auc_by_type"] = {e: auc(labels[one], margin[one])
                           for k, e in enumerate(model.elements, start=1)
@@ -59,7 +59,7 @@ def score_all(model, loadings, strain, training=(), other=None):
     for x in loadings:
         features = [x.features(m.features) for m in filter(None, (model, other))]
         ok = ~np.any([np.isnan(f).any(axis=1) for f in features], axis=0)
-        margins = [m.forest.raw_scores(f[ok]) for m, f in zip((model, other), features)]
+        margins = [m.margins(f[ok]) for m, f in zip((model, other), features)]
         sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok], margins))
     value, error, interval = together(sets)
     whole = {"glasses": len({x.glass for x in loadings}), "auc": value[0], "auc_error": error[0],

@@ -1,4 +1,4 @@
-"""From labelled glasses to a model: boosted trees, both classes equal, isotonic calibration.
+"""From labelled glasses to a model: a learner, both classes equal, isotonic calibration.
 
 Scores for the calibration are out of fold, a fold being whole glasses: atoms of one glass share
 their neighbours' features, so that a split within it would leak.
@@ -20,8 +20,8 @@ COMMON = {"objective": "binary", "seed": 2019, "deterministic": True, "force_row
 
 
 @dataclass(frozen=True)
-class Learner:
-    """LightGBM's parameters and number of trees.
+class Boosting:
+    """Gradient-boosted trees: LightGBM's parameters and number of trees.
 
     draws : balance the classes by an equal random draw for every tree (the paper's), not by
     weights.
@@ -45,6 +45,62 @@ class Learner:
             balance = {}
             data = lightgbm.Dataset(features, labels.astype(int), weight=balanced(labels))
         return lightgbm.train({**COMMON, **self.parameters, **balance}, data, self.trees)
+
+    def margins(self, booster, features):
+        return booster.predict(features, raw_score=True, num_threads=1)
+
+    def content(self, booster):
+        """The part of a model file that makes margins."""
+        return {"trees": booster.model_to_string()}
+
+    def told(self):
+        """What a model's card tells of the learner."""
+        return {"learner": f"LightGBM, {self.trees} trees",
+                "balance": "an equal draw for every tree" if self.draws else "weights",
+                "parameters": {**COMMON, **self.parameters}}
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Logistic regression for each element's own sites, on standardised features.
+
+    C : inverse strength of the L2 penalty, as in scikit-learn.  The first feature must be
+    element_type.
+    """
+
+    C: float
+
+    def fit(self, features, labels):
+        """``model.Linear``, both classes equal in the sum over all elements."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        from ..model import Linear
+
+        kind, weight = features[:, 0], balanced(labels)
+        weights, intercept = [], []
+        for e in range(int(kind.max()) + 1):
+            rows = kind == e
+            share_of(labels[rows])
+            scaler = StandardScaler().fit(features[rows])
+            fitted = LogisticRegression(C=self.C, max_iter=1000).fit(
+                scaler.transform(features[rows]), labels[rows], weight[rows])
+            weights.append(fitted.coef_[0] / scaler.scale_)
+            intercept.append(fitted.intercept_[0] - weights[-1] @ scaler.mean_)
+        return Linear(np.array(weights), np.array(intercept))
+
+    def margins(self, linear, features):
+        return linear.raw_scores(features)
+
+    def content(self, linear):
+        """The part of a model file that makes margins."""
+        return {"linear": {"weights": linear.weights.tolist(),
+                           "intercept": linear.intercept.tolist()}}
+
+    def told(self):
+        """What a model's card tells of the learner."""
+        return {"learner": "logistic regression for each element", "balance": "weights",
+                "parameters": {"C": self.C, "features": "standardised"}}
 
 
 def table(loadings, strain, names, dtype=np.float64):
@@ -83,11 +139,11 @@ def folds(glass):
 
 
 def out_of_fold(learner, features, labels, glass):
-    """Margins of each row from trees made of other glasses only."""
+    """Margins of each row from what is made of other glasses only."""
     margins = np.empty(len(labels))
     for rest, out in folds(glass):
-        margins[out] = learner.fit(features[rest], labels[rest]).predict(
-            features[out], raw_score=True, num_threads=1)
+        fitted = learner.fit(features[rest], labels[rest])
+        margins[out] = learner.margins(fitted, features[out])
     return margins
 
 
@@ -105,7 +161,7 @@ def train(loadings, strain, name, learner, features, elements=("Cu", "Zr"), reci
     x, labels, glass = table(loadings, strain, features)
     margins = out_of_fold(learner, x, labels, glass)
     isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
-    booster = learner.fit(x, labels)
+    fitted = learner.fit(x, labels)
     knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
     keep = np.r_[True, np.diff(knots[0]) > 0]
     return {
@@ -123,10 +179,8 @@ def train(loadings, strain, name, learner, features, elements=("Cu", "Zr"), reci
                      "glasses": sorted({x.glass for x in loadings}),
                      "atoms": len(labels), "plastic": int(labels.sum()),
                      "auc_out_of_fold": mean_fold_auc(margins, labels, glass),
-                     "learner": f"LightGBM, {learner.trees} trees",
-                     "balance": "an equal draw for every tree" if learner.draws else "weights",
-                     "parameters": {**COMMON, **learner.parameters}, **(recipe or {})},
-        "trees": booster.model_to_string(),
+                     **learner.told(), **(recipe or {})},
+        **learner.content(fitted),
     }
 
 
@@ -137,9 +191,9 @@ def mean_fold_auc(margins, labels, glass):
 
 def baselines(training, unseen, strain):
     """Margins of what any model must beat: {name: scores on ``unseen``}."""
-    learner = Learner(120, {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 100})
+    learner = Boosting(120, {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 100})
     names = ("element_type", "cn_voro")
     x, labels, _ = table(training, strain, names)
     booster = learner.fit(x, labels)
-    return {"type + CN": booster.predict(unseen.features(names), raw_score=True, num_threads=1),
+    return {"type + CN": learner.margins(booster, unseen.features(names)),
             "facet-area std alone": unseen.features(("facet_area_std",))[:, 0]}
