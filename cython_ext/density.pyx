@@ -4,18 +4,28 @@
 Distances are spread over cubic B-splines on even knots, four of them each, so that the densities
 are smooth in the positions.
 """
-from grid cimport FINE, Grid, build_grid, free_grid
-from libc.math cimport NAN, ceil, sqrt
+from grid cimport FINE, NO_MEMORY, Grid, build_grid, free_grid
+from libc.math cimport NAN, ceil
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
+cdef extern from "pair_splines.h" nogil:
+    ctypedef struct PairSplines:
+        const double *x
+        const double *y
+        const double *z
+        const int32_t *element
+        double first
+        double spacing
+        int n_splines
+        const double *load
+    int SPLINE_SLOTS(int n_splines)
+    void add_pairs(const PairSplines* s, int64_t self, int n_rows, const int64_t* start,
+                   const int64_t* end, double* acc, double* axial)
 
-cdef inline void spline_weights(double u, double* w) noexcept nogil:
-    """The four cubic B-splines that are not zero at the fraction u of a knot interval."""
-    cdef double v = 1.0 - u
-    w[0] = v * v * v / 6.0
-    w[1] = (4.0 - 6.0 * u * u + 3.0 * u * u * u) / 6.0
-    w[2] = (4.0 - 6.0 * v * v + 3.0 * v * v * v) / 6.0
-    w[3] = u * u * u / 6.0
+cdef enum:
+    MOST_ROWS = 64             # of grid cells around one: five by five, seven by seven if rounded
 
 
 def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
@@ -29,21 +39,38 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
 
     Returns 0, or 1 without memory, or 2 with a coordinate that is not finite.
     """
-    cdef int64_t n_own = is_open.shape[0], i, j, s, place, row, c, at, n_block
+    cdef int64_t n_own = is_open.shape[0], n_all = x.shape[0], i, j, c, at, row, place
     cdef int64_t lo[3]
     cdef int64_t hi[3]
     cdef int64_t cell[3]
-    cdef int d, e, k, k0, problem, n_half = n_elements * n_splines
+    cdef int64_t start[MOST_ROWS]
+    cdef int64_t end[MOST_ROWS]
+    cdef int d, e, k, problem, n_rows, n_half = n_elements * n_splines
+    cdef int slots = SPLINE_SLOTS(n_splines)
+    cdef size_t size = (n_elements + 1) * slots * sizeof(double)
     cdef bint axial = load.shape[0] == 6
-    cdef double reach = first + (n_splines + 1) * spacing, r2_most = reach * reach
-    cdef double dx, dy, dz, r2, r, t, weight = 0.0
-    cdef double w[4]
-    cdef double* own
+    cdef double reach = first + (n_splines + 1) * spacing
+    cdef double* sums = <double*>malloc(2 * size)
+    cdef double* along = sums + (n_elements + 1) * slots if axial else NULL
+    cdef int32_t* element = <int32_t*>malloc(n_all * sizeof(int32_t) + 1)
     cdef int64_t bad = -1
+    cdef PairSplines splines
     cdef Grid g
     with nogil:
         problem = build_grid(&g, x, 0.5 * reach, &bad)
+        if problem == FINE and (sums == NULL or element == NULL):
+            problem = NO_MEMORY
         if problem == FINE:
+            for place in range(n_all):
+                element[place] = types[g.atom[place]] - 1
+            splines.x = g.x
+            splines.y = g.y
+            splines.z = g.z
+            splines.element = element
+            splines.first = first
+            splines.spacing = spacing
+            splines.n_splines = n_splines
+            splines.load = &load[0] if axial else NULL
             for c in range(g.n[0] * g.n[1] * g.n[2]):
                 if g.first[c] == g.first[c + 1]:
                     continue
@@ -54,44 +81,31 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
                     k = <int>ceil(reach / g.width[d])
                     lo[d] = max(cell[d] - k, 0)
                     hi[d] = min(cell[d] + k, g.n[d] - 1)
+                n_rows = 0
+                for at in range(lo[2], hi[2] + 1):
+                    for j in range(lo[1], hi[1] + 1):
+                        row = (at * g.n[1] + j) * g.n[0]
+                        start[n_rows] = g.first[row + lo[0]]
+                        end[n_rows] = g.first[row + hi[0] + 1]
+                        n_rows += 1
                 for place in range(g.first[c], g.first[c + 1]):
                     i = g.atom[place]
                     if i >= n_own:
                         continue
-                    own = &out[i, 0]
-                    for k in range(n_half * (2 if axial else 1)):
-                        own[k] = NAN if is_open[i] else 0.0
                     if is_open[i]:
+                        for k in range(n_half * (2 if axial else 1)):
+                            out[i, k] = NAN
                         continue
-                    for at in range(lo[2], hi[2] + 1):
-                        for j in range(lo[1], hi[1] + 1):
-                            row = (at * g.n[1] + j) * g.n[0]
-                            for s in range(g.first[row + lo[0]], g.first[row + hi[0] + 1]):
-                                dx = g.x[s] - g.x[place]
-                                dy = g.y[s] - g.y[place]
-                                dz = g.z[s] - g.z[place]
-                                r2 = dx * dx + dy * dy + dz * dz
-                                if r2 >= r2_most or s == place:
-                                    continue
-                                e = types[g.atom[s]] - 1
-                                if e < 0:
-                                    continue         # an element that has no density
-                                r = sqrt(r2)
-                                t = (r - first) / spacing + 2.0
-                                if t <= 0.0:
-                                    continue         # nearer than any spline reaches
-                                k0 = <int>t - 3      # the first of the four, from -3 on
-                                spline_weights(t - <int>t, w)
-                                if axial:
-                                    weight = (load[0] * dx * dx + load[1] * dy * dy
-                                              + load[2] * dz * dz + 2.0 * (
-                                                  load[3] * dx * dy + load[4] * dx * dz
-                                                  + load[5] * dy * dz)) / r2
-                                for k in range(max(0, -k0), min(4, n_splines - k0)):
-                                    own[e * n_splines + k0 + k] += w[k]
-                                    if axial:
-                                        own[n_half + e * n_splines + k0 + k] += weight * w[k]
-            free_grid(&g)
+                    memset(sums, 0, 2 * size)
+                    add_pairs(&splines, place, n_rows, start, end, sums, along)
+                    for e in range(n_elements):
+                        for k in range(n_splines):
+                            out[i, e * n_splines + k] = sums[(e + 1) * slots + k + 3]
+                            if axial:
+                                out[i, n_half + e * n_splines + k] = along[(e + 1) * slots + k + 3]
+        free_grid(&g)
+    free(sums)
+    free(element)
     return problem
 
 
