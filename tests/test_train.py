@@ -263,8 +263,8 @@ def test_wrong_words_end_with_one_line(tmp_path, words, message):
 
 def test_card_can_be_read():
     text = mgml("model", "show", "cuzr-axial")
-    for word in ("glass-11, glass-12, glass-21", "yes: variable mgml_load", "strain 0.04", "calibration",
-                 "sha256:", "glass-26.z-compression"):
+    for word in ("glass-11, glass-12, glass-21", "yes: variable mgml_load", "strain 0.04",
+                 "calibration", "sha256:", "glass-26.z-compression"):
         assert word in text
     assert json.loads(mgml("model", "cuzr", "--json"))["name"] == "cuzr"
     assert "cuzr-wang13" in mgml("model").split()
