@@ -1,5 +1,7 @@
 # cython: language_level=3
 """Best local affine map of a neighbourhood, its residual D2min and its strain."""
+from chunks cimport ATOMS_AT_ONCE, n_chunks
+from cython.parallel cimport prange
 from libc.math cimport NAN, fabs, sqrt
 from libc.stdint cimport int32_t, int64_t
 
@@ -56,7 +58,7 @@ cdef inline double invert(const double* m, double* inv) noexcept nogil:
 
 def affine_residual(const double[:, ::1] x0, const double[:, ::1] x, Py_ssize_t n_own,
                     const int64_t[::1] start, const int32_t[::1] partner,
-                    double[::1] residual, double[::1] strain, int32_t[::1] used):
+                    double[::1] residual, double[::1] strain, int32_t[::1] used, int threads):
     """Fit d = F d0 over each atom's pairs (Falk & Langer 1998; paper, Eqs. 2-4).
 
     x0, x : (n_all, 3) float64, A
@@ -66,6 +68,17 @@ def affine_residual(const double[:, ::1] x0, const double[:, ::1] x, Py_ssize_t 
     strain : von Mises invariant of the Green-Lagrange strain (F^T F - 1) / 2.
     used : pairs that entered.  With fewer than 3, or all in a plane, both results are NaN.
     """
+    cdef int64_t chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        residual_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), x0, x,
+                       start, partner, residual, strain, used)
+
+
+cdef void residual_chunk(int64_t first, int64_t last, const double[:, ::1] x0,
+                         const double[:, ::1] x, const int64_t[::1] start,
+                         const int32_t[::1] partner, double[::1] residual, double[::1] strain,
+                         int32_t[::1] used) noexcept nogil:
+    """The atoms ``first`` to ``last`` - 1 of ``affine_residual``."""
     cdef int64_t i, s, j
     cdef int a, b, n
     cdef double d0[3]
@@ -76,60 +89,59 @@ def affine_residual(const double[:, ::1] x0, const double[:, ::1] x, Py_ssize_t 
     cdef double f[9]
     cdef double g[6]
     cdef double total, e, det, size
-    with nogil:
-        for i in range(n_own):
-            for a in range(6):
-                v[a] = 0.0
-            for a in range(9):
-                w[a] = 0.0
-            n = 0
-            for s in range(start[i], start[i + 1]):
-                j = partner[s]
-                if x[j, 0] != x[j, 0]:
-                    continue
-                n += 1
-                for a in range(3):
-                    d0[a] = x0[j, a] - x0[i, a]
-                    d[a] = x[j, a] - x[i, a]
-                v[0] += d0[0] * d0[0]
-                v[1] += d0[1] * d0[1]
-                v[2] += d0[2] * d0[2]
-                v[3] += d0[0] * d0[1]
-                v[4] += d0[0] * d0[2]
-                v[5] += d0[1] * d0[2]
-                for a in range(3):
-                    for b in range(3):
-                        w[3 * a + b] += d[a] * d0[b]
-            used[i] = n
-            residual[i] = NAN
-            strain[i] = NAN
-            if n < 3 or x[i, 0] != x[i, 0]:
+    for i in range(first, last):
+        for a in range(6):
+            v[a] = 0.0
+        for a in range(9):
+            w[a] = 0.0
+        n = 0
+        for s in range(start[i], start[i + 1]):
+            j = partner[s]
+            if x[j, 0] != x[j, 0]:
                 continue
-            det = invert(v, inv)
-            size = v[0] + v[1] + v[2]
-            if fabs(det) <= 1e-9 * size * size * size:     # neighbours in a plane or a line
+            n += 1
+            for a in range(3):
+                d0[a] = x0[j, a] - x0[i, a]
+                d[a] = x[j, a] - x[i, a]
+            v[0] += d0[0] * d0[0]
+            v[1] += d0[1] * d0[1]
+            v[2] += d0[2] * d0[2]
+            v[3] += d0[0] * d0[1]
+            v[4] += d0[0] * d0[2]
+            v[5] += d0[1] * d0[2]
+            for a in range(3):
+                for b in range(3):
+                    w[3 * a + b] += d[a] * d0[b]
+        used[i] = n
+        residual[i] = NAN
+        strain[i] = NAN
+        if n < 3 or x[i, 0] != x[i, 0]:
+            continue
+        det = invert(v, inv)
+        size = v[0] + v[1] + v[2]
+        if fabs(det) <= 1e-9 * size * size * size:     # neighbours in a plane or a line
+            continue
+        for a in range(3):
+            f[3 * a] = w[3 * a] * inv[0] + w[3 * a + 1] * inv[3] + w[3 * a + 2] * inv[4]
+            f[3 * a + 1] = w[3 * a] * inv[3] + w[3 * a + 1] * inv[1] + w[3 * a + 2] * inv[5]
+            f[3 * a + 2] = w[3 * a] * inv[4] + w[3 * a + 1] * inv[5] + w[3 * a + 2] * inv[2]
+        total = 0.0
+        for s in range(start[i], start[i + 1]):
+            j = partner[s]
+            if x[j, 0] != x[j, 0]:
                 continue
             for a in range(3):
-                f[3 * a] = w[3 * a] * inv[0] + w[3 * a + 1] * inv[3] + w[3 * a + 2] * inv[4]
-                f[3 * a + 1] = w[3 * a] * inv[3] + w[3 * a + 1] * inv[1] + w[3 * a + 2] * inv[5]
-                f[3 * a + 2] = w[3 * a] * inv[4] + w[3 * a + 1] * inv[5] + w[3 * a + 2] * inv[2]
-            total = 0.0
-            for s in range(start[i], start[i + 1]):
-                j = partner[s]
-                if x[j, 0] != x[j, 0]:
-                    continue
-                for a in range(3):
-                    d0[a] = x0[j, a] - x0[i, a]
-                for a in range(3):
-                    e = (x[j, a] - x[i, a] - f[3 * a] * d0[0] - f[3 * a + 1] * d0[1]
-                         - f[3 * a + 2] * d0[2])
-                    total += e * e
-            residual[i] = total
+                d0[a] = x0[j, a] - x0[i, a]
             for a in range(3):
-                g[a] = 0.5 * (f[a] * f[a] + f[3 + a] * f[3 + a] + f[6 + a] * f[6 + a] - 1.0)
-            g[3] = 0.5 * (f[0] * f[1] + f[3] * f[4] + f[6] * f[7])
-            g[4] = 0.5 * (f[0] * f[2] + f[3] * f[5] + f[6] * f[8])
-            g[5] = 0.5 * (f[1] * f[2] + f[4] * f[5] + f[7] * f[8])
-            strain[i] = sqrt(g[3] * g[3] + g[4] * g[4] + g[5] * g[5]
-                             + ((g[0] - g[1]) * (g[0] - g[1]) + (g[0] - g[2]) * (g[0] - g[2])
-                                + (g[1] - g[2]) * (g[1] - g[2])) / 6.0)
+                e = (x[j, a] - x[i, a] - f[3 * a] * d0[0] - f[3 * a + 1] * d0[1]
+                     - f[3 * a + 2] * d0[2])
+                total += e * e
+        residual[i] = total
+        for a in range(3):
+            g[a] = 0.5 * (f[a] * f[a] + f[3 + a] * f[3 + a] + f[6 + a] * f[6 + a] - 1.0)
+        g[3] = 0.5 * (f[0] * f[1] + f[3] * f[4] + f[6] * f[7])
+        g[4] = 0.5 * (f[0] * f[2] + f[3] * f[5] + f[6] * f[8])
+        g[5] = 0.5 * (f[1] * f[2] + f[4] * f[5] + f[7] * f[8])
+        strain[i] = sqrt(g[3] * g[3] + g[4] * g[4] + g[5] * g[5]
+                         + ((g[0] - g[1]) * (g[0] - g[1]) + (g[0] - g[2]) * (g[0] - g[2])
+                            + (g[1] - g[2]) * (g[1] - g[2])) / 6.0)

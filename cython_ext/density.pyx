@@ -4,6 +4,8 @@
 Distances are spread over cubic B-splines on even knots, four of them each, so that the densities
 are smooth in the positions.
 """
+from chunks cimport ATOMS_AT_ONCE, n_chunks
+from cython.parallel cimport prange
 from grid cimport FINE, NO_MEMORY, Grid, build_grid, free_grid
 from libc.math cimport NAN, ceil
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -25,12 +27,13 @@ cdef extern from "pair_splines.h" nogil:
                    const int64_t* end, double* acc, double* axial)
 
 cdef enum:
+    CELLS_AT_ONCE = 128        # of the grid, for a thread
     MOST_ROWS = 64             # of grid cells around one: five by five, seven by seven if rounded
 
 
 def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
               int n_elements, double first, double spacing, int n_splines,
-              const double[::1] load, double[:, ::1] out):
+              const double[::1] load, double[:, ::1] out, int threads):
     """out[i, e * n_splines + k] = sum of spline k at r_ij over the atoms j of element e + 1.
 
     Spline k is centred at first + k * spacing and ends two spacings from there.  With a load (6,)
@@ -39,26 +42,16 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
 
     Returns 0, or 1 without memory, or 2 with a coordinate that is not finite.
     """
-    cdef int64_t n_own = is_open.shape[0], n_all = x.shape[0], i, j, c, at, row, place
-    cdef int64_t lo[3]
-    cdef int64_t hi[3]
-    cdef int64_t cell[3]
-    cdef int64_t start[MOST_ROWS]
-    cdef int64_t end[MOST_ROWS]
-    cdef int d, e, k, problem, n_rows, n_half = n_elements * n_splines
-    cdef int slots = SPLINE_SLOTS(n_splines)
-    cdef size_t size = (n_elements + 1) * slots * sizeof(double)
-    cdef bint axial = load.shape[0] == 6
+    cdef int64_t n_all = x.shape[0], place, n_cells = 0, chunk
+    cdef int problem
     cdef double reach = first + (n_splines + 1) * spacing
-    cdef double* sums = <double*>malloc(2 * size)
-    cdef double* along = sums + (n_elements + 1) * slots if axial else NULL
     cdef int32_t* element = <int32_t*>malloc(n_all * sizeof(int32_t) + 1)
     cdef int64_t bad = -1
     cdef PairSplines splines
     cdef Grid g
     with nogil:
         problem = build_grid(&g, x, 0.5 * reach, &bad)
-        if problem == FINE and (sums == NULL or element == NULL):
+        if problem == FINE and element == NULL:
             problem = NO_MEMORY
         if problem == FINE:
             for place in range(n_all):
@@ -70,60 +63,96 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
             splines.first = first
             splines.spacing = spacing
             splines.n_splines = n_splines
-            splines.load = &load[0] if axial else NULL
-            for c in range(g.n[0] * g.n[1] * g.n[2]):
-                if g.first[c] == g.first[c + 1]:
-                    continue
-                cell[0] = c % g.n[0]
-                cell[1] = (c // g.n[0]) % g.n[1]
-                cell[2] = c // (g.n[0] * g.n[1])
-                for d in range(3):
-                    k = <int>ceil(reach / g.width[d])
-                    lo[d] = max(cell[d] - k, 0)
-                    hi[d] = min(cell[d] + k, g.n[d] - 1)
-                n_rows = 0
-                for at in range(lo[2], hi[2] + 1):
-                    for j in range(lo[1], hi[1] + 1):
-                        row = (at * g.n[1] + j) * g.n[0]
-                        start[n_rows] = g.first[row + lo[0]]
-                        end[n_rows] = g.first[row + hi[0] + 1]
-                        n_rows += 1
-                for place in range(g.first[c], g.first[c + 1]):
-                    i = g.atom[place]
-                    if i >= n_own:
-                        continue
-                    if is_open[i]:
-                        for k in range(n_half * (2 if axial else 1)):
-                            out[i, k] = NAN
-                        continue
-                    memset(sums, 0, 2 * size)
-                    add_pairs(&splines, place, n_rows, start, end, sums, along)
-                    for e in range(n_elements):
-                        for k in range(n_splines):
-                            out[i, e * n_splines + k] = sums[(e + 1) * slots + k + 3]
-                            if axial:
-                                out[i, n_half + e * n_splines + k] = along[(e + 1) * slots + k + 3]
+            splines.load = &load[0] if load.shape[0] == 6 else NULL
+            n_cells = g.n[0] * g.n[1] * g.n[2]
+        for chunk in prange((n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE, num_threads=threads,
+                            schedule="dynamic"):
+            problem += density_chunk(chunk * CELLS_AT_ONCE,
+                                     min((chunk + 1) * CELLS_AT_ONCE, n_cells), &g, &splines,
+                                     reach, n_elements, is_open, out)
         free_grid(&g)
-    free(sums)
     free(element)
     return problem
 
 
+cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSplines* splines,
+                       double reach, int n_elements, const uint8_t[::1] is_open,
+                       double[:, ::1] out) noexcept nogil:
+    """The atoms of the grid cells ``first`` to ``last`` - 1; 1 without memory."""
+    cdef int64_t n_own = is_open.shape[0], i, j, c, at, row, place
+    cdef int64_t lo[3]
+    cdef int64_t hi[3]
+    cdef int64_t cell[3]
+    cdef int64_t start[MOST_ROWS]
+    cdef int64_t end[MOST_ROWS]
+    cdef int d, e, k, n_rows, n_splines = splines.n_splines, n_half = n_elements * n_splines
+    cdef int slots = SPLINE_SLOTS(n_splines)
+    cdef size_t size = (n_elements + 1) * slots * sizeof(double)
+    cdef bint axial = splines.load != NULL
+    cdef double* sums = <double*>malloc(2 * size)
+    cdef double* along = sums + (n_elements + 1) * slots if axial else NULL
+    if sums == NULL:
+        return 1
+    for c in range(first, last):
+        if g.first[c] == g.first[c + 1]:
+            continue
+        cell[0] = c % g.n[0]
+        cell[1] = (c // g.n[0]) % g.n[1]
+        cell[2] = c // (g.n[0] * g.n[1])
+        for d in range(3):
+            k = <int>ceil(reach / g.width[d])
+            lo[d] = max(cell[d] - k, 0)
+            hi[d] = min(cell[d] + k, g.n[d] - 1)
+        n_rows = 0
+        for at in range(lo[2], hi[2] + 1):
+            for j in range(lo[1], hi[1] + 1):
+                row = (at * g.n[1] + j) * g.n[0]
+                start[n_rows] = g.first[row + lo[0]]
+                end[n_rows] = g.first[row + hi[0] + 1]
+                n_rows += 1
+        for place in range(g.first[c], g.first[c + 1]):
+            i = g.atom[place]
+            if i >= n_own:
+                continue
+            if is_open[i]:
+                for k in range(n_half * (2 if axial else 1)):
+                    out[i, k] = NAN
+                continue
+            memset(sums, 0, 2 * size)
+            add_pairs(splines, place, n_rows, start, end, sums, along)
+            for e in range(n_elements):
+                for k in range(n_splines):
+                    out[i, e * n_splines + k] = sums[(e + 1) * slots + k + 3]
+                    if axial:
+                        out[i, n_half + e * n_splines + k] = along[(e + 1) * slots + k + 3]
+    free(sums)
+    return 0
+
+
 def averaged(const double[:, ::1] values, const int64_t[::1] start, const int32_t[::1] count,
-             const int32_t[::1] neighbour, double[:, ::1] out):
+             const int32_t[::1] neighbour, double[:, ::1] out, int threads):
     """out[i] = mean of the rows of ``values`` over i and its neighbours."""
-    cdef int64_t n_own = start.shape[0], i, s
+    cdef int64_t n_own = start.shape[0], chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        average_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), values,
+                      start, count, neighbour, out)
+
+
+cdef void average_chunk(int64_t first, int64_t last, const double[:, ::1] values,
+                        const int64_t[::1] start, const int32_t[::1] count,
+                        const int32_t[::1] neighbour, double[:, ::1] out) noexcept nogil:
+    """The atoms ``first`` to ``last`` - 1 of ``averaged``."""
+    cdef int64_t i, s
     cdef int k, n = values.shape[1]
     cdef const double* row
     cdef double* own
-    with nogil:
-        for i in range(n_own):
-            own = &out[i, 0]
+    for i in range(first, last):
+        own = &out[i, 0]
+        for k in range(n):
+            own[k] = values[i, k]
+        for s in range(start[i], start[i] + count[i]):
+            row = &values[neighbour[s], 0]
             for k in range(n):
-                own[k] = values[i, k]
-            for s in range(start[i], start[i] + count[i]):
-                row = &values[neighbour[s], 0]
-                for k in range(n):
-                    own[k] += row[k]
-            for k in range(n):
-                own[k] /= count[i] + 1
+                own[k] += row[k]
+        for k in range(n):
+            own[k] /= count[i] + 1

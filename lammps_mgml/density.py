@@ -8,6 +8,7 @@ import numpy as np
 from ._kernels import density as _density
 from .catalogue import SPLINE_FIRST, SPLINE_SPACING, SPLINES
 from .errors import OptionError
+from .threads import threads
 
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 SENSES = {"compression": 1.0, "tension": -1.0}
@@ -45,7 +46,7 @@ def densities(atoms, cells, n_elements, load, n_rows):
     out = np.empty((n_rows, n_elements * SPLINES * (1 if load is None else 2)))
     problem = _density.densities(
         atoms.positions, atoms.types, cells.is_open, n_elements, SPLINE_FIRST, SPLINE_SPACING,
-        SPLINES, np.empty(0) if load is None else load, out)
+        SPLINES, np.empty(0) if load is None else load, out, threads())
     if problem:
         raise MemoryError("no memory for the grid of the densities")
     return out
@@ -54,5 +55,5 @@ def densities(atoms, cells, n_elements, load, n_rows):
 def averaged(values, neighbours, n_rows):
     """(n_rows, n) means over each owned atom and its ``neighbours`` (start, count, row)."""
     out = np.empty((n_rows, values.shape[1]))
-    _density.averaged(values, *neighbours, out)
+    _density.averaged(values, *neighbours, out, threads())
     return out

@@ -1,5 +1,6 @@
 """Medium-range site features: neighbour statistics of site features."""
 from ._kernels import mro as _mro
+from .threads import threads
 
 
 def neighbour_statistics(values, plan, neighbours, out):
@@ -11,4 +12,4 @@ def neighbour_statistics(values, plan, neighbours, out):
     """
     for x, task in plan.lists.items():
         _mro.neighbour_statistics(values, task.first, *neighbours[x], task.into, task.pooled,
-                                  task.into_pooled, out)
+                                  task.into_pooled, out, threads())

@@ -21,6 +21,7 @@ from ._kernels import affine as _affine
 from .atoms import checked_positions, image_shell, with_images
 from .box import Box
 from .errors import InputError, OptionError
+from .threads import threads
 
 CUTOFF = 4.5                                  # A, the paper's
 DEFINITIONS = ("ovito", "paper", "matscipy", "lammps")
@@ -61,7 +62,7 @@ def partners_within(x, n_own, cutoff):
 def residual(x0, x, n_own, start, partner):
     """Sum definition for the first ``n_own`` atoms; see ``affine.affine_residual``."""
     out = NonAffine(np.empty(n_own), np.empty(n_own), np.empty(n_own, dtype=np.int32))
-    _affine.affine_residual(x0, x, n_own, start, partner, *out)
+    _affine.affine_residual(x0, x, n_own, start, partner, *out, threads())
     return out
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._kernels import sro as _sro
+from .threads import threads
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ def site_statistics(atoms, cells, plan, small_facet, counted, values):
     sums = np.zeros(N_SUMS)
     _sro.facet_statistics(atoms.positions, cells.is_open, counted, cells.facet_start,
                           cells.facet_count, cells.neighbour, cells.area, cells.edges, small_facet,
-                          *plan.facets, values, sums[:4])
+                          *plan.facets, values, sums[:4], threads())
     _sro.near_statistics(atoms.positions, cells.is_open, counted, cells.near_start,
-                         cells.near_count, cells.near, *plan.near, values, sums[4:])
+                         cells.near_count, cells.near, *plan.near, values, sums[4:], threads())
     return sums
 
 

@@ -54,6 +54,13 @@ class Bridge:
     def n_types(self):
         return self.lmp.extract_setting("ntypes")
 
+    @property
+    def threads(self):
+        """Threads of this rank, by OMP_NUM_THREADS or ``package omp``; None if this LAMMPS has
+        no OpenMP."""
+        known = "OPENMP" in self.lmp.installed_packages
+        return self.lmp.extract_setting("nthreads") if known else None
+
     def masses(self):
         """(n_types,) g/mol; 0 where a type has none."""
         pointer = self.lmp.extract_atom("mass")

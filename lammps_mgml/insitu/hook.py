@@ -23,6 +23,7 @@ from ..pipeline import NO_REFERENCE, PARAMETERS, reach_of, site_features
 from ..reference import Reference
 from ..sro import Means
 from ..team import MpiTeam
+from ..threads import threads, use_threads
 from .bridge import Bridge, GhostRange
 from .gather import WRITER, gather
 from .options import read_options
@@ -106,6 +107,7 @@ class Session:
             if self.bridge.units != "metal":
                 raise InputError(f"units {self.bridge.units}: lammps_mgml needs units metal (A, eV)")
             self.options = read_options(self.bridge.lmp)
+            use_threads(self.bridge.threads or threads())
             self.model = load_model(self.options.model) if self.options.model != "none" else None
             self.parameters = self.model.parameters if self.model else PARAMETERS
             self.element_of_type = self._match_types()
