@@ -4,6 +4,8 @@
 Spherical harmonics come from recursions in the unit vector's components, without angles: exact
 for every bond, those along z too.  Only m >= 0 is kept, since q_l,-m = (-1)^m conj(q_lm).
 """
+from chunks cimport ATOMS_AT_ONCE, n_chunks
+from cython.parallel cimport prange
 from libc.math cimport M_PI, NAN, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
@@ -78,9 +80,21 @@ cdef inline void add_bonds(const double* x, const double* y, const double* z, do
 
 
 def bond_order(const double[:, ::1] x, const uint8_t[::1] is_open, const int64_t[::1] start,
-               const int32_t[::1] count, const int32_t[::1] neighbour, double[:, ::1] qlm):
+               const int32_t[::1] count, const int32_t[::1] neighbour, double[:, ::1] qlm,
+               int threads):
     """qlm[i] (2 * 32) = mean of Y_lm over the neighbours of i; NaN for open cells or none."""
-    cdef int64_t n_own = start.shape[0], i, j, s
+    cdef int64_t n_own = start.shape[0], chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        bond_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), x, is_open,
+                   start, count, neighbour, qlm)
+
+
+cdef void bond_chunk(int64_t first, int64_t last, const double[:, ::1] x,
+                     const uint8_t[::1] is_open, const int64_t[::1] start,
+                     const int32_t[::1] count, const int32_t[::1] neighbour,
+                     double[:, ::1] qlm) noexcept nogil:
+    """The atoms ``first`` to ``last`` - 1 of ``bond_order``."""
+    cdef int64_t i, j, s
     cdef int k, t
     cdef double a, b, c, r
     cdef double q[2 * N_COMPONENTS * LANES]
@@ -89,40 +103,39 @@ def bond_order(const double[:, ::1] x, const uint8_t[::1] is_open, const int64_t
     cdef double uz[LANES]
     cdef double re[LANES]
     cdef double im[LANES]
-    with nogil:
-        for i in range(n_own):
-            if is_open[i] or count[i] == 0:
-                for k in range(2 * N_COMPONENTS):
-                    qlm[i, k] = NAN
-                continue
-            for k in range(2 * N_COMPONENTS * LANES):
-                q[k] = 0.0
-            s = 0
-            while s < count[i]:
-                for t in range(LANES):
-                    im[t] = 0.0
-                    if s + t < count[i]:
-                        j = neighbour[start[i] + s + t]
-                        a = x[j, 0] - x[i, 0]
-                        b = x[j, 1] - x[i, 1]
-                        c = x[j, 2] - x[i, 2]
-                        r = sqrt(a * a + b * b + c * c)
-                        ux[t] = a / r
-                        uy[t] = b / r
-                        uz[t] = c / r
-                        re[t] = 1.0
-                    else:
-                        ux[t] = 0.0
-                        uy[t] = 0.0
-                        uz[t] = 0.0
-                        re[t] = 0.0
-                add_bonds(ux, uy, uz, re, im, q)
-                s += LANES
+    for i in range(first, last):
+        if is_open[i] or count[i] == 0:
             for k in range(2 * N_COMPONENTS):
-                a = 0.0
-                for t in range(LANES):
-                    a += q[k * LANES + t]
-                qlm[i, k] = a / count[i]
+                qlm[i, k] = NAN
+            continue
+        for k in range(2 * N_COMPONENTS * LANES):
+            q[k] = 0.0
+        s = 0
+        while s < count[i]:
+            for t in range(LANES):
+                im[t] = 0.0
+                if s + t < count[i]:
+                    j = neighbour[start[i] + s + t]
+                    a = x[j, 0] - x[i, 0]
+                    b = x[j, 1] - x[i, 1]
+                    c = x[j, 2] - x[i, 2]
+                    r = sqrt(a * a + b * b + c * c)
+                    ux[t] = a / r
+                    uy[t] = b / r
+                    uz[t] = c / r
+                    re[t] = 1.0
+                else:
+                    ux[t] = 0.0
+                    uy[t] = 0.0
+                    uz[t] = 0.0
+                    re[t] = 0.0
+            add_bonds(ux, uy, uz, re, im, q)
+            s += LANES
+        for k in range(2 * N_COMPONENTS):
+            a = 0.0
+            for t in range(LANES):
+                a += q[k * LANES + t]
+            qlm[i, k] = a / count[i]
 
 
 cdef inline void invariants(const double* q, const int32_t* term_start, const int32_t* m1,
@@ -151,44 +164,65 @@ cdef inline void invariants(const double* q, const int32_t* term_start, const in
 
 def order_parameters(const double[:, ::1] qlm, int64_t n_own, const int32_t[::1] term_start,
                      const int32_t[::1] m1, const int32_t[::1] m2, const double[::1] weight,
-                     const int32_t[::1] into, double[:, ::1] out):
+                     const int32_t[::1] into, double[:, ::1] out, int threads):
     """out[i, into[k]] = q_4, q_6, q_8, q_10, w_4 .. w_10 of qlm[i]; into < 0 is not wanted.
 
     The terms of w_l = sum 3j q_m1 q_m2 q_m3 are those with m1 >= m2 >= 0; their weights count the
     permutations and mirror images that equal them (``lammps_mgml.boop``).
     """
+    cdef int64_t chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        order_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), qlm,
+                    term_start, m1, m2, weight, into, out)
+
+
+cdef void order_chunk(int64_t first, int64_t last, const double[:, ::1] qlm,
+                      const int32_t[::1] term_start, const int32_t[::1] m1,
+                      const int32_t[::1] m2, const double[::1] weight,
+                      const int32_t[::1] into, double[:, ::1] out) noexcept nogil:
+    """The atoms ``first`` to ``last`` - 1 of ``order_parameters``."""
     cdef int64_t i
     cdef int k
     cdef double c[2 * N_ORDERS]
-    with nogil:
-        for i in range(n_own):
-            invariants(&qlm[i, 0], &term_start[0], &m1[0], &m2[0], &weight[0], c)
-            for k in range(2 * N_ORDERS):
-                if into[k] >= 0:
-                    out[i, into[k]] = c[k]
+    for i in range(first, last):
+        invariants(&qlm[i, 0], &term_start[0], &m1[0], &m2[0], &weight[0], c)
+        for k in range(2 * N_ORDERS):
+            if into[k] >= 0:
+                out[i, into[k]] = c[k]
 
 
 def averaged_order_parameters(const double[:, ::1] qlm, const int64_t[::1] start,
                               const int32_t[::1] count, const int32_t[::1] neighbour,
                               const int32_t[::1] term_start, const int32_t[::1] m1,
                               const int32_t[::1] m2, const double[::1] weight,
-                              double[:, ::1] out):
+                              double[:, ::1] out, int threads):
     """out[i] (8) = the same of the mean of q_lm over i and its neighbours.
 
     qlm : (n_rows, 64), rows of neighbours on other ranks filled (Lechner & Dellago 2008).
     """
-    cdef int64_t n_own = start.shape[0], i, s
+    cdef int64_t n_own = start.shape[0], chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        averaged_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), qlm,
+                       start, count, neighbour, term_start, m1, m2, weight, out)
+
+
+cdef void averaged_chunk(int64_t first, int64_t last, const double[:, ::1] qlm,
+                         const int64_t[::1] start, const int32_t[::1] count,
+                         const int32_t[::1] neighbour, const int32_t[::1] term_start,
+                         const int32_t[::1] m1, const int32_t[::1] m2, const double[::1] weight,
+                         double[:, ::1] out) noexcept nogil:
+    """The atoms ``first`` to ``last`` - 1 of ``averaged_order_parameters``."""
+    cdef int64_t i, s
     cdef int k
     cdef double q[2 * N_COMPONENTS]
     cdef const double* row
-    with nogil:
-        for i in range(n_own):
+    for i in range(first, last):
+        for k in range(2 * N_COMPONENTS):
+            q[k] = qlm[i, k]
+        for s in range(start[i], start[i] + count[i]):
+            row = &qlm[neighbour[s], 0]
             for k in range(2 * N_COMPONENTS):
-                q[k] = qlm[i, k]
-            for s in range(start[i], start[i] + count[i]):
-                row = &qlm[neighbour[s], 0]
-                for k in range(2 * N_COMPONENTS):
-                    q[k] += row[k]
-            for k in range(2 * N_COMPONENTS):
-                q[k] /= count[i] + 1
-            invariants(q, &term_start[0], &m1[0], &m2[0], &weight[0], &out[i, 0])
+                q[k] += row[k]
+        for k in range(2 * N_COMPONENTS):
+            q[k] /= count[i] + 1
+        invariants(q, &term_start[0], &m1[0], &m2[0], &weight[0], &out[i, 0])

@@ -7,6 +7,7 @@ import numpy as np
 
 from ._kernels import boop as _boop
 from .catalogue import ORDERS
+from .threads import threads
 
 WIDTH = _boop.WIDTH            # numbers that hold the q_lm of one atom, l = 4, 6, 8, 10, m >= 0
 
@@ -51,13 +52,13 @@ def terms():
 def bond_order(atoms, cells, neighbours, n_rows):
     """q_lm (n_rows, WIDTH) of the owned atoms over ``neighbours`` (start, count, atom)."""
     qlm = np.empty((n_rows, WIDTH))
-    _boop.bond_order(atoms.positions, cells.is_open, *neighbours, qlm)
+    _boop.bond_order(atoms.positions, cells.is_open, *neighbours, qlm, threads())
     return qlm
 
 
 def order_parameters(qlm, n_own, into, out):
     """Put q_4 .. q_10, w_4 .. w_10 of the owned atoms into the columns ``into`` of ``out``."""
-    _boop.order_parameters(qlm, n_own, *terms(), into, out)
+    _boop.order_parameters(qlm, n_own, *terms(), into, out, threads())
 
 
 def averaged_order_parameters(qlm, neighbours):
@@ -66,5 +67,5 @@ def averaged_order_parameters(qlm, neighbours):
     qlm : (n_rows, WIDTH), rows of other ranks' atoms filled; neighbours : start, count, row.
     """
     out = np.empty((len(neighbours[0]), 2 * len(ORDERS)))
-    _boop.averaged_order_parameters(qlm, *neighbours, *terms(), out)
+    _boop.averaged_order_parameters(qlm, *neighbours, *terms(), out, threads())
     return out
