@@ -7,6 +7,7 @@ vertex cannot cut.  Ghost atoms are candidates only; no ghost's cell is built.
 """
 import numpy as np
 
+from cython.parallel cimport prange
 from convex_cell cimport (
     CLIP_CUT, CLIP_FULL, ConvexCell, N_WALLS, clip, farthest_vertex_sq, measure, start_cube,
 )
@@ -23,6 +24,24 @@ cdef double FACET_FLOOR = 1e-9
 cdef double COINCIDENT = 1e-6
 # Insertion sort is the faster one for the 25 or so candidates of the first search, not beyond.
 cdef int64_t INSERTION_MOST = 64
+
+# Grid cells that a thread takes at once.
+cdef int64_t CELLS_AT_ONCE = 64
+# Facets and near neighbours for which there is room at first, for an atom and for a job.
+cdef int64_t ROOM, ROOM_MORE
+ROOM, ROOM_MORE = 17, 128
+
+cdef enum:                    # columns of the table of jobs
+    FIRST = 0                 # grid cells from here
+    LAST                      # to before here
+    AT                        # where its facets go, for how many there is room
+    ROOM_FACETS
+    AT_NEAR                   # the same for the near neighbours
+    ROOM_NEAR
+    PROBLEM                   # how it ended
+    ATOM                      # at fault, and with whom
+    OTHER
+    N_JOB
 
 cdef struct Candidate:
     float d2
@@ -180,7 +199,7 @@ cdef class Buffers:
 
 
 def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, double first_radius,
-               double near_cutoff):
+               double near_cutoff, int threads):
     """Cut the cells of atoms 0 .. n_own - 1 among all atoms.
 
     Parameters
@@ -197,15 +216,14 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
     Returns
     -------
     (Buffers, problem, atom, other): problem 0 when all went well, else the kind of fault and the
-    atoms at fault (see ``lammps_mgml.cells``, which turns it into an error).
+    atoms at fault (see ``lammps_mgml.cells``, which turns it into an error).  The stretches of
+    facets and near neighbours have gaps between them, filled with zeros.
     """
-    cdef int64_t capacity_facets = 18 * n_own + 256, capacity_near = 0
-    cdef int64_t state[8]
+    cdef int64_t bad[2]
     cdef int problem
     cdef Grid grid
     cdef Buffers out = Buffers()
-    if near_cutoff > 0.0:
-        capacity_near = 18 * n_own + 256
+    cdef int64_t[:, ::1] jobs
     out.facet_start = np.zeros(n_own, np.int64)
     out.facet_count = np.zeros(n_own, np.int32)
     out.near_start = np.zeros(n_own, np.int64)
@@ -213,146 +231,178 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
     out.volume = np.empty(n_own)
     out.reach = np.empty(n_own)
     out.is_open = np.zeros(n_own, np.uint8)
-    out.neighbour = np.empty(capacity_facets, np.int32)
-    out.area = np.empty(capacity_facets)
-    out.edges = np.empty(capacity_facets, np.uint8)
-    out.near = np.empty(capacity_near, np.int32)
-    for k in range(8):
-        state[k] = 0
+    out.neighbour, out.near = np.empty(0, np.int32), np.empty(0, np.int32)
+    out.area, out.edges = np.empty(0), np.empty(0, np.uint8)
     if n_own == 0:
-        out.neighbour, out.area, out.edges, out.near = (
-            a[:0] for a in (out.neighbour, out.area, out.edges, out.near))
         return out, 0, -1, -1
     first_radius = max(first_radius, 1.0001 * near_cutoff)
+    bad[0] = bad[1] = 0
     with nogil:
-        problem = build_grid(&grid, x, first_radius, &state[4])
+        problem = build_grid(&grid, x, first_radius, &bad[0])
     try:
-        while problem == FINE:
-            problem = _run(&grid, n_own, open_radius, first_radius, near_cutoff, out, state)
-            if problem != OUTPUT_FULL:
-                break
-            # rare: more facets than usual; grow and go on at the grid cell where it stopped
-            out.neighbour = np.resize(out.neighbour, 3 * out.neighbour.size // 2 + 4096)
-            out.area = np.resize(out.area, out.neighbour.size)
-            out.edges = np.resize(out.edges, out.neighbour.size)
-            if near_cutoff > 0.0:
-                out.near = np.resize(out.near, 3 * out.near.size // 2 + 4096)
-            problem = FINE
+        if problem != FINE:
+            return out, problem, bad[0], bad[1]
+        table = _jobs(&grid, n_own, near_cutoff > 0.0)
+        room = table[:, [ROOM_FACETS, ROOM_NEAR]].sum(axis=0)
+        out.neighbour, out.near = np.zeros(room[0], np.int32), np.zeros(room[1], np.int32)
+        out.area, out.edges = np.zeros(room[0]), np.zeros(room[0], np.uint8)
+        while len(table):
+            jobs = table
+            _run(&grid, n_own, open_radius, first_radius, near_cutoff, out, jobs, threads)
+            failed = table[(table[:, PROBLEM] != FINE) & (table[:, PROBLEM] != OUTPUT_FULL)]
+            if len(failed):
+                return out, failed[0, PROBLEM], failed[0, ATOM], failed[0, OTHER]
+            # rare: more facets than usual; these jobs again, with room at the end
+            table = table[table[:, PROBLEM] == OUTPUT_FULL].copy()
+            for at, room, names in ((AT, ROOM_FACETS, ("neighbour", "area", "edges")),
+                                    (AT_NEAR, ROOM_NEAR, ("near",))):
+                table[:, room] *= 4
+                table[:, at] = len(getattr(out, names[0])) + np.cumsum(table[:, room]) - table[:, room]
+                for name in names if len(table) else ():
+                    old = getattr(out, name)
+                    setattr(out, name, np.concatenate(
+                        [old, np.zeros(table[:, room].sum(), old.dtype)]))
     finally:
         free_grid(&grid)
-    out.neighbour, out.area, out.edges = (a[:state[1]] for a in (out.neighbour, out.area, out.edges))
-    out.near = out.near[:state[2]]
-    return out, problem, state[4], state[5]
+    return out, FINE, -1, -1
+
+
+cdef _jobs(const Grid* g, int64_t n_own, bint near):
+    """(n_jobs, N_JOB) int64: grid cells shared out, each job with room for its owned atoms."""
+    cdef int64_t n_cells = g.n[0] * g.n[1] * g.n[2], c, s, before
+    cdef int64_t n = (n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE, k
+    cdef int64_t[::1] owned = np.zeros(n, np.int64)
+    for k in range(n):
+        for s in range(g.first[k * CELLS_AT_ONCE], g.first[min((k + 1) * CELLS_AT_ONCE, n_cells)]):
+            owned[k] += g.atom[s] < n_own
+    table = np.zeros((n, N_JOB), np.int64)
+    table[:, FIRST] = CELLS_AT_ONCE * np.arange(n)
+    table[:, LAST] = np.minimum(table[:, FIRST] + CELLS_AT_ONCE, n_cells)
+    table = table[np.asarray(owned) > 0]
+    room = ROOM * np.asarray(owned)[np.asarray(owned) > 0] + ROOM_MORE
+    for at, column in ((AT, ROOM_FACETS), (AT_NEAR, ROOM_NEAR)):
+        table[:, column] = room if column == ROOM_FACETS or near else 0
+        table[:, at] = np.cumsum(table[:, column]) - table[:, column]
+    return table
 
 
 cdef int _run(Grid* g, int64_t n_own, double open_radius, double first_radius, double near_cutoff,
-              Buffers out, int64_t* state) except -1:
-    """Cells of all grid cells from state[0] on.  state: grid cell, facets, near, -, atom, other."""
+              Buffers out, int64_t[:, ::1] jobs, int threads) except -1:
     cdef int64_t[::1] facet_start = out.facet_start, near_start = out.near_start
     cdef int32_t[::1] facet_count = out.facet_count, near_count = out.near_count
     cdef int32_t[::1] neighbour = out.neighbour, near = out.near
-    cdef double[::1] area = out.area, volume = out.volume, reach_out = out.reach
+    cdef double[::1] area = out.area, volume = out.volume, reach = out.reach
     cdef uint8_t[::1] edges = out.edges, is_open = out.is_open
-    cdef int64_t capacity = neighbour.shape[0], capacity_near = near.shape[0]
-    cdef int64_t i, s, m, place, at, at_near, c, most, far_most, n_cells, far_filled, n_near
-    cdef int64_t cell[3]
+    cdef double far_radius = max(2.0 * open_radius, near_cutoff) * 1.0001
     cdef int one[3]
     cdef int far[3]
-    cdef int d, k, problem = FINE
-    cdef double far_radius = max(2.0 * open_radius, near_cutoff) * 1.0001
-    cdef double cx, cy, cz, reach_sq = 0.0, total, rx, ry, rz
-    cdef double near_sq = near_cutoff * near_cutoff
-    cdef double tiny
-    cdef Block block, far_block
-    cdef Candidate* found
-    cdef ConvexCell voronoi
-
+    cdef int d
+    cdef int64_t k, most, far_most
     for d in range(3):
         one[d] = <int>ceil(first_radius / g.width[d])
         far[d] = <int>ceil(far_radius / g.width[d])
     with nogil:
         most = largest_block(g, one)
         far_most = largest_block(g, far)
-        problem = make_block(&block, most)
-        problem |= make_block(&far_block, far_most)
-        found = <Candidate*>malloc((max(most, far_most) + 1) * sizeof(Candidate))
-        if found == NULL:
-            problem = NO_MEMORY
-        at = state[1]
-        at_near = state[2]
-        n_cells = g.n[0] * g.n[1] * g.n[2]
-        c = state[0]
-        while c < n_cells and problem == FINE:
-            cell[0] = c % g.n[0]
-            cell[1] = (c // g.n[0]) % g.n[1]
-            cell[2] = c // (g.n[0] * g.n[1])
-            cx = g.origin[0] + (cell[0] + 0.5) * g.width[0]
-            cy = g.origin[1] + (cell[1] + 0.5) * g.width[1]
-            cz = g.origin[2] + (cell[2] + 0.5) * g.width[2]
-            block.size = 0
-            far_filled = 0
-            for place in range(g.first[c], g.first[c + 1]):
-                i = g.atom[place]
-                if i >= n_own:
-                    continue
-                if block.size == 0:
-                    fill_block(&block, g, cell, one)
-                m = nearest_first(&block, found, <float>(g.x[place] - cx),
-                                  <float>(g.y[place] - cy), <float>(g.z[place] - cz),
-                                  <float>(first_radius * first_radius), place)
-                problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq,
-                                   &state[5])
-                if problem == FINE and 4.00002 * reach_sq > first_radius * first_radius:
-                    if far_filled == 0:
-                        fill_block(&far_block, g, cell, far)
-                        far_filled = 1
-                    m = nearest_first(&far_block, found, <float>(g.x[place] - cx),
-                                      <float>(g.y[place] - cy), <float>(g.z[place] - cz),
-                                      <float>(far_radius * far_radius), place)
-                    problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq,
-                                       &state[5])
-                if problem == FINE and not measure(&voronoi):
-                    problem = TOO_MANY_FACETS
-                if problem != FINE:
-                    state[4] = i
-                    break
-                if at + voronoi.n_planes > capacity or at_near + m > capacity_near > 0:
-                    problem = OUTPUT_FULL
-                    break
+        for k in prange(jobs.shape[0], num_threads=threads, schedule="dynamic"):
+            cut_cells(g, n_own, open_radius, first_radius, far_radius, near_cutoff, one, far,
+                      most, far_most, facet_start, facet_count, neighbour, area, edges, near_start,
+                      near_count, near, volume, reach, is_open, &jobs[k, 0])
+    return 0
 
-                total = 0.0
-                for k in range(voronoi.n_planes):
-                    total += voronoi.area[k]
-                tiny = FACET_FLOOR * total
-                facet_start[i] = at
-                for k in range(N_WALLS, voronoi.n_planes):
-                    if voronoi.edges[k] > 2 and voronoi.area[k] > tiny:
-                        neighbour[at] = g.atom[found[voronoi.source[k]].index]
-                        area[at] = voronoi.area[k]
-                        edges[at] = <uint8_t>voronoi.edges[k]
-                        at += 1
-                facet_count[i] = <int32_t>(at - facet_start[i])
-                volume[i] = voronoi.volume
-                reach_out[i] = sqrt(reach_sq)
-                is_open[i] = reach_sq > open_radius * open_radius
-                if capacity_near > 0:
-                    near_start[i] = at_near
-                    for s in range(m):
-                        if found[s].d2 > 1.0001 * near_sq:
-                            break
-                        rx = g.x[found[s].index] - g.x[place]
-                        ry = g.y[found[s].index] - g.y[place]
-                        rz = g.z[found[s].index] - g.z[place]
-                        if rx * rx + ry * ry + rz * rz < near_sq:
-                            near[at_near] = g.atom[found[s].index]
-                            at_near += 1
-                    near_count[i] = <int32_t>(at_near - near_start[i])
-            if problem == FINE:
-                c += 1
-                state[1] = at
-                state[2] = at_near
-        state[0] = c
-        free_block(&block)
-        free_block(&far_block)
-        free(found)
-    return problem
+
+cdef void cut_cells(const Grid* g, int64_t n_own, double open_radius, double first_radius,
+                    double far_radius, double near_cutoff, const int* one, const int* far,
+                    int64_t most, int64_t far_most, int64_t[::1] facet_start,
+                    int32_t[::1] facet_count, int32_t[::1] neighbour, double[::1] area,
+                    uint8_t[::1] edges, int64_t[::1] near_start, int32_t[::1] near_count,
+                    int32_t[::1] near, double[::1] volume, double[::1] reach_out,
+                    uint8_t[::1] is_open, int64_t* job) noexcept nogil:
+    """The cells of one job, which tells how it ended."""
+    cdef int64_t at = job[AT], at_near = job[AT_NEAR]
+    cdef int64_t capacity = at + job[ROOM_FACETS], capacity_near = at_near + job[ROOM_NEAR]
+    cdef int64_t i, s, m, place, c, far_filled
+    cdef int64_t cell[3]
+    cdef int k, problem
+    cdef double cx, cy, cz, reach_sq = 0.0, total, rx, ry, rz
+    cdef double near_sq = near_cutoff * near_cutoff
+    cdef double tiny
+    cdef Block block, far_block
+    cdef Candidate* found = <Candidate*>malloc((max(most, far_most) + 1) * sizeof(Candidate))
+    cdef char* room = <char*>malloc(sizeof(ConvexCell) + 64)
+    cdef ConvexCell* voronoi = <ConvexCell*>((<size_t>room + 63) & ~(<size_t>63))
+    problem = make_block(&block, most)
+    problem |= make_block(&far_block, far_most)
+    if found == NULL or room == NULL:
+        problem = NO_MEMORY
+    c = job[FIRST]
+    while c < job[LAST] and problem == FINE:
+        cell[0] = c % g.n[0]
+        cell[1] = (c // g.n[0]) % g.n[1]
+        cell[2] = c // (g.n[0] * g.n[1])
+        cx = g.origin[0] + (cell[0] + 0.5) * g.width[0]
+        cy = g.origin[1] + (cell[1] + 0.5) * g.width[1]
+        cz = g.origin[2] + (cell[2] + 0.5) * g.width[2]
+        block.size = 0
+        far_filled = 0
+        for place in range(g.first[c], g.first[c + 1]):
+            i = g.atom[place]
+            if i >= n_own:
+                continue
+            if block.size == 0:
+                fill_block(&block, g, cell, one)
+            m = nearest_first(&block, found, <float>(g.x[place] - cx),
+                              <float>(g.y[place] - cy), <float>(g.z[place] - cz),
+                              <float>(first_radius * first_radius), place)
+            problem = cut_cell(voronoi, g, found, m, place, open_radius, &reach_sq, &job[OTHER])
+            if problem == FINE and 4.00002 * reach_sq > first_radius * first_radius:
+                if far_filled == 0:
+                    fill_block(&far_block, g, cell, far)
+                    far_filled = 1
+                m = nearest_first(&far_block, found, <float>(g.x[place] - cx),
+                                  <float>(g.y[place] - cy), <float>(g.z[place] - cz),
+                                  <float>(far_radius * far_radius), place)
+                problem = cut_cell(voronoi, g, found, m, place, open_radius, &reach_sq,
+                                   &job[OTHER])
+            if problem == FINE and not measure(voronoi):
+                problem = TOO_MANY_FACETS
+            if problem == FINE and (at + voronoi.n_planes > capacity
+                                    or at_near + m > capacity_near and near_cutoff > 0.0):
+                problem = OUTPUT_FULL
+            if problem != FINE:
+                job[ATOM] = i
+                break
+
+            total = 0.0
+            for k in range(voronoi.n_planes):
+                total += voronoi.area[k]
+            tiny = FACET_FLOOR * total
+            facet_start[i] = at
+            for k in range(N_WALLS, voronoi.n_planes):
+                if voronoi.edges[k] > 2 and voronoi.area[k] > tiny:
+                    neighbour[at] = g.atom[found[voronoi.source[k]].index]
+                    area[at] = voronoi.area[k]
+                    edges[at] = <uint8_t>voronoi.edges[k]
+                    at += 1
+            facet_count[i] = <int32_t>(at - facet_start[i])
+            volume[i] = voronoi.volume
+            reach_out[i] = sqrt(reach_sq)
+            is_open[i] = reach_sq > open_radius * open_radius
+            if near_cutoff > 0.0:
+                near_start[i] = at_near
+                for s in range(m):
+                    if found[s].d2 > 1.0001 * near_sq:
+                        break
+                    rx = g.x[found[s].index] - g.x[place]
+                    ry = g.y[found[s].index] - g.y[place]
+                    rz = g.z[found[s].index] - g.z[place]
+                    if rx * rx + ry * ry + rz * rz < near_sq:
+                        near[at_near] = g.atom[found[s].index]
+                        at_near += 1
+                near_count[i] = <int32_t>(at_near - near_start[i])
+        c += 1
+    job[PROBLEM] = problem
+    free_block(&block)
+    free_block(&far_block)
+    free(found)
+    free(room)

@@ -5,6 +5,7 @@ import numpy as np
 
 from ._kernels import cells as _cells
 from .errors import InputError
+from .threads import threads
 
 SMALL_FACET = 0.05     # of the cell's mean facet area: smaller facets are no neighbours
 NEAR_CUTOFF = 4.0      # A, the paper's distance-based neighbours for Cu-Zr
@@ -50,7 +51,7 @@ def tessellate(atoms, near_cutoff=NEAR_CUTOFF, open_radius=OPEN_RADIUS):
     per_atom = atoms.box.volume / max(atoms.n_own, 1)
     first = min((25.0 * per_atom / 4.19) ** (1.0 / 3.0), 2.0 * open_radius)
     out, problem, i, j = _cells.tessellate(atoms.positions, atoms.n_own, open_radius, first,
-                                           near_cutoff)
+                                           near_cutoff, threads())
     if problem == 1:
         raise MemoryError("no memory for the cell grid")
     if problem == 2:

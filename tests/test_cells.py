@@ -256,7 +256,8 @@ def test_order_of_atoms_does_not_matter():
 @pytest.mark.parametrize("first_radius", [1.0, 3.0, 5.0, 20.0])
 def test_first_search_radius_is_cost_only(first_radius):
     atoms, _ = atoms_of(liquid())
-    out, problem, *_ = kernel.tessellate(atoms.positions, atoms.n_own, 3.6, first_radius, 4.0)
+    out, problem, *_ = kernel.tessellate(atoms.positions, atoms.n_own, 3.6, first_radius, 4.0,
+                                     threads=1)
     assert problem == 0
     same_cells(out, tessellate(atoms), np.arange(atoms.n_all), np.arange(atoms.n_all))
 
