@@ -32,9 +32,14 @@ demo: .venv/ready
 test: .venv/ready-test
 	.venv/bin/python -m pytest
 
-bench: .venv/ready-test
-	for m in cuzr-wang13 cuzr cuzr-axial; do .venv/bin/python benchmarks/insitu.py --model $$m; done
-	.venv/bin/python benchmarks/features.py
+.venv/ready-bench: .venv/ready-test requirements-bench.txt
+	$(PIP) -r requirements-bench.txt
+	@touch $@
+
+bench: .venv/ready-bench
+	for m in cuzr-wang13 cuzr cuzr-axial; do .venv/bin/python benchmarks/insitu.py --model $$m || exit 1; done
+	for b in features cells trees offline sizes scaling instructions; do \
+	    .venv/bin/python benchmarks/$$b.py || exit 1; done
 
 TRAINING = $(addprefix inputs/glasses/glass-,11.h5 12.h5 21.h5 22.h5 23.h5 24.h5)
 UNSEEN = $(addprefix inputs/glasses/glass-,25.h5 26.h5 27.h5 28.h5)

@@ -121,9 +121,14 @@ if comm.rank == 0:
         value = micro[name.strip()]
         print(f"{name:<28} {value:12.2f} {value / step:16.2f}")
     print(f"compute voronoi/atom costs {micro['voronoi/atom'] / micro['cells']:.1f} times our cells")
+    # between evaluations so far apart atoms change ranks: plans rebuilt
+    share = {n: micro["evaluation, plans rebuilt"] / (micro["evaluation, plans rebuilt"] + n * step)
+             for n in (10, 100, 1000)}
+    print("share of the run's time, an evaluation every: " + ", ".join(
+        f"{n} steps {100 * s:.2g} %" for n, s in share.items()))
     if args.json:
         Path(args.json).write_text(json.dumps(
             {"atoms": atoms, "ghosts": ghosts, "model": args.model, "ranks": comm.size, "cpu": cpu,
              "lammps": lmp.version(), "commit": commit, "microseconds_per_atom": micro,
-             "md_steps": {k: v / step for k, v in micro.items()}}, indent=1))
+             "md_steps": {k: v / step for k, v in micro.items()}, "share_of_run": share}, indent=1))
 lmp.close()
