@@ -17,7 +17,8 @@ KERNELS = ("cells", "sro", "boop", "mro", "density", "affine", "trees")
 
 setup(ext_modules=cythonize(
     [Extension(f"lammps_mgml._kernels.{name}", [f"cython_ext/{name}.pyx"],
-               extra_compile_args=FLAGS + OPENMP, extra_link_args=OPENMP) for name in KERNELS],
+               include_dirs=["cython_ext"], extra_compile_args=FLAGS + OPENMP,
+               extra_link_args=OPENMP) for name in KERNELS],
     include_path=["cython_ext"],
     build_dir="build/cython",
     compiler_directives={"language_level": 3, "boundscheck": DEBUG, "wraparound": False,

@@ -16,10 +16,48 @@ from grid cimport (
 )
 from libc.math cimport ceil, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.stdlib cimport free, malloc, qsort
+from libc.stdlib cimport free, getenv, malloc, qsort
+
+cdef extern from "cell_avx512.h" nogil:
+    enum:
+        SIMD_GROUP
+        SIMD_CANDIDATES
+        SIMD_PLANES
+    ctypedef struct SimdCell:
+        double reach_sq
+    ctypedef struct SimdSearch:
+        const double *x
+        const double *y
+        const double *z
+        const int32_t *atom
+        const float *block_x
+        const float *block_y
+        const float *block_z
+        const int32_t *block_place
+        int64_t block_size
+        float search_sq
+        double closed_sq, open_radius, tolerance, facet_floor, same_sq, near_sq
+    ctypedef struct SimdOutput:
+        int32_t *neighbour
+        int32_t *near_list
+        double *area
+        uint8_t *edges
+        int n_facets, n_near
+        double volume
+    bint simd_supported()
+    void simd_start(SimdCell* c, const SimdSearch* search, int64_t place, float x, float y, float z)
+    void simd_cut(SimdCell* cells, int n, double tolerance)
+    bint simd_measure(const SimdCell* c, const SimdSearch* search, SimdOutput* out)
+
+cdef const char* _wanted = getenv("MGML_SIMD")
+# The processor has AVX-512, and MGML_SIMD=0 does not forbid its use.
+HAS_SIMD = simd_supported() and (_wanted == NULL or _wanted[0] != b"0")
+
 
 # A facet below this part of the cell's surface is a rounding error of a tie, not a facet.
 cdef double FACET_FLOOR = 1e-9
+# A plane that a vertex passes by less than this part of open_radius squared merely touches it.
+cdef double TIE = 1e-11
 # Two atoms closer than this part of open_radius are one and the same point.
 cdef double COINCIDENT = 1e-6
 # Insertion sort is the faster one for the 25 or so candidates of the first search, not beyond.
@@ -167,7 +205,7 @@ cdef inline int cut_cell(ConvexCell* c, const Grid* g, const Candidate* found, i
     cdef int result
     cdef double x = g.x[place], y = g.y[place], z = g.z[place]
     cdef double rx, ry, rz, d2, r2 = 3.0 * open_radius * open_radius
-    cdef double tolerance = 1e-11 * open_radius * open_radius
+    cdef double tolerance = TIE * open_radius * open_radius
     cdef double same_sq = (COINCIDENT * open_radius) ** 2
     start_cube(c, open_radius)
     for s in range(n_found):
@@ -191,6 +229,30 @@ cdef inline int cut_cell(ConvexCell* c, const Grid* g, const Candidate* found, i
     return FINE
 
 
+cdef void search_in(SimdSearch* search, const Block* b, double radius_sq) noexcept nogil:
+    search.block_x = b.x
+    search.block_y = b.y
+    search.block_z = b.z
+    search.block_place = b.place
+    search.block_size = b.size
+    search.search_sq = <float>radius_sq
+    search.closed_sq = radius_sq
+
+
+cdef int cut_group(SimdCell* cells, const SimdSearch* search, const Grid* g, int64_t place,
+                   int64_t end, int64_t n_own, const double* middle) noexcept nogil:
+    """Cut the cells of the next owned atoms from ``place`` on; how many."""
+    cdef int n = 0
+    while place < end and n < SIMD_GROUP:
+        if g.atom[place] < n_own:
+            simd_start(&cells[n], search, place, <float>(g.x[place] - middle[0]),
+                       <float>(g.y[place] - middle[1]), <float>(g.z[place] - middle[2]))
+            n += 1
+        place += 1
+    simd_cut(cells, n, search.tolerance)
+    return n
+
+
 cdef class Buffers:
     """Output of ``tessellate``: facets and near neighbours of atom i at start[i] .. + count[i]."""
     cdef public object facet_start, facet_count, neighbour, area, edges
@@ -199,7 +261,7 @@ cdef class Buffers:
 
 
 def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, double first_radius,
-               double near_cutoff, int threads):
+               double near_cutoff, int threads, bint simd=True):
     """Cut the cells of atoms 0 .. n_own - 1 among all atoms.
 
     Parameters
@@ -212,6 +274,8 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
         Candidates are first sought within this distance; cost only, never the result.
     near_cutoff : float, A
         ``near`` lists the atoms with r < near_cutoff; 0 for none.
+    simd : bool
+        Use AVX-512 where the processor has it; cost only.
 
     Returns
     -------
@@ -248,7 +312,8 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
         out.area, out.edges = np.zeros(room[0]), np.zeros(room[0], np.uint8)
         while len(table):
             jobs = table
-            _run(&grid, n_own, open_radius, first_radius, near_cutoff, out, jobs, threads)
+            _run(&grid, n_own, open_radius, first_radius, near_cutoff, simd and HAS_SIMD, out, jobs,
+                 threads)
             failed = table[(table[:, PROBLEM] != FINE) & (table[:, PROBLEM] != OUTPUT_FULL)]
             if len(failed):
                 return out, failed[0, PROBLEM], failed[0, ATOM], failed[0, OTHER]
@@ -287,7 +352,7 @@ cdef _jobs(const Grid* g, int64_t n_own, bint near):
 
 
 cdef int _run(Grid* g, int64_t n_own, double open_radius, double first_radius, double near_cutoff,
-              Buffers out, int64_t[:, ::1] jobs, int threads) except -1:
+              bint simd, Buffers out, int64_t[:, ::1] jobs, int threads) except -1:
     cdef int64_t[::1] facet_start = out.facet_start, near_start = out.near_start
     cdef int32_t[::1] facet_count = out.facet_count, near_count = out.near_count
     cdef int32_t[::1] neighbour = out.neighbour, near = out.near
@@ -305,14 +370,14 @@ cdef int _run(Grid* g, int64_t n_own, double open_radius, double first_radius, d
         most = largest_block(g, one)
         far_most = largest_block(g, far)
         for k in prange(jobs.shape[0], num_threads=threads, schedule="dynamic"):
-            cut_cells(g, n_own, open_radius, first_radius, far_radius, near_cutoff, one, far,
+            cut_cells(g, n_own, open_radius, first_radius, far_radius, near_cutoff, simd, one, far,
                       most, far_most, facet_start, facet_count, neighbour, area, edges, near_start,
                       near_count, near, volume, reach, is_open, &jobs[k, 0])
     return 0
 
 
 cdef void cut_cells(const Grid* g, int64_t n_own, double open_radius, double first_radius,
-                    double far_radius, double near_cutoff, const int* one, const int* far,
+                    double far_radius, double near_cutoff, bint simd, const int* one, const int* far,
                     int64_t most, int64_t far_most, int64_t[::1] facet_start,
                     int32_t[::1] facet_count, int32_t[::1] neighbour, double[::1] area,
                     uint8_t[::1] edges, int64_t[::1] near_start, int32_t[::1] near_count,
@@ -321,50 +386,107 @@ cdef void cut_cells(const Grid* g, int64_t n_own, double open_radius, double fir
     """The cells of one job, which tells how it ended."""
     cdef int64_t at = job[AT], at_near = job[AT_NEAR]
     cdef int64_t capacity = at + job[ROOM_FACETS], capacity_near = at_near + job[ROOM_NEAR]
-    cdef int64_t i, s, m, place, c, far_filled
+    cdef int64_t i, s, m, place, c
     cdef int64_t cell[3]
-    cdef int k, problem
-    cdef double cx, cy, cz, reach_sq = 0.0, total, rx, ry, rz
+    cdef int d, k, problem, n_group, ready
+    cdef bint done
+    cdef double reach_sq = 0.0, total, rx, ry, rz
     cdef double near_sq = near_cutoff * near_cutoff
-    cdef double tiny
+    cdef double tiny, wider_sq
+    cdef double middle[3]
     cdef Block block, far_block
     cdef Candidate* found = <Candidate*>malloc((max(most, far_most) + 1) * sizeof(Candidate))
-    cdef char* room = <char*>malloc(sizeof(ConvexCell) + 64)
-    cdef ConvexCell* voronoi = <ConvexCell*>((<size_t>room + 63) & ~(<size_t>63))
+    cdef ConvexCell voronoi
+    cdef SimdCell cells[SIMD_GROUP]
+    cdef SimdSearch first_search, far_search
+    cdef SimdOutput output
+
+    first_search.x = g.x
+    first_search.y = g.y
+    first_search.z = g.z
+    first_search.atom = g.atom
+    first_search.open_radius = open_radius
+    first_search.tolerance = TIE * open_radius * open_radius
+    first_search.facet_floor = FACET_FLOOR
+    first_search.same_sq = (COINCIDENT * open_radius) ** 2
+    first_search.near_sq = near_sq if near_cutoff > 0.0 else 0.0
+    far_search = first_search
     problem = make_block(&block, most)
     problem |= make_block(&far_block, far_most)
-    if found == NULL or room == NULL:
+    if found == NULL:
         problem = NO_MEMORY
     c = job[FIRST]
     while c < job[LAST] and problem == FINE:
         cell[0] = c % g.n[0]
         cell[1] = (c // g.n[0]) % g.n[1]
         cell[2] = c // (g.n[0] * g.n[1])
-        cx = g.origin[0] + (cell[0] + 0.5) * g.width[0]
-        cy = g.origin[1] + (cell[1] + 0.5) * g.width[1]
-        cz = g.origin[2] + (cell[2] + 0.5) * g.width[2]
+        for d in range(3):
+            middle[d] = g.origin[d] + (cell[d] + 0.5) * g.width[d]
         block.size = 0
-        far_filled = 0
+        far_block.size = 0
+        n_group = 0
+        ready = 0
         for place in range(g.first[c], g.first[c + 1]):
             i = g.atom[place]
             if i >= n_own:
                 continue
             if block.size == 0:
                 fill_block(&block, g, cell, one)
-            m = nearest_first(&block, found, <float>(g.x[place] - cx),
-                              <float>(g.y[place] - cy), <float>(g.z[place] - cz),
+                search_in(&first_search, &block, first_radius * first_radius)
+            if simd:
+                if (at + SIMD_PLANES > capacity
+                        or at_near + SIMD_CANDIDATES > capacity_near and near_cutoff > 0.0):
+                    problem = OUTPUT_FULL
+                    break
+                if ready == n_group:
+                    n_group = cut_group(cells, &first_search, g, place, g.first[c + 1], n_own,
+                                        middle)
+                    ready = 0
+                output.neighbour = &neighbour[at]
+                output.area = &area[at]
+                output.edges = &edges[at]
+                output.near_list = &near[at_near] if near_cutoff > 0.0 else NULL
+                done = simd_measure(&cells[ready], &first_search, &output)
+                reach_sq = cells[ready].reach_sq
+                if not done and 4.00002 * reach_sq > first_radius * first_radius:
+                    if far_block.size == 0:
+                        fill_block(&far_block, g, cell, far)
+                    search_in(&far_search, &far_block,
+                              min(4.00003 * reach_sq, far_radius * far_radius))
+                    simd_start(&cells[ready], &far_search, place,
+                               <float>(g.x[place] - middle[0]), <float>(g.y[place] - middle[1]),
+                               <float>(g.z[place] - middle[2]))
+                    simd_cut(&cells[ready], 1, far_search.tolerance)
+                    done = simd_measure(&cells[ready], &far_search, &output)
+                    reach_sq = cells[ready].reach_sq
+                ready += 1
+                if done:
+                    facet_start[i] = at
+                    facet_count[i] = output.n_facets
+                    at += output.n_facets
+                    volume[i] = output.volume
+                    reach_out[i] = sqrt(reach_sq)
+                    is_open[i] = reach_sq > open_radius * open_radius
+                    if near_cutoff > 0.0:
+                        near_start[i] = at_near
+                        near_count[i] = output.n_near
+                        at_near += output.n_near
+                    continue
+            m = nearest_first(&block, found, <float>(g.x[place] - middle[0]),
+                              <float>(g.y[place] - middle[1]), <float>(g.z[place] - middle[2]),
                               <float>(first_radius * first_radius), place)
-            problem = cut_cell(voronoi, g, found, m, place, open_radius, &reach_sq, &job[OTHER])
+            problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq, &job[OTHER])
             if problem == FINE and 4.00002 * reach_sq > first_radius * first_radius:
-                if far_filled == 0:
+                # the cell is within reach_sq: nothing beyond twice that distance can cut it
+                wider_sq = min(4.00003 * reach_sq, far_radius * far_radius)
+                if far_block.size == 0:
                     fill_block(&far_block, g, cell, far)
-                    far_filled = 1
-                m = nearest_first(&far_block, found, <float>(g.x[place] - cx),
-                                  <float>(g.y[place] - cy), <float>(g.z[place] - cz),
-                                  <float>(far_radius * far_radius), place)
-                problem = cut_cell(voronoi, g, found, m, place, open_radius, &reach_sq,
+                m = nearest_first(&far_block, found, <float>(g.x[place] - middle[0]),
+                                  <float>(g.y[place] - middle[1]),
+                                  <float>(g.z[place] - middle[2]), <float>wider_sq, place)
+                problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq,
                                    &job[OTHER])
-            if problem == FINE and not measure(voronoi):
+            if problem == FINE and not measure(&voronoi):
                 problem = TOO_MANY_FACETS
             if problem == FINE and (at + voronoi.n_planes > capacity
                                     or at_near + m > capacity_near and near_cutoff > 0.0):
@@ -405,4 +527,3 @@ cdef void cut_cells(const Grid* g, int64_t n_own, double open_radius, double fir
     free_block(&block)
     free_block(&far_block)
     free(found)
-    free(room)

@@ -1,4 +1,8 @@
 """Voronoi cells against LAMMPS (Voro++) and Qhull, and the laws that any tessellation obeys."""
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from glasses import (
@@ -307,3 +311,42 @@ def test_lammps_holds_the_same_atoms():
         x = np.array(lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
     f = (x - system.positions) @ np.linalg.inv(system.edges)
     assert np.abs(f - np.round(f)).max() < 1e-14
+
+
+BOTH_WAYS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
+             "fcc": lambda: crystal("fcc", 5), "bcc": lambda: crystal("bcc", 5),
+             "fcc, nearly": lambda: crystal("fcc", 5, noise=1e-9),
+             "bcc, hot": lambda: crystal("bcc", 6, noise=0.3),
+             "random points": lambda: random_system(3000, (36.0, 37.0, 38.0), seed=3),
+             "gas": lambda: random_system(300, (20.0, 21.0, 22.0), seed=4,
+                                          pbc=(False, True, False)),
+             "small box": lambda: random_system(60, (6.5, 6.0, 7.0), seed=9)}
+
+
+@pytest.mark.skipif(not kernel.HAS_SIMD, reason="this processor has no AVX-512")
+@pytest.mark.parametrize("near, candidates", [(4.0, 25.0), (0.0, 40.0), (2.9, 12.0)])
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_vector_registers_give_the_cells_of_the_portable_way(name, near, candidates):
+    atoms, _ = atoms_of(BOTH_WAYS[name]())
+    first = min((candidates * atoms.box.volume / atoms.n_own / 4.19) ** (1 / 3), 7.2)
+    a, b = (kernel.tessellate(atoms.positions, atoms.n_own, 3.6, first, near, threads=1, simd=simd)
+            for simd in (False, True))
+    assert a[1:] == b[1:] == (0, -1, -1)
+    a, b = a[0], b[0]
+    for field in ("facet_count", "near_count", "is_open", "reach"):
+        np.testing.assert_array_equal(getattr(a, field), getattr(b, field), err_msg=field)
+    closed = a.is_open == 0
+    np.testing.assert_allclose(a.volume[closed], b.volume[closed], rtol=1e-13)
+    for field in ("neighbour", "edges", "area", "near"):
+        one, other = (np.concatenate([getattr(cells, field)[at:at + n] for at, n in zip(
+            *((cells.near_start, cells.near_count) if field == "near" else
+              (cells.facet_start, cells.facet_count)))]) for cells in (a, b))
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13 * (field == "area"),
+                                   err_msg=field)
+
+
+def test_vector_registers_can_be_forbidden():
+    code = "from lammps_mgml._kernels import cells; print(cells.HAS_SIMD)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, "MGML_SIMD": "0"})
+    assert done.stdout.strip() in ("False", "0")
