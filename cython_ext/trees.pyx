@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Gradient-boosted trees, evaluated as LightGBM does, without LightGBM."""
+"""Margins of models: boosted trees, evaluated as LightGBM does, and weights for each element."""
 from libc.math cimport fabs
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
@@ -94,3 +94,21 @@ def shallow_scores(const double[:, ::1] features, const int32_t[:, ::1] feature,
             first += SHALLOW_ROWS
     free(x)
     return 0
+
+
+def linear_scores(const double[:, ::1] features, const double[:, ::1] weights,
+                  const double[::1] intercept, double[::1] out):
+    """out[i] = intercept[e] + sum_k weights[e, k] features[i, k], where e is features[i, 0].
+
+    Not left to BLAS, which would start threads of its own beside those of the other ranks.
+    """
+    cdef int64_t i
+    cdef int k, e, n = features.shape[1]
+    cdef double total
+    with nogil:
+        for i in range(features.shape[0]):
+            e = <int>features[i, 0]
+            total = 0.0
+            for k in range(n):
+                total += weights[e, k] * features[i, k]
+            out[i] = total + intercept[e]

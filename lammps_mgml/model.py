@@ -153,8 +153,12 @@ class Linear:
 
     def raw_scores(self, features):
         """(n,) margins of the rows of ``features`` (n, n_features)."""
-        row = features[:, 0].astype(np.int64)
-        return (features @ self.weights.T)[np.arange(len(row)), row] + self.intercept[row]
+        out, features = np.empty(len(features)), np.ascontiguousarray(features, dtype=np.float64)
+        kinds = features[:, 0]
+        if len(kinds) and not 0 <= kinds.min() <= kinds.max() < len(self.weights):
+            raise ModelError("a site's element_type is none of the model's elements")
+        _trees.linear_scores(features, self.weights, self.intercept, out)
+        return out
 
 
 @dataclass(frozen=True)

@@ -330,6 +330,10 @@ def test_linear_model_weighs_by_the_site_s_element(tmp_path):
     rows = np.array([[0.0, 1.0, 0.5], [1.0, 1.0, 0.5], [0.0, np.nan, 0.5], [1.0, 0.0, 0.0]])
     np.testing.assert_array_equal(model.margins(rows), [0.125, 2.125, np.nan, -1.0])
     np.testing.assert_array_equal(model.softness(rows), [0.4375, 1.0, np.nan, 0.0])
+    for wrong in (2.0, -1.0):
+        with pytest.raises(ModelError, match="none of the model's elements"):
+            model.margins(np.array([[wrong, 0.0, 0.0]]))
+    assert model.margins(rows[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("linear, features, message", [

@@ -130,5 +130,6 @@ def recipe(name, loadings, strain, features=None, log=print):
             features, steps = reduce(loadings, strain, log)
         return paper_learner(len(features)), tuple(features), {"recipe": "paper", "steps": steps}
     own = {"pair": "element_type,density,density_avg,density_avg2", "axial": "element_type,pair"}
-    return OURS, resolve(features or own[name]), {"recipe": name}
+    names = [n for n in resolve(features or own[name]) if n != "element_type"]
+    return OURS, ("element_type", *names), {"recipe": name}
 
