@@ -9,16 +9,15 @@ ranks the slowest rank counts.
 import argparse
 import json
 import platform
-import subprocess
 from pathlib import Path
 from time import perf_counter, process_time
 
 import numpy as np
+from measure import glass_in_motion, machine
 from mpi4py import MPI
 
 from lammps import lammps
 
-ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("halo", "cells", "sro", "mro", "density", "model", "d2min")
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -43,16 +42,7 @@ cut = "" if args.cut.split() == ["1", "1", "1"] else "\n".join([
     "delete_atoms overlap 1.6 all all", "minimize 0 1e-3 200 1000"])
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
 for line in f"""
-units metal
-read_data {ROOT}/inputs/glass-13.data.gz
-replicate {args.replicate}
-pair_style eam/fs
-pair_coeff * * CuZr_mm.eam.fs Cu Zr
-neighbor 1.0 bin
-{cut}
-timestep 0.002
-velocity all create 100 1 loop geom
-fix md all nve
+{glass_in_motion(args.replicate, cut)}
 compute voro all voronoi/atom neighbors yes
 run 10
 variable mgml_model string {args.model}
@@ -108,9 +98,8 @@ for _ in range(args.repeats):
 micro = {k: float(np.median(v)) * 1e6 * comm.size / atoms for k, v in rows.items()}
 step = micro["MD step"]
 if comm.rank == 0:
-    cpu = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if "model name" in x), "")
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True).stdout.strip()
+    known = machine()
+    cpu, commit = known["cpu"], known["commit"]
     print(f"{atoms} atoms of Cu65Zr35, {comm.size} rank(s), {cpu}, LAMMPS {lmp.version()}, "
           f"Python {platform.python_version()}, commit {commit}, "
           f"model {args.model}")

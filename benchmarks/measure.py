@@ -31,6 +31,22 @@ def medians(works, repeats):
     return {name: float(np.median(row)) for name, row in rows.items()}
 
 
+def glass_in_motion(copies, change=""):
+    """LAMMPS commands: ``copies`` of the shipped glass, its potential, MD; ``change`` in between."""
+    return f"""
+units metal
+read_data {ROOT}/inputs/glass-13.data.gz
+replicate {copies}
+pair_style eam/fs
+pair_coeff * * CuZr_mm.eam.fs Cu Zr
+neighbor 1.0 bin
+{change}
+timestep 0.002
+velocity all create 100 1 loop geom
+fix md all nve
+""".strip()
+
+
 def not_run(what, why):
     """Say so, with the first line of the reason."""
     print(f"not run: {what}: {(str(why).strip() or type(why).__name__).splitlines()[0]}")

