@@ -40,6 +40,23 @@ def pairs_within(const double[:, ::1] x, Py_ssize_t n_own, double cutoff,
     return n
 
 
+def times(const double[:, ::1] rows, const double[:, ::1] matrix, double[:, ::1] out):
+    """out[i] = rows[i] @ matrix, (n, 3) and (3, 3); ``out`` may be ``rows``.
+
+    Not left to BLAS, which would start threads of its own beside those of the other ranks.
+    """
+    cdef int64_t i
+    cdef int k
+    cdef double a, b, c
+    with nogil:
+        for i in range(rows.shape[0]):
+            a = rows[i, 0]
+            b = rows[i, 1]
+            c = rows[i, 2]
+            for k in range(3):
+                out[i, k] = a * matrix[0, k] + b * matrix[1, k] + c * matrix[2, k]
+
+
 cdef inline double invert(const double* m, double* inv) noexcept nogil:
     """Inverse of a symmetric 3 x 3 matrix (xx, yy, zz, xy, xz, yz); returns the determinant."""
     cdef double c0 = m[1] * m[2] - m[5] * m[5]

@@ -80,8 +80,8 @@ def wrap(box, fractional):
 
 def with_images(box, fractional, owner, shift):
     """(n + n_ghost, 3) positions of the atoms at ``fractional`` and their images."""
-    own = box.origin + fractional @ box.edges
-    return np.concatenate([own, own[owner] + shift @ box.edges])
+    own = box.origin + box.vectors(fractional)
+    return np.concatenate([own, own[owner] + box.vectors(shift)])
 
 
 def periodic_atoms(positions, types, box, reach):

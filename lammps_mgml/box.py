@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._kernels import affine as _affine
 from .errors import InputError
 
 
@@ -57,4 +58,16 @@ class Box:
         return 1.0 / np.linalg.norm(self.inverse, axis=0)
 
     def fractional(self, positions):
-        return (positions - self.origin) @ self.inverse
+        return times(positions - self.origin, self.inverse)
+
+    def vectors(self, fractions):
+        """(n, 3) vectors, A, that are ``fractions`` (n, 3) of the edges; ``origin`` not added."""
+        return times(fractions, self.edges)
+
+
+def times(rows, matrix):
+    """(n, 3) rows @ (3, 3) matrix, the same bits on every machine and on one thread."""
+    rows = np.ascontiguousarray(rows, dtype=np.float64)
+    out = np.empty_like(rows)
+    _affine.times(rows, np.ascontiguousarray(matrix), out)
+    return out

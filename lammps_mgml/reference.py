@@ -9,6 +9,7 @@ whichever rank owns it now, and ghosts play no part.
 import numpy as np
 
 from .atoms import wrap
+from .box import times
 from .nonaffine import NonAffine, partners_within, residual
 from .halo import Route
 
@@ -62,11 +63,11 @@ class Reference:
         home_tags = self._homes.push(tags)
         came = self._copies.push_each(packed)
         if self._start is None:
-            x0 = self.box.origin + inside @ self.box.edges
+            x0 = self.box.origin + self.box.vectors(inside)
             own, ghost = self._homes.push(x0), self._copies.push(x0)
             self._tags, self._keys = home_tags, self._key(came)
             self._shift = came[:, :3]
-            self._x0 = np.concatenate([own, ghost + came[:, :3] @ self.box.edges])
+            self._x0 = np.concatenate([own, ghost + self.box.vectors(came[:, :3])])
             self._start, self._partner = partners_within(self._x0, len(own), self.cutoff)
             self._by_tag, self._by_key = np.argsort(self._tags), np.argsort(self._keys)
         # where each row that comes belongs in the tables made at first
@@ -78,11 +79,11 @@ class Reference:
 
         unwrapped : (n, 3) present unwrapped positions, A.  edges : (3, 3) present box edges.
         """
-        x = unwrapped - self._whole @ edges
+        x = unwrapped - times(self._whole, edges)
         table = np.full((len(self._x0), 3), np.nan)
         n_home = len(self._tags)
         table[self._home_slot] = self._homes.push(x)
-        copies = self._copies.push(x) + self._shift[self._copy_slot] @ edges
+        copies = self._copies.push(x) + times(self._shift[self._copy_slot], edges)
         table[n_home + self._copy_slot] = copies
         out = residual(self._x0, table, n_home, self._start, self._partner)
         lost = out.partners < np.diff(self._start)

@@ -12,7 +12,7 @@ from time import perf_counter, sleep
 import numpy as np
 
 from ..atoms import Atoms
-from ..box import Box
+from ..box import Box, times
 from ..catalogue import by_name, resolve
 from ..density import load_tensor
 from ..errors import InputError, MgmlError, ModelError, OptionError
@@ -297,12 +297,12 @@ class Session:
         rows[:n_own] = positions[:n_own]
         self._halo.forward(rows)
         fresh = rows[self._halo.row_of[n_own:]]
-        shift = np.round((positions[n_own:] - fresh) @ box.inverse)
-        positions[n_own:] = fresh + shift @ box.edges
+        shift = np.round(times(positions[n_own:] - fresh, box.inverse))
+        positions[n_own:] = fresh + box.vectors(shift)
 
     def _unwrapped(self, positions, box):
         """Unwrapped positions (n_own, 3) of the rank's atoms from the box's origin, A."""
-        return positions - box.origin + self.bridge.images() @ box.edges
+        return positions - box.origin + box.vectors(self.bridge.images())
 
     def _write_d2(self, box, positions, tags, moved):
         bridge = self.bridge
@@ -313,8 +313,9 @@ class Session:
             unwrapped = self._unwrapped(positions, box)[known]
             if self._rerun:
                 # dumps rarely carry image flags: take each atom's displacement as the shortest
-                step = unwrapped @ np.linalg.inv(edges) - reference @ self.memory.box.inverse
-                unwrapped -= np.where(box.periodic, np.round(step), 0.0) @ edges
+                step = (times(unwrapped, np.linalg.inv(edges))
+                        - times(reference, self.memory.box.inverse))
+                unwrapped -= times(np.where(box.periodic, np.round(step), 0.0), edges)
         if moved or self._known is None or not np.array_equal(known, self._known):
             self._reference.settle(tags[known], reference)
         self._known = known

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..box import Box
+from ..box import Box, times
 from ..errors import InputError
 
 
@@ -40,7 +40,7 @@ class Frame:
     @property
     def fractional(self):
         """(n, 3) positions as fractions of the box, not wrapped."""
-        return self.positions @ self.box.inverse
+        return times(self.positions, self.box.inverse)
 
     def must_have_atoms_of(self, first):
         """InputError if the ids are not those of ``first``."""
@@ -55,7 +55,7 @@ class Frame:
                 return np.stack([self.columns[n] for n in names], axis=1) - self.box.origin
         for names in (("xs", "ys", "zs"), ("xsu", "ysu", "zsu")):
             if all(n in self.columns for n in names):
-                return np.stack([self.columns[n] for n in names], axis=1) @ self.box.edges
+                return self.box.vectors(np.stack([self.columns[n] for n in names], axis=1))
         raise InputError(f"{self.where}: no positions (columns x y z, xu yu zu or xs ys zs)")
 
 
