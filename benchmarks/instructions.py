@@ -62,12 +62,12 @@ def kernels():
     halo, counted = ImageHalo(owner, n), np.ones(n, np.uint8)
     whole = tessellate(atoms)
     load = load_tensor("z")
-    density = densities(atoms, whole, 2, None, n)
+    density, both = np.empty((n, 36)), np.empty((n, 72))
     near = (whole.near_start, whole.near_count, halo.row_of[whole.near])
     out = {
         "cells": (lambda: None, lambda _: tessellate(atoms)),
-        "densities": (lambda: None, lambda _: densities(atoms, whole, 2, None, n)),
-        "densities, axial too": (lambda: None, lambda _: densities(atoms, whole, 2, load, n)),
+        "densities": (lambda: None, lambda _: densities(atoms, whole, 2, None, density)),
+        "densities, axial too": (lambda: None, lambda _: densities(atoms, whole, 2, load, both)),
         "densities averaged": (lambda: None, lambda _: averaged(density, near, n))}
     for features in ("table3", "all"):
         plan = make_plan(resolve(features, elements), elements)

@@ -16,7 +16,7 @@ ELEMENTS = ("Cu", "Zr")
 
 
 def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, means=None,
-          counted=None, dtype=np.float64, load=None):
+          counted=None, dtype=np.float64, load=None, msd=None):
     """Sites of a whole system (see ``pipeline``).
 
     elements : symbols of types 1, 2, ...; types of one element count as one.
@@ -26,7 +26,7 @@ def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, m
     atoms, owner = periodic_atoms(positions, _species(types, elements), box, reach)
     return site_features(atoms, ImageHalo(owner, atoms.n_own), Solo(), tuple(names),
                          tuple(dict.fromkeys(elements)), means, parameters, counted=counted,
-                         dtype=dtype, load=None if load is None else load_tensor(load))
+                         dtype=dtype, load=None if load is None else load_tensor(load), msd=msd)
 
 
 def _species(types, elements):
@@ -43,7 +43,7 @@ def _species(types, elements):
 
 
 def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table3", elements=None,
-              *, select=None, normalize=True, dtype=np.float64, load=None, **parameters):
+              *, select=None, normalize=True, dtype=np.float64, load=None, msd=None, **parameters):
     """Site features of every atom.
 
     Parameters
@@ -61,6 +61,8 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     dtype : numpy.float32 halves the memory of large matrices
     load : "z", "x tension", "0 1 1 compression": axis and sense, for features that go by the load
         (axial_...)
+    msd : (n,) A^2, mean square displacement of each atom about its mean position in MD of the
+        undeformed glass (20 ps at 300 K for the shipped models), for the vibrations
     parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
         (3.6 A): see docs/features.md
 
@@ -81,7 +83,7 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     names = resolve(features, tuple(dict.fromkeys(elements)))
     counted = _mask(select, len(positions))
     found = sites(positions, types, cell, pbc, names, elements, {**PARAMETERS, **parameters},
-                  None if normalize else Means(), counted, dtype, load).features
+                  None if normalize else Means(), counted, dtype, load, msd).features
     return found if counted is None else found[select]
 
 
@@ -90,12 +92,12 @@ def feature_names(features="all", elements=ELEMENTS):
     return resolve(features, tuple(dict.fromkeys(elements)))
 
 
-def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", load=None):
+def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", load=None, msd=None):
     """Quench-in softness S^q of every atom, (n,) float64 in [0, 1]; NaN where undefined.
 
     model : a shipped model's name, a model file's path, or a SoftnessModel; ``types`` number its
-    elements 1, 2, ... in the order of ``model.elements``.  load : as for ``featurize``, for models
-    that go by it.  The rest as for ``featurize``.
+    elements 1, 2, ... in the order of ``model.elements``.  load, msd : as for ``featurize``, for
+    models that go by them.  The rest as for ``featurize``.
 
     Raises
     ------
@@ -103,7 +105,8 @@ def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", lo
     """
     model = model if isinstance(model, SoftnessModel) else load_model(model)
     system = _system(positions, types, cell, pbc, model.elements)
-    found = sites(*system[:4], model.features, model.elements, model.parameters, load=load)
+    found = sites(*system[:4], model.features, model.elements, model.parameters, load=load,
+                  msd=msd)
     return model.softness(found.features)
 
 

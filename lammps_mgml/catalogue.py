@@ -19,6 +19,8 @@ STATISTICS = ("mean", "std", "min", "max")
 SPLINE_FIRST, SPLINE_SPACING, SPLINES = 2.0, 0.4, 9
 DENSITY_REACH = SPLINE_FIRST + (SPLINES + 1) * SPLINE_SPACING
 LEVELS = ("", "_avg", "_avg2")
+_OVER = dict(zip(LEVELS, ("", ", mean over the atom and its near neighbours",
+                          ", the same of that mean")))
 
 AREA, VOLUME = "mean facet area", "mean sub-polyhedron volume"
 DISTANCE = {"voro": "mean voro distance", "dist": "mean dist distance"}
@@ -32,8 +34,8 @@ _WORDS = {"sum": "sum", "mean": "mean", "std": "population standard deviation", 
 class Feature:
     """One site feature.
 
-    order : "SRO" or "MRO".  base, statistic : the SRO feature and what is made of it over its
-    neighbours ("" for itself).  neighbours : "voro", "dist" or "" (neither).
+    order : "SRO", "MRO", "PAIR" or "VIBRATION".  base, statistic : the SRO feature and what is made
+    of it over its neighbours ("" for itself).  neighbours : "voro", "dist" or "" (neither).
     """
 
     name: str
@@ -165,8 +167,7 @@ def _medium_range(short):
 
 def _densities(elements):
     """Beyond the paper: two-body densities, isotropic and along the load."""
-    over = ("", ", mean over the atom and its near neighbours", ", the same of that mean")
-    for level, suffix in enumerate(LEVELS):
+    for suffix, over in _OVER.items():
         for kind, text in (("density", ""), ("axial", ", weighted by P2(cos) to the axis of the "
                                                       "load, minus that in tension")):
             for e in elements:
@@ -174,8 +175,16 @@ def _densities(elements):
                     r = SPLINE_FIRST + k * SPLINE_SPACING
                     yield Feature(
                         f"{kind}_{e.lower()}_{k}{suffix}", kind + suffix, "PAIR", "1",
-                        f"{e} atoms by the cubic spline about {r:.1f} A{text}{over[level]}",
+                        f"{e} atoms by the cubic spline about {r:.1f} A{text}{over}",
                         f"{kind}_{e.lower()}_{k}", suffix, "dist")
+
+
+def _vibrations():
+    """Beyond the paper, and beyond the structure: it takes an MD run of the undeformed glass."""
+    for suffix, over in _OVER.items():
+        yield Feature(f"vibration{suffix}", "vibration", "VIBRATION", "1",
+                      f"ln of the mean square displacement about the atom's mean position over its "
+                      f"mean for the element{over}", "vibration", suffix, "dist")
 
 
 @lru_cache(maxsize=32)
@@ -187,12 +196,12 @@ def catalogue(elements=("Cu", "Zr")):
 
 @lru_cache(maxsize=32)
 def by_name(elements=("Cu", "Zr")):
-    """{name: Feature} of ``catalogue`` and of the pair densities, which the paper has not."""
-    return {f.name: f for f in (*catalogue(elements), *_densities(elements))}
+    """{name: Feature} of ``catalogue`` and of what the paper has not: pair densities, vibrations."""
+    return {f.name: f for f in (*catalogue(elements), *_densities(elements), *_vibrations())}
 
 
 def set_names(elements=("Cu", "Zr")):
-    """Names of the paper's 28 sets, in the catalogue's order, then those of the pair densities."""
+    """Names of the paper's 28 sets, in the catalogue's order, then the others."""
     return tuple(dict.fromkeys(f.set for f in by_name(elements).values()))
 
 

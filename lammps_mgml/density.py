@@ -38,18 +38,16 @@ def load_tensor(load):
                       f"default) or tension")
 
 
-def densities(atoms, cells, n_elements, load, n_rows):
-    """(n_rows, n) densities of the owned atoms; n is 9 for each element, twice that with a load.
+def densities(atoms, cells, n_elements, load, out):
+    """Densities of the owned atoms into the first columns of ``out``, 9 for each element.
 
-    load : (6,) tensor, or None for the isotropic ones only.
+    load : (6,) tensor for as many axial ones after them, or None.
     """
-    out = np.empty((n_rows, n_elements * SPLINES * (1 if load is None else 2)))
     problem = _density.densities(
         atoms.positions, atoms.types, cells.is_open, n_elements, SPLINE_FIRST, SPLINE_SPACING,
         SPLINES, np.empty(0) if load is None else load, out, threads())
     if problem:
         raise MemoryError("no memory for the grid of the densities")
-    return out
 
 
 def averaged(values, neighbours, n_rows):

@@ -15,6 +15,7 @@ from .errors import GhostRangeError, OptionError
 from .mro import neighbour_statistics
 from .plan import make_plan
 from .sro import N_SUMS, composition_statistics, means_of, scales, site_statistics
+from .vibration import relative_vibration
 
 OPEN_CELL = 1          # the cell reaches beyond the open radius: surface, void, wall
 NO_FEATURES = 2        # a feature is undefined, as next to an open cell
@@ -37,7 +38,7 @@ class Sites:
 
 
 def site_features(atoms, halo, team, names, elements, means=None, parameters=PARAMETERS,
-                  check_range=None, counted=None, dtype=np.float64, load=None):
+                  check_range=None, counted=None, dtype=np.float64, load=None, msd=None):
     """Features of the owned atoms.  Collective over ``team``.
 
     Parameters
@@ -53,6 +54,8 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
     load : (6,) tensor of the load (see ``density``), for features that go by it
+    msd : (n_own,) A^2, mean square displacements about the mean position in the undeformed glass,
+        for the vibrations
 
     Raises
     ------
@@ -64,6 +67,10 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
             raise OptionError("some features go by the load: tell its axis and sense, in a deck  "
                               "variable mgml_load string \"z compression\"  , in Python load=\"z\", "
                               "for mgml --load z")
+        if plan.vibration and msd is None:
+            raise OptionError("some features are vibrations of the undeformed glass: bring the mean "
+                              "square displacements, in a deck and a dump the column d_msd  (include "
+                              "${vibration}  measures it), in Python msd=")
         cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
         if check_range is not None:
             check_range(cells)
@@ -98,7 +105,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     clock.lap("sro")
     coarse = {x: _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, clock)
               for x, task in plan.lists.items()}
-    pairs = _densities(atoms, cells, halo, team, plan, len(elements), load, rows["dist"], clock)
+    shells = _shells(atoms, cells, halo, team, plan, len(elements), load, msd, rows["dist"], clock)
     values[:atoms.n_own] *= scales(means, plan)
     del lists
     cells.forget_lists()
@@ -111,8 +118,8 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         for x, task in plan.lists.items():
             for k in np.flatnonzero(task.coarse_into >= 0):
                 features[:, task.coarse_into[k]] = coarse[x][:, k]
-        for (columns, into), density in zip(plan.density_into, pairs):
-            features[:, into] = density[:, columns]
+        for (columns, into), shell in zip(plan.shells_into, shells):
+            features[:, into] = shell[:, columns]
         is_open = cells.is_open != 0
         features[is_open] = np.nan           # also where all its neighbours happen to be closed
         undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
@@ -127,7 +134,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
 def reach_of(names, elements, parameters):
     """Distance (A) within which all atoms around an owned one enter its features, besides those
     that cut its cell."""
-    densities_too = any(len(columns) for columns, _ in make_plan(names, elements).density_into)
+    densities_too = make_plan(names, elements).densities
     return max(parameters["near_cutoff"], DENSITY_REACH if densities_too else 0.0)
 
 
@@ -153,21 +160,24 @@ def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, clock)
     return averaged
 
 
-def _densities(atoms, cells, halo, team, plan, n_elements, load, near, clock):
-    """Densities and their averages (n_own, n), as many levels as ``plan`` asks for."""
-    levels = [k for k, (columns, _) in enumerate(plan.density_into) if len(columns)]
-    if not levels:
+def _shells(atoms, cells, halo, team, plan, n_elements, load, msd, near, clock):
+    """``plan.shells`` of the sites and their averages (n_own, n), as many levels as are asked."""
+    if not plan.shells:
         return []
+    shell = np.empty((halo.n_rows, len(plan.shells)))
     with team.together():
-        density = densities(atoms, cells, n_elements, load if plan.axial else None, halo.n_rows)
+        if plan.densities:
+            densities(atoms, cells, n_elements, load if plan.axial else None, shell)
+    if plan.vibration:
+        shell[:atoms.n_own, -1] = relative_vibration(atoms, cells, n_elements, msd, team)
     clock.lap("density")
-    found = [density]
-    for _ in range(max(levels)):
-        halo.forward(density)
+    found = [shell]
+    for _ in range(max(k for k, (columns, _) in enumerate(plan.shells_into) if len(columns))):
+        halo.forward(shell)
         clock.lap("halo")
         with team.together():
-            density = averaged(density, near, halo.n_rows)
-        found.append(density)
+            shell = averaged(shell, near, halo.n_rows)
+        found.append(shell)
         clock.lap("density")
     return [f[:atoms.n_own] for f in found]
 

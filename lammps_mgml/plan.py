@@ -18,6 +18,7 @@ FACET_COLUMNS = (
         *(f"{w}_{s}_{k}fold" for k in EDGES for s in ("sum", *STATISTICS)))),
     *(f"distance_voro_{s}" for s in STATISTICS))
 NEAR_COLUMNS = ("cn_dist", *(f"distance_dist_{s}" for s in STATISTICS))
+VIBRATION = ("vibration",)
 NEIGHBOUR_STATISTICS = ("", "sum", "mean", "std", "min", "max", "diff")
 _MEANS = {AREA: "area", VOLUME: "volume", DISTANCE["voro"]: "distance_voro",
           DISTANCE["dist"]: "distance_dist"}
@@ -48,7 +49,8 @@ class Plan:
 
     facets, near : (source, into) of the two kernels.  element_type : its column, or None.
     means : for each column the attribute of Means that normalises it, or None.
-    density_into : for each level of averaging, (columns of the densities, features) to put there.
+    shells : columns of the sites that are averaged: densities, axial ones, vibration, if asked for.
+    shells_into : for each level of averaging, (columns of ``shells``, features) to put there.
     axial : whether any of them goes by the load.
     """
 
@@ -60,8 +62,17 @@ class Plan:
     means: tuple
     lists: dict
     uses_neighbours: bool
-    density_into: tuple
+    shells: tuple
+    shells_into: tuple
     axial: bool
+
+    @property
+    def densities(self):
+        return self.shells not in ((), VIBRATION)
+
+    @property
+    def vibration(self):
+        return self.shells[-1:] == VIBRATION
 
 
 @lru_cache(maxsize=64)
@@ -69,7 +80,7 @@ def make_plan(names, elements):
     """Plan for a tuple of feature names of ``catalogue(elements)``."""
     known = by_name(elements)
     everything = [known[name] for name in names]
-    asked = [f for f in everything if f.order != "PAIR"]
+    asked = [f for f in everything if f.order in ("SRO", "MRO")]
     number_of = {f.name: k for k, f in enumerate(everything)}
     needed = set()
     for f in asked:
@@ -105,20 +116,28 @@ def make_plan(names, elements):
             np.array([at.get(n, -1) for n in _boop_columns(x)], np.int32), coarse,
             np.array([[at.get(f"{what}_{e.lower()}_{x}", -1) for e in elements]
                       for what in ("number", "comp", "csro")], np.int32))
+    shells = _shells([f for f in everything if f.order not in ("SRO", "MRO")], elements)
     return Plan(names, columns, _sources(FACET_COLUMNS, at), _sources(NEAR_COLUMNS, at),
                 at.get("element_type"), tuple(_MEANS.get(known[n].units) for n in columns), lists,
                 any(f.statistic not in ("", "coarse") for f in asked),
-                _density_into(everything, number_of, elements),
+                shells, _shells_into(everything, shells),
                 any(f.set.startswith("axial") for f in everything))
 
 
-def _density_into(asked, number_of, elements):
-    columns = [f"{kind}_{e.lower()}_{k}" for kind in ("density", "axial") for e in elements
-               for k in range(SPLINES)]
+def _shells(asked, elements):
+    kinds = {f.set.split("_")[0] for f in asked}
+    if "axial" in kinds:
+        kinds.add("density")             # one kernel makes both
+    densities = tuple(f"{kind}_{e.lower()}_{k}" for kind in ("density", "axial") if kind in kinds
+                      for e in elements for k in range(SPLINES))
+    return densities + (VIBRATION if VIBRATION[0] in kinds else ())
+
+
+def _shells_into(everything, shells):
     out = []
     for level in LEVELS:
-        pairs = [(columns.index(f.base), number_of[f.name]) for f in asked
-                 if f.order == "PAIR" and f.statistic == level]
+        pairs = [(shells.index(f.base), k) for k, f in enumerate(everything)
+                 if f.base in shells and f.statistic == level]
         out.append(np.array(pairs, np.int64).reshape(-1, 2).T)
     return tuple(out)
 

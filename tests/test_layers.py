@@ -7,8 +7,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "lammps_mgml"
 LEVEL = {"errors": 0, "_kernels": 0, "box": 1, "catalogue": 1, "team": 1, "threads": 1, "atoms": 2,
          "cells": 3, "nonaffine": 3, "halo": 3, "plan": 4, "sro": 4, "boop": 4, "density": 4,
-         "mro": 4, "reference": 4, "model": 5, "pipeline": 6, "api": 7, "io": 8, "insitu": 8,
-         "train": 9, "report": 10, "cli": 11, "__init__": 11}
+         "vibration": 4, "mro": 4, "reference": 4, "model": 5, "pipeline": 6, "api": 7, "io": 8,
+         "insitu": 8, "train": 9, "report": 10, "cli": 11, "__init__": 11}
 HEAVY = {"lammps": {"insitu"}, "lightgbm": {"train"}, "sklearn": {"train"}, "h5py": {"io"},
          "matplotlib": {"report"}, "mpi4py": {"team", "insitu", "cli"}}
 

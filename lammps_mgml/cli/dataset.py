@@ -19,10 +19,12 @@ def arguments(parser):
         one.add_argument("--age", default="0", help="ps of ageing at --age-temp, with Monte Carlo "
                                                     "of the species (0: none)")
         one.add_argument("--age-temp", default="700", help="K (700)")
+        one.add_argument("--vibration-temp", default="300",
+                         help="K, of 20 ps of MD of the undeformed glass (300)")
         one.add_argument("--axes", default="xyz", help="loading axes (xyz)")
         one.add_argument("--senses", default="compression,tension")
         one.add_argument("--strain", default="0.04", help="last strain (0.04)")
-        one.add_argument("--decks", help="folder of in.quench, in.age, in.aqs (inputs)")
+        one.add_argument("--decks", help="folder of in.quench, in.aqs and the others (inputs)")
     make.add_argument("-j", "--jobs", type=int, default=1, help="LAMMPS runs at a time (1)")
     make.add_argument("--lmp", default="lmp -sf opt", help="LAMMPS command (lmp -sf opt)")
 
@@ -66,6 +68,9 @@ def _steps(args, seed):
         steps.append((f"{name}-aged.data", "in.age", {
             "name": name, "seed": seed, "time": args.age, "temp": args.age_temp}))
         name += "-aged"
+    options = {**options, "vibration_temp": args.vibration_temp}
+    steps.append((f"{name}.msd", "in.vibrate", {
+        "name": name, "seed": seed, "temp": args.vibration_temp}))
     for axis in args.axes:
         for sense in args.senses.split(","):
             steps.append((f"{name}.{axis}-{sense}.done", "in.aqs", {
@@ -128,7 +133,7 @@ def _glass(folder, name, options, args):
     import numpy as np
 
     from ..errors import InputError
-    from ..io.dump import read_data
+    from ..io.dump import read_data, read_dump
     from ..io.glass import Glass
 
     inherent, quenched = (read_data(folder / f"{name}{kind}.data") for kind in ("", ".50K"))
@@ -139,10 +144,14 @@ def _glass(folder, name, options, args):
         raise InputError(f"{lines} has no line for {name}: in.quench and in.age write them")
     loadings = [_loaded(folder, name, axis, sense, float(args.strain)) for axis in args.axes
                 for sense in args.senses.split(",")]
+    msd = None
+    if (folder / f"{name}.msd").exists():
+        frame = next(read_dump(folder / f"{name}.msd"))
+        msd = frame.columns["d_msd"]
     return Glass(name, ("Cu", "Zr"), inherent.types, inherent.positions, inherent.box.edges,
                  (quenched.positions, np.array(quenched.box.edges)), float(found[-1]),
                  tuple(x for x in loadings if x is not None), options,
-                 _provenance(folder / f"{name}.data"))
+                 _provenance(folder / f"{name}.data"), msd)
 
 
 def _loaded(folder, name, axis, sense, last):

@@ -2,10 +2,11 @@
 
 
 def arguments(parser):
-    pass
+    parser.add_argument("--vibration", action="store_true",
+                        help="the file that measures vibrations (export MGML_VIBRATION=...)")
 
 
 def run(args):
-    from ..insitu.plugin import DECK
+    from ..insitu.plugin import DECK, VIBRATION
 
-    print(DECK)
+    print(VIBRATION if args.vibration else DECK)

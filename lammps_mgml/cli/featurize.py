@@ -166,7 +166,8 @@ def featurize_frame(frame, job):
         raise InputError(f"{frame.where}: no atom is within --crop and --margin")
     found = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
                   elements, job["parameters"], job["means"], None if keep.all() else keep,
-                  np.float64 if job["double"] or model else np.float32, job["load"])
+                  np.float64 if job["double"] or model else np.float32, job["load"],
+                  frame.columns.get("d_msd"))
     columns = [wanted.index(name) for name in names]
     out = {"step": frame.step, "id": frame.columns["id"][keep], "names": names,
            "features": found.features[keep][:, columns] if len(columns) < len(wanted)

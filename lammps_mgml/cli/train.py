@@ -2,12 +2,15 @@
 
 
 def arguments(parser):
+    from ..train.recipes import RECIPES
+
     parser.add_argument("loadings", nargs="+", help="glass files (.h5), or dumps of inputs/in.aqs")
     parser.add_argument("--unseen", nargs="+", required=True,
                         help="those of glasses kept for the score; never trained on")
-    parser.add_argument("--recipe", choices=("paper", "pair", "axial"), default="pair",
-                        help="the paper's, step by step; two-body densities; these and how they "
-                             "lie to the load (pair)")
+    parser.add_argument("--recipe", default="pair", choices=("paper", *RECIPES),
+                        help="paper, step by step; pair, two-body densities; axial, these and how "
+                             "they lie to the load; vibration and axial-vibration, these and how "
+                             "the atoms vibrate (pair)")
     parser.add_argument("--features", help="sets or names to use in place of the recipe's own")
     parser.add_argument("--strain", type=float, default=0.04, help="strain of the labels (0.04)")
     parser.add_argument("--name", default="cuzr", help="the model's name (cuzr)")

@@ -87,18 +87,23 @@ class Bridge:
 
     def column(self, name):
         """Live (n_own,) view of a per-atom column of the include file; write into it."""
-        if self.lmp.extract_atom(name) is None:
+        if not self.has(name):
             raise InputError(f"per-atom column {name} is gone: keep fix mgml_columns, and the fix "
                              f"ID that the include file gave it")
         kind = {"dtype": DOUBLE} if name.startswith("d_") else {}
         return self._view(name, self.n_own, **kind)
 
+    def has(self, name):
+        """Whether the deck has the per-atom column ``name``."""
+        return self.lmp.extract_atom(name) is not None
+
     def has_reference(self):
         """Whether any atom of this rank has a reference position."""
         return bool(self.column("i_mgml_has").any())
 
-    def reference_column(self):
-        return self._view("d2_mgml_ref", self.n_own, dtype=DOUBLE_2D, dim=3)
+    def vectors(self, name):
+        """Live (n_own, 3) view of a per-atom column of three numbers."""
+        return self._view(name, self.n_own, dtype=DOUBLE_2D, dim=3)
 
     def _view(self, name, n, **kind):
         if n == 0:                # LAMMPS has no array to view on a rank without atoms

@@ -2,7 +2,7 @@
 
 ``mgml_begin`` (post_force, every step) finds the first force evaluation of a run, where end_of_step
 is never called, and fills the columns there, so that the frame of step 0 is complete.  ``softness``
-(end_of_step) fills them during the run.
+(end_of_step) fills them during the run.  ``vibration`` (end_of_step) watches the glass before that.
 """
 import ctypes
 import sys
@@ -20,6 +20,7 @@ from ..halo import MpiHalo
 from ..io.table import TableWriter, header
 from ..model import load_model
 from ..pipeline import NO_REFERENCE, PARAMETERS, reach_of, site_features
+from ..plan import make_plan
 from ..reference import Reference
 from ..sro import Means
 from ..team import MpiTeam
@@ -27,6 +28,8 @@ from ..threads import threads, use_threads
 from .bridge import Bridge, GhostRange
 from .gather import WRITER, gather
 from .options import read_options
+from .watch import COLUMN as MSD
+from .watch import take_sample
 
 _sessions = {}
 _address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
@@ -48,6 +51,11 @@ def mgml_first(pointer):
     has none.  Returns 0.0, the value of its variable."""
     _guarded(pointer, Session.setup)
     return 0.0
+
+
+def vibration(pointer):
+    """end_of_step callback: one more sample of the vibrations (vibration.mgml)."""
+    _guarded(pointer, lambda session: take_sample(session.bridge, session.team))
 
 
 def _guarded(pointer, what):
@@ -162,6 +170,14 @@ class Session:
         self._model_at = [self.names.index(n) for n in model_features]
         self.gathered = resolve(self.options.features, self.elements) if self.options.features \
             else ()
+        wanted = (*self.names, *self.gathered)
+        self._vibrations = make_plan(wanted, self.elements).vibration
+        if self._vibrations and not self.bridge.has(MSD):
+            what = f"model {self.model.name}" if self.model else "the features asked for"
+            raise ModelError(
+                f"{what} needs the vibrations of the undeformed glass, column {MSD}: run it at "
+                f"temperature first, with  variable vibration getenv MGML_VIBRATION  ,  include "
+                f"${{vibration}}  ,  fix watch all python/invoke 5 end_of_step vibration")
         self._writer = None
         if self.gathered and self.team.rank == WRITER:
             self._writer = TableWriter(
@@ -246,7 +262,8 @@ class Session:
             atoms, self._halo, self.team, names, self.elements, self.memory.means, self.parameters,
             lambda cells: reach.check(cells, self.parameters["open_radius"], least,
                                       self.bridge.step, self._tags),
-            dtype=dtype, load=self.load)
+            dtype=dtype, load=self.load,
+            msd=self.bridge.column(MSD) if self._vibrations else None)
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites
@@ -308,7 +325,7 @@ class Session:
         bridge = self.bridge
         with self.team.together():
             known = bridge.column("i_mgml_has") != 0
-            reference = bridge.reference_column()[known].copy()
+            reference = bridge.vectors("d2_mgml_ref")[known].copy()
             edges = self._continuous_edges(box)
             unwrapped = self._unwrapped(positions, box)[known]
             if self._rerun:
@@ -394,6 +411,6 @@ class Memory:
         state = np.array([self.MAGIC, self._model_mark, e[0, 0], e[1, 1], e[2, 2], e[1, 0], e[2, 0],
                           e[2, 1], means.area, means.volume, means.distance_voro, means.distance_dist,
                           *means.composition])
-        bridge.reference_column()[:] = unwrapped
+        bridge.vectors("d2_mgml_ref")[:] = unwrapped
         bridge.column("d_mgml_state")[:] = state[bridge.tags()[:bridge.n_own] % self.n_state]
         bridge.column("i_mgml_has")[:] = 1

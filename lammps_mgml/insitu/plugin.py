@@ -16,6 +16,7 @@ from ..errors import MgmlError
 
 SOURCE = Path(__file__).with_name("plugin.cpp")
 DECK = Path(__file__).with_name("columns.mgml")
+VIBRATION = Path(__file__).with_name("vibration.mgml")
 NAME = "mgmlplugin.so"
 
 
@@ -77,6 +78,7 @@ def build():
 def plugin_folder():
     """Entry point of the wheel's launcher: the plugin's folder, built at the first need."""
     os.environ.setdefault("MGML_DECK", str(DECK))
+    os.environ.setdefault("MGML_VIBRATION", str(VIBRATION))
     os.environ.setdefault("MGML_PYTHON", sys.executable)
     try:
         folder = lammps_folder()

@@ -5,6 +5,8 @@
     types                   (n,) uint8, 1 .. len(elements); atoms in the order of their ids 1 .. n
     inherent, quenched      positions (n, 3) float32 (A) of the inherent structure and of the glass
                             as quenched (50 K); attribute box (3, 3), row vectors, A
+    msd                     (n,) float32, A^2, mean square displacement about the mean position in
+                            MD of the undeformed glass (made: vibration_temp, vibration_time)
     loadings/AXIS-SENSE     strain (m,), stress (m,) GPa along the axis, d2min (m, n) float32 A^2,
                             eta (m, n) float32, against the inherent structure
 """
@@ -54,6 +56,7 @@ class Glass:
     loadings: tuple
     made: dict = field(repr=False)
     provenance: dict = field(repr=False)
+    msd: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self):
         return len(self.types)
@@ -82,6 +85,8 @@ def write_glass(path, glass):
         for name, (positions, box) in frames.items():
             data = file.create_dataset(name, data=np.asarray(positions, np.float32), **packed)
             data.attrs["box"] = box
+        if glass.msd is not None:
+            file.create_dataset("msd", data=np.asarray(glass.msd, np.float32), **packed)
         for x in glass.loadings:
             group = file.create_group(f"loadings/{x.name}")
             group.attrs.update(axis=x.axis, sense=x.sense)
@@ -113,6 +118,7 @@ def read_glass(path):
                 file["types"][:].astype(np.int32), *frame("inherent"),
                 frame("quenched") if "quenched" in file else None, float(file.attrs["energy"]),
                 loadings, json.loads(file.attrs["made"]),
-                {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")})
+                {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")},
+                file["msd"][:].astype(np.float64) if "msd" in file else None)
     except (OSError, KeyError, ValueError) as e:
         raise InputError(f"{path} is no glass file: {e}") from None

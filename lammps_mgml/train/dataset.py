@@ -22,24 +22,32 @@ def cubes(box, positions, side=15.0):
 
 @dataclass(frozen=True)
 class Structure:
-    """The undeformed structure of one glass; features are computed once for each load."""
+    """The undeformed structure of one glass; features are computed once for each load.
+
+    msd : (n,) A^2, mean square displacements about the mean positions at temperature, or None.
+    """
 
     glass: str
     elements: tuple
     positions: np.ndarray
     types: np.ndarray
     box: object
+    msd: np.ndarray | None = None
     _known: dict = field(default_factory=dict, repr=False)
 
     def features(self, names, load=None, dtype=np.float64):
         """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it."""
         known = by_name(tuple(self.elements))
+        if self.msd is None and any(known[n].set == "vibration" for n in names if n in known):
+            raise InputError(f"{self.glass} comes without the vibrations of its atoms (d_msd): "
+                             f"mgml dataset make measures them")
         by_load = any(known[n].set.startswith("axial") for n in names if n in known)
         key = (tuple(names), load if by_load else None, np.dtype(dtype).name)
         if key not in self._known:
             self._known[key] = sites(
                 self.positions, self.types, self.box.edges, self.box.periodic,
-                resolve(names, self.elements), self.elements, load=load, dtype=dtype).features
+                resolve(names, self.elements), self.elements, load=load, dtype=dtype,
+                msd=self.msd).features
         return self._known[key]
 
     def blocks(self):
@@ -104,7 +112,7 @@ def _of_glass(path, elements):
     if glass.elements != tuple(elements):
         raise InputError(f"{path}: elements {' '.join(glass.elements)}, not {' '.join(elements)}")
     structure = Structure(glass.name, glass.elements, glass.positions, glass.types,
-                          Box.make(glass.box, (True,) * 3))
+                          Box.make(glass.box, (True,) * 3), glass.msd)
     return [Loading(structure, x.load, dict(zip(x.strain.tolist(), x.d2min)))
             for x in glass.loadings]
 
@@ -120,5 +128,6 @@ def _of_dump(path, elements, step=0.001):
         labels[round(frame.step * step, 9)] = d2min(
             first.positions, first.box.edges, frame.positions, frame.box.edges,
             first.box.periodic, CUTOFF).d2min
-    structure = Structure(words[0], tuple(elements), first.positions, first.types, first.box)
+    structure = Structure(words[0], tuple(elements), first.positions, first.types, first.box,
+                          first.columns.get("d_msd"))
     return Loading(structure, words[-1].replace("-", " "), labels)

@@ -4,6 +4,10 @@ import numpy as np
 from ..catalogue import TABLE3, resolve
 from .fit import Boosting, Logistic, folds, table
 
+DENSITIES = "element_type,density,density_avg,density_avg2"
+RECIPES = {"pair": DENSITIES, "axial": "element_type,pair",
+           "vibration": f"{DENSITIES},vibration", "axial-vibration": "element_type,pair,vibration"}
+
 # scikit-learn's GradientBoostingClassifier as the authors' scripts call it, by LightGBM.
 PAPER = {"learning_rate": 0.1, "num_leaves": 4, "max_depth": 2, "min_data_in_leaf": 50}
 PAPER_TREES = 300
@@ -120,7 +124,7 @@ def _drawn(loadings, strain, names, n):
 
 
 def recipe(name, loadings, strain, features=None, log=print):
-    """(learner, features, what the card tells) of a recipe: paper, pair, or axial.
+    """(learner, features, what the card tells) of the recipe paper or one of RECIPES.
 
     features : names to use in place of the recipe's own.
     """
@@ -129,7 +133,6 @@ def recipe(name, loadings, strain, features=None, log=print):
         if features is None:
             features, steps = reduce(loadings, strain, log)
         return paper_learner(len(features)), tuple(features), {"recipe": "paper", "steps": steps}
-    own = {"pair": "element_type,density,density_avg,density_avg2", "axial": "element_type,pair"}
-    names = [n for n in resolve(features or own[name]) if n != "element_type"]
+    names = [n for n in resolve(features or RECIPES[name]) if n != "element_type"]
     return OURS, ("element_type", *names), {"recipe": name}
 

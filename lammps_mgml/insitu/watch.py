@@ -1,0 +1,39 @@
+"""How the atoms of a running glass vibrate: mean position and mean square displacement about it."""
+import numpy as np
+
+from ..box import Box, times
+
+COLUMN = "d_msd"
+
+
+def take_sample(bridge, team):
+    """One more sample of each owned atom into its running mean and ``d_msd`` (Welford's way).
+
+    Positions count in units of the periodic edges, so that a barostat's breathing is no vibration,
+    and without the drift of all atoms together.  Collective.
+    """
+    with team.together():
+        n, box = bridge.n_own, bridge.box()
+        frame = _frame(box)
+        place = frame.fractional(bridge.positions()[:n]) + np.where(
+            box.periodic, bridge.images(), 0.0)
+        msd, mean = bridge.column(COLUMN), bridge.vectors("d2_mgml_mean")
+        samples = bridge.column("i_mgml_samples")
+        new = samples == 0
+        mean[new] = place[new]
+        step = place - mean
+    drift = team.sum(np.append(step.sum(axis=0), n))
+    with team.together():
+        step -= drift[:3] / drift[3]
+        samples += 1
+        mean += step / samples[:, None]
+        # about the old mean times about the new one, which is shorter by 1 - 1/n
+        square = np.einsum("ij,ij->i", *(2 * [times(step, frame.edges)])) * (1.0 - 1.0 / samples)
+        msd += (square - msd) / samples
+
+
+def _frame(box):
+    """The box with unit vectors along edges that are not periodic: a shrink-wrapped face moves."""
+    lengths = np.linalg.norm(box.edges, axis=1)
+    return Box.make(np.where(box.periodic, 1.0, 1.0 / lengths)[:, None] * box.edges, box.periodic,
+                    np.where(box.periodic, box.origin, 0.0))
