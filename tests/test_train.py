@@ -54,6 +54,7 @@ def test_glass_file_is_written_whole_and_read_back(tmp_path):
     again = read_glass(tmp_path / "g.h5")
     np.testing.assert_array_equal(again.positions, glass.positions)
     np.testing.assert_array_equal(again.loadings[0].d2min, glass.loadings[0].d2min)
+    np.testing.assert_array_equal(again.msd, glass.msd)
     assert again.made == glass.made and again.loadings[0].name == glass.loadings[0].name
     assert not list(tmp_path.glob("*.part"))
     (tmp_path / "g.h5").write_bytes((tmp_path / "g.h5").read_bytes()[:5000])
@@ -253,6 +254,8 @@ def test_score_of_unseen_glasses_is_that_of_the_card():
     (["train", G11, G12, "--unseen", G12, "-o", "x.mgml"], "glass-12 cannot be trained on"),
     (["train", G11, "--unseen", G13, "-o", "x.mgml"], "at least two training glasses"),
     (["train", G11, G12, "--unseen", G13, "--features", "cnn", "-o", "x"], "unknown feature 'cnn'"),
+    (["score", "cuzr-vibration", GLASSES / "glass-13.z-compression.dump.gz"],
+     "glass-13 comes without the vibrations of its atoms"),
     (["dataset", "show", __file__], "is no glass file"),
     (["dataset", "pack", "nowhere", "-o", "{tmp}", "--seeds", "a-b"], "--seeds 'a-b'"),
 ])
@@ -266,6 +269,8 @@ def test_card_can_be_read():
     for word in ("glass-11, glass-12, glass-21", "yes: variable mgml_load", "strain 0.04",
                  "calibration", "sha256:", "glass-26.z-compression"):
         assert word in text
+    assert "by vibrations     no" in text
+    assert "by vibrations     yes: column d_msd" in mgml("model", "show", "cuzr-vibration")
     assert json.loads(mgml("model", "cuzr", "--json"))["name"] == "cuzr"
     assert "cuzr-wang13" in mgml("model").split()
 
@@ -288,6 +293,7 @@ def test_dataset_makes_and_packs_a_small_glass(tmp_path):
     assert len(glass) == 343 and glass.loadings[0].load == "x tension"
     assert glass.loadings[0].strain.tolist() == [0.01] and glass.loadings[0].stress[0] > 0
     assert glass.box[0, 0] > 0 and glass.quenched is not None and glass.energy < -4.2
+    assert glass.msd.shape == (343,) and 0.02 < glass.msd.mean() < 0.08
     again = mgml(*words)
     assert "in.quench" not in again and "in.aqs" not in again
     # killed between a frame and its checkpoint, a run writes the frame again

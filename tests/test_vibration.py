@@ -154,7 +154,7 @@ def test_mgml_featurize_takes_the_column(tmp_path):
 
     of(tmp_path, IN_RUN, 2, out="out.dump")
     text = mgml("featurize", tmp_path / "out.dump", "--frames", "0", "--features", "vibration",
-                "--model", "cuzr-vibration").stdout
+                "--model", "cuzr-vibration")
     first = next(read_dump(tmp_path / "out.dump"))
     rows = np.array([line.split() for line in text.splitlines() if line[0] != "#"], float)
     np.testing.assert_allclose(rows[:, 1], first.columns["d_vibration"], rtol=1e-8, atol=1e-8)

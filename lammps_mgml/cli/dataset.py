@@ -205,7 +205,8 @@ def _show(paths):
     from ..io.glass import read_glass
 
     glasses = sorted((read_glass(p) for p in paths), key=lambda g: (g.composition, g.energy))
-    print("glass           atoms   alloy      rate K/s  aged    eV/atom    plastic atoms at 0.04")
+    print("glass           atoms   alloy      rate K/s  aged    eV/atom    u^2/A^2  "
+          "plastic atoms at 0.04")
     for glass in glasses:
         print(_line(glass))
 
@@ -217,4 +218,6 @@ def _line(glass):
                for s, d in zip(x.strain, x.d2min) if abs(s - 0.04) < 1e-9]
     return (f"{glass.name:<15} {len(glass):<7} {glass.composition:<10} "
             f"{glass.made.get('rate', '?'):<9} {glass.made.get('age', '-'):<6} "
-            f"{glass.energy:.6f}  {', '.join(plastic) or '-'}")
+            f"{glass.energy:.6f}  "
+            f"{'-' if glass.msd is None else format(glass.msd.mean(), '.4f'):<7}  "
+            f"{', '.join(plastic) or '-'}")

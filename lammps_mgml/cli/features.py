@@ -35,6 +35,7 @@ MEANINGS = {
     "axial_avg": "axial averaged over the atom and its near neighbours",
     "density_avg2": "density averaged twice",
     "axial_avg2": "axial averaged twice",
+    "vibration": "mean square displacement in MD of the undeformed glass, and averages",
 }
 
 
@@ -97,10 +98,11 @@ def _overview(features):
     for f in features:
         sets.setdefault(f.set, []).append(f)
     width = max(map(len, sets))
-    counts = {order: sum(f.order == order for f in features) for order in ("SRO", "MRO", "PAIR")}
-    for order, text in (("SRO", "short-range features of the paper"),
-                        ("MRO", "medium-range features of the paper"),
-                        ("PAIR", "two-body densities, not in the paper")):
+    orders = {"SRO": "short-range features of the paper", "MRO": "medium-range features of the paper",
+              "PAIR": "two-body densities, not in the paper",
+              "VIBRATION": "of the atoms' motion, not in the paper"}
+    counts = {order: sum(f.order == order for f in features) for order in orders}
+    for order, text in orders.items():
         print(f"{order}: {counts[order]} {text}")
         for name, members in sets.items():
             if members[0].order == order:

@@ -26,11 +26,13 @@ def run(args):
     card, training = model.card, model.card["training"]
     label = card["label"]
     by_load = any(name.startswith("axial_") for name in model.features)
+    vibrates = any(name.startswith("vibration") for name in model.features)
     lines = {
         "model": f"{model.name}, for {' '.join(model.elements)}",
         "features": f"{len(model.features)}: " + ", ".join(model.features[:13])
                     + (" ..." if len(model.features) > 13 else ""),
         "goes by the load": "yes: variable mgml_load" if by_load else "no",
+        "by vibrations": "yes: column d_msd, by include ${vibration}" if vibrates else "no",
         "parameters": ", ".join(f"{k} {v:g}" for k, v in model.parameters.items()),
         "positions": card["positions"],
         "label": f"D2min ({label['d2min']}, within {label['cutoff']} A) above {label['threshold']} "
