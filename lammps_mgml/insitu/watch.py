@@ -15,7 +15,7 @@ def take_sample(bridge, team):
     with team.together():
         n, box = bridge.n_own, bridge.box()
         frame = _frame(box)
-        place = frame.fractional(bridge.positions()[:n]) + np.where(
+        place = frame.fractional(bridge.positions(n)) + np.where(
             box.periodic, bridge.images(), 0.0)
         msd, mean = bridge.column(COLUMN), bridge.vectors("d2_mgml_mean")
         samples = bridge.column("i_mgml_samples")
