@@ -20,13 +20,12 @@ def check_unseen(card, loadings):
                          f"a score there says nothing; take another glass")
 
 
-def score(model, loading, strain, training=()):
-    """Scores of ``model`` and, if its training loadings are at hand, of the baselines."""
+def score(model, loading, strain, known=None):
+    """Scores of ``model`` and of the baselines ``known``."""
     import numpy as np
 
     from ..train.dataset import THRESHOLD
     from ..train.evaluate import auc, auc_with_error, event_ranks, summary
-    from ..train.fit import baselines
 
     features = loading.features(model.features)
     softness = model.softness(features)
@@ -42,19 +41,24 @@ def score(model, loading, strain, training=()):
     ranks = event_ranks(labels, loading.at(strain)[ok], margin, loading.structure.positions[ok],
                         loading.structure.box)
     out["events"], out["rank_score"] = len(ranks), float(1.0 - 2.0 * np.mean(ranks))
-    if training:
-        out["baselines"] = {name: auc_with_error(labels, s[ok], blocks)[:2]
-                            for name, s in baselines(training, loading, strain).items()}
+    if known:
+        out["baselines"] = {name: auc_with_error(labels, scores(loading)[ok], blocks)[:2]
+                            for name, scores in known.items()}
     return out
 
 
 def score_all(model, loadings, strain, training=(), other=None):
-    """{"loadings": {name: scores}, "all": what they say together}."""
+    """{"loadings": {name: scores}, "all": what they say together}.
+
+    training : the model's loadings, if they are at hand: then the baselines are scored too.
+    """
     import numpy as np
 
     from ..train.evaluate import together
+    from ..train.fit import baselines
 
-    single = {x.name: score(model, x, strain, training) for x in loadings}
+    known = baselines(training, strain) if training else {}
+    single = {x.name: score(model, x, strain, known) for x in loadings}
     sets = []
     for x in loadings:
         features = [x.features(m.features) for m in filter(None, (model, other))]

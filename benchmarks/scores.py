@@ -1,0 +1,60 @@
+"""All shipped models on all glasses that none of them saw: the tables of README.md.
+
+    python benchmarks/scores.py [--strain 0.04] [--senses compression]
+
+AUC of one-direction labels, mean over the loadings of a group; +- and the 95 % interval of the
+difference from cuzr-wang13 by bootstrap of blocks, the same ones for both models.  About 5 minutes.
+"""
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402
+
+from lammps_mgml import load_model  # noqa: E402
+from lammps_mgml.cli.score import check_unseen, score_all  # noqa: E402
+from lammps_mgml.io.glass import read_glass  # noqa: E402
+from lammps_mgml.train.dataset import read_loadings  # noqa: E402
+
+GLASSES = Path(__file__).resolve().parents[1] / "inputs" / "glasses"
+FIRST = "cuzr-wang13"
+MODELS = (FIRST, "cuzr", "cuzr-axial", "cuzr-vibration", "cuzr-axial-vibration")
+GROUPS = {"Cu65Zr35, 5e12 K/s": ("25", "26", "27", "28"), "the same, aged 50 ps": ("53-aged",),
+          "aged 100 ps": ("52-aged",), "aged 200 ps": ("51-aged",),
+          "Cu50Zr50, 5e12 K/s": ("31", "32"), "Cu80Zr20, 5e12 K/s": ("41", "42")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--strain", type=float, default=0.04)
+    parser.add_argument("--senses", default="compression,tension")
+    args = parser.parse_args()
+    models = [load_model(name) for name in MODELS]
+    head = ["glasses", "loadings", "plastic", "eV per atom", *MODELS]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    details = []
+    for group, names in GROUPS.items():
+        paths = [GLASSES / f"glass-{name}.h5" for name in names]
+        loadings = [x for x in read_loadings(paths) if x.load.split()[1] in args.senses.split(",")]
+        energy = np.mean([read_glass(p).energy for p in paths])
+        cells = []
+        for model in models:
+            check_unseen(model.card, loadings)
+            found = score_all(model, loadings, args.strain, other=models[0])["all"]
+            cells.append(f"{found['auc']:.3f} ± {found['auc_error']:.3f}")
+            low, high = found["against"]["interval95"]
+            details.append(f"{group}, {model.name}: {found['against']['difference']:+.3f} "
+                           f"({low:+.3f} to {high:+.3f}), expected "
+                           f"{found['expected_plastic']:.0f} of {found['plastic']}, average "
+                           f"precision {found['average_precision']:.3f}, recall at 0.5 "
+                           f"{found['recall_at_half']:.2f}, precision at 0.5 "
+                           f"{found['precision_at_half']:.3f}")
+        row = [group, str(len(loadings)), str(found["plastic"]), f"{energy:.4f}", *cells]
+        print(f"| {' | '.join(row)} |", flush=True)
+    print("\n" + "\n".join(details))
+
+
+if __name__ == "__main__":
+    main()
