@@ -426,7 +426,8 @@ def test_missing_file_lists_the_shipped_models(name):
 
 
 def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
-    assert set(shipped_models()) == {"cuzr", "cuzr-axial", "cuzr-wang13"}
+    assert set(shipped_models()) == {
+        "cuzr", "cuzr-axial", "cuzr-wang13", "cuzr-vibration", "cuzr-axial-vibration"}
     for name in shipped_models():
         model = load_model(name)
         assert model.card["checksum"] == model.checksum and model.name == name
@@ -434,7 +435,7 @@ def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
             assert set(model.features) <= {f.name for f in catalogue()}
         scores = model.card["scores"]
         for one in (scores["all"], *scores["loadings"].values()):
-            assert 0.6 < one["auc"] < 0.85 and one["auc_error"] > 0
+            assert 0.6 < one["auc"] < 0.9 and one["auc_error"] > 0
             # one avalanche more or less moves a single loading by half
             assert 0.5 < one["expected_plastic"] / one["plastic"] < 2
         assert 0.8 < scores["all"]["expected_plastic"] / scores["all"]["plastic"] < 1.2
