@@ -1,17 +1,20 @@
 """Glasses, labels, recipes and scores: from the committed data to a model."""
+import argparse
+import gzip
 import json
 import re
 
 import numpy as np
 import pytest
-from decks import ROOT
+from decks import GLASS, ROOT, run_lammps
 from test_files import mgml
 
 from lammps_mgml import load_model
 from lammps_mgml.box import Box
 from lammps_mgml.catalogue import TABLE3, resolve
+from lammps_mgml.cli.dataset import _glass
 from lammps_mgml.errors import InputError
-from lammps_mgml.io.dump import read_dump
+from lammps_mgml.io.dump import read_data, read_dump
 from lammps_mgml.io.glass import read_glass, write_glass
 from lammps_mgml.nonaffine import d2min
 from lammps_mgml.train.dataset import read_loadings
@@ -280,6 +283,22 @@ def test_dataset_shows_glasses_by_energy():
     energies = [float(re.search(r"-4\.\d+", line)[0]) for line in lines]
     assert len(lines) == 3 and energies == sorted(energies)
     assert "x-compression 5.9%" in [line for line in lines if line.startswith("glass-13")][0]
+
+
+def test_ageing_changes_which_atom_is_which_and_holds_the_composition(tmp_path):
+    """A hold of 0.1 ps by the real deck: as many Zr atoms after it, in other places."""
+    (tmp_path / "glass-13.data").write_bytes(gzip.decompress(GLASS.read_bytes()))
+    done = run_lammps(tmp_path, (ROOT / "inputs" / "in.age").read_text(), timeout=120,
+                      name="glass-13", time=0.1, rate="1e16", maxiter=5)
+    assert done.returncode == 0, done.stdout[-2000:]
+    before, after = (read_data(tmp_path / f"glass-13{aged}.data").types for aged in ("", "-aged"))
+    assert (before == 2).sum() == (after == 2).sum() == 2800 and (before != after).sum() > 20
+    assert (tmp_path / "inherent.txt").read_text().startswith("glass-13-aged 0.3500 0.1ps@700.0K,")
+    options = argparse.Namespace(zr="0.35", axes="x", senses="tension", strain="0.04")
+    assert _glass(tmp_path, "glass-13-aged", {}, options).msd is None
+    options.zr = "0.36"
+    with pytest.raises(InputError, match="glass-13-aged.data: 2800 Zr atoms of 8000, where --zr"):
+        _glass(tmp_path, "glass-13-aged", {}, options)
 
 
 def test_dataset_makes_and_packs_a_small_glass(tmp_path):

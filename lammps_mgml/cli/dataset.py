@@ -137,6 +137,10 @@ def _glass(folder, name, options, args):
     from ..io.glass import Glass
 
     inherent, quenched = (read_data(folder / f"{name}{kind}.data") for kind in ("", ".50K"))
+    zr, asked = int((inherent.types == 2).sum()), round(float(args.zr) * len(inherent.types))
+    if zr != asked:
+        raise InputError(f"{folder / name}.data: {zr} Zr atoms of {len(inherent.types)}, where --zr "
+                         f"{args.zr} means {asked}: give the composition that it has")
     lines = folder / "inherent.txt"
     found = [line.split()[-1] for line in (lines.read_text().splitlines() if lines.exists() else ())
              if line.split()[:1] == [name]]
