@@ -3,6 +3,7 @@ import argparse
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lammps_mgml import load_model
 from lammps_mgml.box import Box
 from lammps_mgml.catalogue import TABLE3, resolve
 from lammps_mgml.cli.dataset import _glass
+from lammps_mgml.cli.score import print_scores, score_all
 from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_data, read_dump
 from lammps_mgml.io.glass import read_glass, write_glass
@@ -248,6 +250,21 @@ def test_score_of_unseen_glasses_is_that_of_the_card():
     against = found["all"]["against"]
     assert against["interval95"][0] > 0.02, "what lies along the load tells more than the 13"
     assert abs(against["difference"] - (found["all"]["auc"] - against["auc"])) < 1e-12
+
+
+def test_loadings_without_a_plastic_atom_are_left_out_of_a_score(capsys):
+    one, *_ = read_loadings([UNSEEN])
+    still = replace(one, load="y tension", d2min={s: 0.0 * d for s, d in one.d2min.items()})
+    model = load_model("cuzr-wang13")
+    both = score_all(model, [one, still], 0.04)
+    assert both["without_plastic"] == ["glass-26.y-tension"]
+    print_scores(both)
+    assert "left out, no plastic atom: glass-26.y-tension" in capsys.readouterr().out
+    alone = score_all(model, [one], 0.04)
+    assert both["all"] == alone["all"] and "without_plastic" not in alone
+    json.dumps(both, allow_nan=False)
+    with pytest.raises(InputError, match="no atom is plastic at strain 0.04 in glass-26.y-tension"):
+        score_all(model, [still], 0.04)
 
 
 @pytest.mark.parametrize("words, message", [

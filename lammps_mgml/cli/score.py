@@ -52,12 +52,24 @@ def score_all(model, loadings, strain, training=(), other=None):
     """{"loadings": {name: scores}, "all": what they say together}.
 
     training : the model's loadings, if they are at hand: then the baselines are scored too.
+    Loadings without a plastic atom at ``strain`` cannot be ranked: they are left out and named in
+    "without_plastic".
+
+    Raises
+    ------
+    InputError : no loading has a plastic atom.
     """
     import numpy as np
 
+    from ..errors import InputError
     from ..train.evaluate import together
     from ..train.fit import baselines
 
+    still = [x.name for x in loadings if not x.plastic(strain).any()]
+    loadings = [x for x in loadings if x.name not in still]
+    if not loadings:
+        raise InputError(f"no atom is plastic at strain {strain:g} in {', '.join(still)}: nothing to "
+                         f"rank; take a larger --strain")
     known = baselines(training, strain) if training else {}
     single = {x.name: score(model, x, strain, known) for x in loadings}
     sets = []
@@ -76,7 +88,8 @@ def score_all(model, loadings, strain, training=(), other=None):
     if other:
         whole["against"] = {"model": other.name, "auc": value[1], "auc_error": error[1],
                             "difference": value[0] - value[1], "interval95": interval}
-    return {"strain": strain, "all": whole, "loadings": single}
+    out = {"strain": strain, "all": whole, "loadings": single}
+    return {**out, "without_plastic": still} if still else out
 
 
 def print_scores(scores):
@@ -90,6 +103,8 @@ def print_scores(scores):
               + ", ".join(f"{e} {v:.3f}" for e, v in s["auc_by_type"].items()))
         for base, (value, error) in s.get("baselines", {}).items():
             print(f"  baseline {base}: AUC {value:.3f} +- {error:.3f}")
+    if "without_plastic" in scores:
+        print(f"left out, no plastic atom: {', '.join(scores['without_plastic'])}")
     w = scores["all"]
     print(f"all of {w['glasses']} glasses: {w['plastic']} plastic, "
           f"{w['expected_plastic']:.0f} expected; mean AUC {w['auc']:.4f} +- "
