@@ -1,14 +1,14 @@
 """Ways to a model side by side: which features, which learner, and what they cost.
 
-    python benchmarks/recipes.py [--training GLASS.h5 ...] [--unseen GLASS.h5 ...] [--json FILE]
+    python benchmarks/recipes.py --training GLASS.h5 ... --unseen GLASS.h5 ... [--costs]
 
 Every one is trained on the same glasses and scored on the same unseen ones (mean AUC of their
 loadings, strain 0.04), the differences from the first by bootstrap of the same blocks; beside that
 the AUC for atoms whose D2min is above the threshold in the mean over a glass's loadings.  Cost is
-that of the features and the model, offline, one core, beside that of the cells alone.  Some
-rows add what the package does not compute, to see what it would be worth: for these no cost.  That
-of vibrations does not hold the MD run which measures them.
-About 20 minutes with six training glasses.
+that of the features, offline, one core, beside that of the cells alone.  Some rows add what the
+package does not compute, to see what it would be worth: for these no cost.  That of vibrations
+does not hold the MD run which measures them.
+Half an hour with six training glasses.
 """
 import argparse
 import json
@@ -32,6 +32,7 @@ from lammps_mgml.train.recipes import OURS, RECIPES, paper_learner  # noqa: E402
 
 GLASSES = Path(__file__).resolve().parents[1] / "inputs" / "glasses"
 STRAIN = 0.04
+MEASURE = "Table 3, the paper's learner"
 REACH, FIRST, SPACING, SPLINES = 6.0, 2.0, 0.4, 9
 TREES = {"learning_rate": 0.1, "num_leaves": 4, "min_data_in_leaf": 200, "feature_fraction": 0.3,
          "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 5.0}
@@ -163,7 +164,7 @@ def fabric(loading):
 
 def candidates(own=None):
     """{name: (learner, names, extra features of a loading or None)}; the first is the measure."""
-    out = {"Table 3, the paper's learner": (paper_learner(len(TABLE3)), TABLE3, None)}
+    out = {MEASURE: (paper_learner(len(TABLE3)), TABLE3, None)}
     if own:
         out["recipe's own 13, the paper's learner"] = (paper_learner(len(own)), own, None)
     return {**out, "Table 3, logistic": (OURS, ("element_type", *TABLE3), None),
@@ -205,16 +206,16 @@ def rows_of(loading, names, extra, dtype):
     return known if extra is None else np.hstack([known, extra(loading)])
 
 
-def cost(loading, names):
-    """us per atom of the features, best of three."""
-    s, best = loading.structure, np.inf
-    for _ in range(3):
-        start = perf_counter()
-        sites(s.positions, s.types, s.box.edges, s.box.periodic, names, s.elements,
-              load=loading.load, msd=s.msd)
-        best = min(best, perf_counter() - start)
-    return 1e6 * best / len(s.types)
-
+def costs(loading, every, rounds=5):
+    """{features: us per atom}, medians of rounds through all of ``every``."""
+    s, times = loading.structure, {names: [] for names in every}
+    for _ in range(rounds):
+        for names in every:
+            start = perf_counter()
+            sites(s.positions, s.types, s.box.edges, s.box.periodic, names, s.elements,
+                  load=loading.load, msd=s.msd)
+            times[names].append(1e6 * (perf_counter() - start) / len(s.types))
+    return {names: float(np.median(some)) for names, some in times.items()}
 
 
 def main():
@@ -223,21 +224,28 @@ def main():
     parser.add_argument("--unseen", nargs="+", required=True)
     parser.add_argument("--own", help="the 13 names of the paper's recipe, comma-separated")
     parser.add_argument("--only", help="candidates whose name holds this text, and the first")
+    parser.add_argument("--costs", action="store_true", help="nothing but the costs")
     parser.add_argument("--json")
     args = parser.parse_args()
     training, unseen = read_loadings(args.training), read_loadings(args.unseen)
-    bare = cost(unseen[0], ("cn_voro",))
+    every = {name: it for name, it in candidates(args.own.split(",") if args.own else None).items()
+             if not args.only or args.only in name or name == MEASURE}
+    cell = ("cn_voro",)
+    us = costs(unseen[0], dict.fromkeys(
+        [cell, *(tuple(names) for _, names, extra in every.values() if extra is None)]))
+    if args.costs:
+        print("\n".join([f"cells alone: {us[cell]:.1f} us per atom", *(
+            f"{name}: {us[tuple(names)]:.1f}" for name, (_, names, extra) in every.items()
+            if extra is None)]))
+        return
     print(f"{len(training)} loadings to train on, {len(unseen)} unseen with "
           f"{sum(int(x.plastic(STRAIN).sum()) for x in unseen)} plastic atoms; cells alone "
-          f"{bare:.1f} us per atom\n\n"
+          f"{us[cell]:.1f} us per atom\n\n"
           "| features, learner | number | AUC | difference, 95 % | AUC, averaged label "
           "| us per atom |\n"
           "|---|---|---|---|---|---|")
-    every = candidates(args.own.split(",") if args.own else None)
     first, found = None, {}
     for name, (learner, names, extra) in every.items():
-        if first is not None and args.only and args.only not in name:
-            continue
         dtype = np.float32 if len(names) > 700 else np.float64
         x, y = [], []
         for one in averaged(training) if name == AVERAGED else training:
@@ -257,17 +265,17 @@ def main():
         mean = np.mean([auc(whole.plastic(STRAIN), np.mean(
             [m for one, m in zip(unseen, margins) if one.glass == whole.glass], axis=0))
             for whole in averaged(unseen)])
-        us = cost(unseen[0], names) if extra is None else None
-        found[name] = {"features": n, "auc": value[0], "auc_error": error[0], "us_per_atom": us,
+        spent = us[tuple(names)] if extra is None else None
+        found[name] = {"features": n, "auc": value[0], "auc_error": error[0], "us_per_atom": spent,
                        "difference": value[0] - value[1], "interval95": interval,
                        "auc_averaged_label": float(mean)}
         print(f"| {name} | {n} | {value[0]:.4f} ± {error[0]:.4f} | {value[0] - value[1]:+.4f} "
               f"({interval[0]:+.4f} to {interval[1]:+.4f}) | {mean:.4f} | "
-              f"{'' if us is None else f'{us:.1f}'} |", flush=True)
+              f"{'' if spent is None else f'{spent:.1f}'} |", flush=True)
     if args.json:
         Path(args.json).write_text(json.dumps(
             {"training": sorted({x.name for x in training}), "unseen": [x.name for x in unseen],
-             "cells_us_per_atom": bare, "candidates": found}, indent=1))
+             "cells_us_per_atom": us[cell], "candidates": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -261,10 +261,17 @@ def test_loadings_without_a_plastic_atom_are_left_out_of_a_score(capsys):
     print_scores(both)
     assert "left out, no plastic atom: glass-26.y-tension" in capsys.readouterr().out
     alone = score_all(model, [one], 0.04)
+    assert "probabilities_at" not in alone
     assert both["all"] == alone["all"] and "without_plastic" not in alone
     json.dumps(both, allow_nan=False)
     with pytest.raises(InputError, match="no atom is plastic at strain 0.04 in glass-26.y-tension"):
         score_all(model, [still], 0.04)
+
+
+def test_a_score_at_another_strain_than_the_models_says_so():
+    words = ("score", "cuzr-wang13", UNSEEN, "--strain", "0.02")
+    assert "the model's probabilities are of strain 0.04" in mgml(*words)
+    assert json.loads(mgml(*words, "--json"))["probabilities_at"] == 0.04
 
 
 @pytest.mark.parametrize("words, message", [

@@ -53,7 +53,8 @@ def score_all(model, loadings, strain, training=(), other=None):
 
     training : the model's loadings, if they are at hand: then the baselines are scored too.
     Loadings without a plastic atom at ``strain`` cannot be ranked: they are left out and named in
-    "without_plastic".
+    "without_plastic".  "probabilities_at" is the strain that the model was trained for, if it is
+    another one: expected plastic atoms, calibration and Brier score are then of no use.
 
     Raises
     ------
@@ -89,7 +90,11 @@ def score_all(model, loadings, strain, training=(), other=None):
         whole["against"] = {"model": other.name, "auc": value[1], "auc_error": error[1],
                             "difference": value[0] - value[1], "interval95": interval}
     out = {"strain": strain, "all": whole, "loadings": single}
-    return {**out, "without_plastic": still} if still else out
+    if still:
+        out["without_plastic"] = still
+    if model.card["label"]["strain"] != strain:
+        out["probabilities_at"] = model.card["label"]["strain"]
+    return out
 
 
 def print_scores(scores):
@@ -105,6 +110,9 @@ def print_scores(scores):
             print(f"  baseline {base}: AUC {value:.3f} +- {error:.3f}")
     if "without_plastic" in scores:
         print(f"left out, no plastic atom: {', '.join(scores['without_plastic'])}")
+    if "probabilities_at" in scores:
+        print(f"the model's probabilities are of strain {scores['probabilities_at']:g}: expected, "
+              "Brier and calibration do not apply here, the rest does")
     w = scores["all"]
     print(f"all of {w['glasses']} glasses: {w['plastic']} plastic, "
           f"{w['expected_plastic']:.0f} expected; mean AUC {w['auc']:.4f} +- "
