@@ -414,6 +414,18 @@ def test_fault_on_one_rank_ends_the_run(tmp_path, fault, expected):
     assert [f.step for f in whole][:1] == [0]
 
 
+@pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
+def test_reference_in_thermal_motion_is_told_once(tmp_path, run):
+    """100 K at the inherent structure are fine; 20 steps later the reference is another matter."""
+    for before, lines in (("", 0), ("run 20", 1)):
+        done = run(tmp_path, SYSTEM + before + MGML + "run 10", ranks=2, out="out.dump")
+        assert done.returncode == 0, done.stdout[-3000:]
+        told = [x for x in done.stdout.splitlines() if x.startswith("WARNING: lammps_mgml")]
+        assert len(told) == lines
+    assert "step 20 is no inherent structure" in told[0] and "minimize" in told[0]
+    assert 0.1 < float(told[0].split("forces of ")[1].split()[0]) < 0.5
+
+
 def test_glass_file_is_there():
     assert GLASS.exists()
 
@@ -426,6 +438,7 @@ def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
     for last in (0.01, 0.02):
         done = run_lammps(tmp_path, deck, ranks=2, last=last, **words)
         assert done.returncode == 0, done.stdout[-3000:]
+        assert "WARNING: lammps_mgml" not in done.stdout
     resumed = list(read_dump(tmp_path / "slab.compressed.dump"))
     assert [f.step for f in resumed] == [0, 50, 100, 150, 200]
     strain, stress = np.loadtxt(tmp_path / "slab.stress", skiprows=1).T

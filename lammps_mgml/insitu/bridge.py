@@ -78,6 +78,10 @@ class Bridge:
         """(n_all, 3) copy, A; or of the first ``n`` atoms."""
         return self._view("x", self.n_all if n is None else n, dtype=DOUBLE_2D, dim=3).copy()
 
+    def forces(self):
+        """Live (n_own, 3) view, eV/A."""
+        return self._view("f", self.n_own, dtype=DOUBLE_2D, dim=3)
+
     def images(self):
         """(n_own, 3) int64 image flags."""
         packed = self._view("image", self.n_own).astype(np.int64)

@@ -31,6 +31,8 @@ from .options import read_options
 from .watch import COLUMN as MSD
 from .watch import take_sample
 
+THERMAL_FORCE = 0.1            # eV/A, rms: that of a Cu-Zr glass at 6 K
+
 _sessions = {}
 _address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
     ("PyCapsule_GetPointer", ctypes.pythonapi))
@@ -239,6 +241,7 @@ class Session:
         if first:
             with team.together():
                 self.memory.start(box, features.means, self._unwrapped(positions[:n_own], box))
+            self._warn_if_thermal()
         if first or self._reference is None:
             self._reference = Reference(self.team.comm, self.memory.box, self.options.d2_cutoff)
             moved = True
@@ -255,6 +258,23 @@ class Session:
             self._gather(table, box, tags[:n_own])
             _add(seconds, "gather", began)
         self.evaluations += 1
+
+    def _warn_if_thermal(self):
+        """A line if a model of inherent structures gets a reference in thermal motion.  Velocities
+        say nothing, a minimised glass may have been given some; the forces on its atoms do."""
+        if self.model is None or self.model.card["positions"] != "inherent structure":
+            return
+        with self.team.together():
+            forces = self.bridge.forces()
+        square, n = self.team.sum(np.array([np.vdot(forces, forces), len(forces)]))
+        force = np.sqrt(square / n)
+        if force > THERMAL_FORCE and self.team.rank == 0:
+            sys.stderr.write(
+                f"WARNING: lammps_mgml: step {self.bridge.step} is no inherent structure, which the "
+                f"reference of model {self.model.name} should be: its atoms feel forces of "
+                f"{force:.2f} eV/A (a Cu-Zr glass: 0.3 at 50 K, 0.7 at 300 K). d_p comes out too "
+                "high, d_sq ranks atoms less well: before this run,  minimize 0 1e-3 1000 10000\n")
+            sys.stderr.flush()
 
     def _features(self, atoms, reach, names, dtype=np.float64):
         least = reach_of(names, self.elements, self.parameters)
