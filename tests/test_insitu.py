@@ -426,10 +426,6 @@ def test_reference_in_thermal_motion_is_told_once(tmp_path, run):
     assert 0.1 < float(told[0].split("forces of ")[1].split()[0]) < 0.5
 
 
-def test_glass_file_is_there():
-    assert GLASS.exists()
-
-
 def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
     """inputs/in.compress on a small slab, in two pieces: each frame and stress once."""
     (tmp_path / "slab.50K.data").write_bytes(gzip.decompress(GLASS.read_bytes()))
@@ -452,3 +448,7 @@ def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
     assert not surface[abs(x - x.mean()) < 0.3 * np.ptp(x)].any()
     d2 = [np.nanmedian(f.columns["d_d2min"]) for f in resumed]
     assert d2[0] < 1e-20 and (np.diff(d2) > 0).all()
+
+
+def test_glass_file_is_there():
+    assert GLASS.exists()
