@@ -30,7 +30,6 @@ from lammps_mgml.train.evaluate import auc, together  # noqa: E402
 from lammps_mgml.train.fit import Boosting  # noqa: E402
 from lammps_mgml.train.recipes import OURS, RECIPES, paper_learner  # noqa: E402
 
-GLASSES = Path(__file__).resolve().parents[1] / "inputs" / "glasses"
 STRAIN = 0.04
 MEASURE = "Table 3, the paper's learner"
 REACH, FIRST, SPACING, SPLINES = 6.0, 2.0, 0.4, 9

@@ -3,22 +3,21 @@
     python benchmarks/scores.py [--strain 0.04] [--senses compression,tension]
 
 AUC of one-direction labels, mean over the loadings of a group; +- and the 95 % interval of the
-difference from cuzr-wang13 by bootstrap of blocks, the same ones for both models.  About 5 minutes.
+difference from cuzr-wang13 by bootstrap of blocks, the same ones for both models.  About 7 minutes.
 """
 import argparse
 import os
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
+from measure import ROOT  # noqa: E402
 
 from lammps_mgml import load_model  # noqa: E402
 from lammps_mgml.cli.score import check_unseen, score_all  # noqa: E402
 from lammps_mgml.io.glass import read_glass  # noqa: E402
 from lammps_mgml.train.dataset import read_loadings  # noqa: E402
 
-GLASSES = Path(__file__).resolve().parents[1] / "inputs" / "glasses"
 FIRST = "cuzr-wang13"
 MODELS = (FIRST, "cuzr", "cuzr-axial", "cuzr-vibration", "cuzr-axial-vibration")
 GROUPS = {"Cu65Zr35, 5e12 K/s": ("25", "26", "27", "28"),
@@ -36,7 +35,7 @@ def main():
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     details = []
     for group, names in GROUPS.items():
-        paths = [GLASSES / f"glass-{name}.h5" for name in names]
+        paths = [ROOT / "inputs" / "glasses" / f"glass-{name}.h5" for name in names]
         loadings = [x for x in read_loadings(paths) if x.load.split()[1] in args.senses.split(",")]
         energy = np.mean([read_glass(p).energy for p in paths])
         cells = []

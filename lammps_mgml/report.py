@@ -64,8 +64,8 @@ def draw(frames, rows, strain, axis, path, slab=5.0):
                  (0.0, 2 * THRESHOLD), "magma"))
     for k, (title, values, limits, colours) in enumerate(pictures):
         ax = fig.add_subplot(grid[k, 0])
-        colours = matplotlib.colormaps[colours].with_extremes(bad="0.9")     # undefined at surfaces
-        dots = ax.scatter(x[cut, across], x[cut, axis], c=values[cut], s=52, cmap=colours,
+        with_grey = matplotlib.colormaps[colours].with_extremes(bad="0.9")   # undefined at surfaces
+        dots = ax.scatter(x[cut, across], x[cut, axis], c=values[cut], s=52, cmap=with_grey,
                           vmin=limits[0], vmax=limits[1], edgecolors="0.3", linewidths=0.3,
                           plotnonfinite=True)
         ax.set_aspect("equal")

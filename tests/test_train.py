@@ -269,7 +269,7 @@ def test_loadings_without_a_plastic_atom_are_left_out_of_a_score(capsys):
 
 
 def test_a_score_at_another_strain_than_the_models_says_so():
-    words = ("score", "cuzr-wang13", UNSEEN, "--strain", "0.02")
+    words = ("score", "cuzr-wang13", G13, "--strain", "0.02")
     assert "the model's probabilities are of strain 0.04" in mgml(*words)
     assert json.loads(mgml(*words, "--json"))["probabilities_at"] == 0.04
 

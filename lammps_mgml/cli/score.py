@@ -33,12 +33,14 @@ def score(model, loading, strain, known=None):
     labels, softness, blocks = loading.plastic(strain)[ok], softness[ok], loading.blocks[ok]
     margin = model.margins(features[ok])
     out = summary(labels, softness, model.probability(softness), margin, blocks)
-    by_type = {e: (labels[one], margin[one]) for k, e in enumerate(model.elements, start=1)
-               for one in [loading.types[ok] == k]}
-    by_strain = {f"{s:g}": (d[ok] > THRESHOLD, margin) for s, d in loading.d2min.items()}
+    out["auc_by_type"] = {e: auc(labels[one], margin[one])
+                          for k, e in enumerate(model.elements, start=1)
+                          for one in [loading.types[ok] == k]}
+    out["auc_by_strain"] = {f"{s:g}": auc(d[ok] > THRESHOLD, margin)
+                            for s, d in loading.d2min.items()}
     # at small strains a loading may have no plastic atom yet, and so no AUC
-    for name, parts in (("auc_by_type", by_type), ("auc_by_strain", by_strain)):
-        out[name] = {key: auc(y, m) for key, (y, m) in parts.items() if y.any() and not y.all()}
+    for part in ("auc_by_type", "auc_by_strain"):
+        out[part] = {key: value for key, value in out[part].items() if not np.isnan(value)}
     ranks = event_ranks(labels, loading.at(strain)[ok], margin, loading.structure.positions[ok],
                         loading.structure.box)
     out["events"], out["rank_score"] = len(ranks), float(1.0 - 2.0 * np.mean(ranks))

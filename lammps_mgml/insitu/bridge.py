@@ -78,10 +78,6 @@ class Bridge:
         """(n_all, 3) copy, A; or of the first ``n`` atoms."""
         return self._view("x", self.n_all if n is None else n, dtype=DOUBLE_2D, dim=3).copy()
 
-    def forces(self):
-        """Live (n_own, 3) view, eV/A."""
-        return self._view("f", self.n_own, dtype=DOUBLE_2D, dim=3)
-
     def images(self):
         """(n_own, 3) int64 image flags."""
         packed = self._view("image", self.n_own).astype(np.int64)
@@ -108,7 +104,7 @@ class Bridge:
         return bool(self.column("i_mgml_has").any())
 
     def vectors(self, name):
-        """Live (n_own, 3) view of a per-atom column of three numbers."""
+        """Live (n_own, 3) view of three numbers an atom: a column, or LAMMPS' own, as ``f``."""
         return self._view(name, self.n_own, dtype=DOUBLE_2D, dim=3)
 
     def _view(self, name, n, **kind):

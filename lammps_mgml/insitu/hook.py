@@ -265,7 +265,7 @@ class Session:
         if self.model is None or self.model.card["positions"] != "inherent structure":
             return
         with self.team.together():
-            forces = self.bridge.forces()
+            forces = self.bridge.vectors("f")
         square, n = self.team.sum(np.array([np.vdot(forces, forces), len(forces)]))
         force = np.sqrt(square / n)
         if force > THERMAL_FORCE and self.team.rank == 0:

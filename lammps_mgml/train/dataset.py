@@ -33,7 +33,7 @@ class Structure:
     types: np.ndarray
     box: object
     msd: np.ndarray | None = None
-    _known: dict = field(default_factory=dict, repr=False)
+    _known: dict = field(default_factory=dict, init=False, repr=False)     # not of a copy
 
     def features(self, names, load=None, dtype=np.float64):
         """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it."""
