@@ -13,7 +13,7 @@ FLAGS = ["-O0", "-g"] if DEBUG else ["-O3", "-fno-math-errno", "-fno-trapping-ma
                                      "-ffp-contract=off"]
 # Threads of a rank; without OpenMP (Apple's compiler) there is one.
 OPENMP = ["-fopenmp"] if sys.platform.startswith("linux") else []
-KERNELS = ("cells", "sro", "boop", "mro", "density", "affine", "trees")
+KERNELS = ("cells", "sro", "boop", "mro", "density", "d2min", "scorers")
 
 setup(ext_modules=cythonize(
     [Extension(f"lammps_mgml._kernels.{name}", [f"cython_ext/{name}.pyx"],

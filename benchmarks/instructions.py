@@ -44,14 +44,14 @@ def kernels():
     import lammps_mgml
     from lammps_mgml import mro, sro
     from lammps_mgml.api import sites
-    from lammps_mgml.atoms import image_shell, periodic_atoms, with_images
+    from lammps_mgml.system.atoms import image_shell, periodic_atoms, with_images
     from lammps_mgml.boop import bond_order
-    from lammps_mgml.box import Box
+    from lammps_mgml.system.box import Box
     from lammps_mgml.catalogue import DENSITY_REACH, resolve
-    from lammps_mgml.cells import tessellate
+    from lammps_mgml.geometry.cells import tessellate
     from lammps_mgml.density import averaged, densities, load_tensor
     from lammps_mgml.halo import ImageHalo
-    from lammps_mgml.nonaffine import CUTOFF, partners_within, residual
+    from lammps_mgml.plasticity.d2min import CUTOFF, partners_within, residual
     from lammps_mgml.pipeline import PARAMETERS
     from lammps_mgml.plan import make_plan
 

@@ -1,16 +1,15 @@
 """The same numbers on numpy arrays or ASE atoms, without LAMMPS."""
 import numpy as np
 
-from .atoms import periodic_atoms
-from .box import Box
+from .system.atoms import periodic_atoms
+from .system.box import Box
 from .catalogue import DENSITY_REACH, resolve
 from .density import load_tensor
 from .errors import InputError, OptionError
-from .halo import ImageHalo
-from .model import SoftnessModel, load_model
+from .softness.model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, site_features
 from .sro import Means
-from .team import Solo
+from .system.domain import WholeDomain
 
 ELEMENTS = ("Cu", "Zr")
 
@@ -24,7 +23,7 @@ def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, m
     box = Box.make(cell, pbc)
     reach = max(2.0 * parameters["open_radius"], parameters["near_cutoff"], DENSITY_REACH) * 1.001
     atoms, owner = periodic_atoms(positions, _species(types, elements), box, reach)
-    return site_features(atoms, ImageHalo(owner, atoms.n_own), Solo(), tuple(names),
+    return site_features(atoms, WholeDomain(owner, atoms.n_own), tuple(names),
                          tuple(dict.fromkeys(elements)), means, parameters, counted=counted,
                          dtype=dtype, load=None if load is None else load_tensor(load), msd=msd)
 

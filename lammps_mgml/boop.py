@@ -7,7 +7,7 @@ import numpy as np
 
 from ._kernels import boop as _boop
 from .catalogue import ORDERS
-from .threads import threads
+from .system.threads import threads
 
 WIDTH = _boop.WIDTH            # numbers that hold the q_lm of one atom, l = 4, 6, 8, 10, m >= 0
 

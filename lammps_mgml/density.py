@@ -8,7 +8,7 @@ import numpy as np
 from ._kernels import density as _density
 from .catalogue import SPLINE_FIRST, SPLINE_SPACING, SPLINES
 from .errors import OptionError
-from .threads import threads
+from .system.threads import threads
 
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 SENSES = {"compression": 1.0, "tension": -1.0}

@@ -1,6 +1,6 @@
 """Medium-range site features: neighbour statistics of site features."""
 from ._kernels import mro as _mro
-from .threads import threads
+from .system.threads import threads
 
 
 def neighbour_statistics(values, plan, neighbours, out):

@@ -9,7 +9,7 @@ import numpy as np
 
 from .boop import averaged_order_parameters, bond_order, order_parameters
 from .catalogue import DENSITY_REACH
-from .cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
+from .geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
 from .density import averaged, densities
 from .errors import GhostRangeError, OptionError
 from .mro import neighbour_statistics
@@ -37,15 +37,14 @@ class Sites:
     seconds: dict
 
 
-def site_features(atoms, halo, team, names, elements, means=None, parameters=PARAMETERS,
+def site_features(atoms, domain, names, elements, means=None, parameters=PARAMETERS,
                   check_range=None, counted=None, dtype=np.float64, load=None, msd=None):
-    """Features of the owned atoms.  Collective over ``team``.
+    """Features of the owned atoms.  Collective over the ranks of ``domain``.
 
     Parameters
     ----------
     atoms : Atoms
-    halo : brings values of other ranks' atoms (ImageHalo, MpiHalo)
-    team : Solo or MpiTeam
+    domain : the rank and its neighbours (WholeDomain, MpiDomain)
     names : tuple of feature names of the catalogue
     elements : symbols of types 1, 2, ...
     means : Means of a reference, or None for those of this configuration
@@ -62,7 +61,7 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     InputError, GhostRangeError : on all ranks, whichever met it.
     """
     clock, plan = _Clock(), make_plan(names, elements)
-    with team.together():
+    with domain.raise_on_all():
         if plan.axial and load is None:
             raise OptionError("some features go by the load: tell its axis and sense, in a deck  "
                               "variable mgml_load string \"z compression\"  , in Python load=\"z\", "
@@ -75,14 +74,14 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
         if check_range is not None:
             check_range(cells)
     clock.lap("cells")
-    with team.together():
-        values = np.empty((halo.n_rows, len(plan.columns)))
+    with domain.raise_on_all():
+        values = np.empty((domain.n_rows, len(plan.columns)))
         counted = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
         sums = np.concatenate([
             site_statistics(atoms, cells, plan, parameters["small_facet"], counted, values),
             [cells.volume.sum(), float(cells.is_open.sum())],
             np.bincount(atoms.types[:atoms.n_own], minlength=len(elements) + 1)[1:]])
-    sums = team.sum(sums)
+    sums = domain.sum(sums)
     volume, n_open = sums[N_SUMS:N_SUMS + 2]
     if check_range is not None and atoms.box.periodic.all() and n_open == 0:
         # Cells cut by too few atoms are too large: in a periodic box the sum betrays even one.
@@ -96,23 +95,23 @@ def site_features(atoms, halo, team, names, elements, means=None, parameters=PAR
     means = measured if means is None else means
     if not means.composition:
         means = replace(means, composition=measured.composition)
-    with team.together():
+    with domain.raise_on_all():
         composition_statistics(atoms, cells, plan, means.composition, values)
         lists = {"voro": (cells.facet_start, cells.facet_count, cells.neighbour),
                  "dist": (cells.near_start, cells.near_count, cells.near)}
-        rows = {x: (start, count, halo.row_of[neighbour])
+        rows = {x: (start, count, domain.row_of[neighbour])
                 for x, (start, count, neighbour) in lists.items()}
     clock.lap("sro")
-    coarse = {x: _bond_order(atoms, cells, halo, team, task, lists[x], rows[x], values, clock)
+    coarse = {x: _bond_order(atoms, cells, domain, task, lists[x], rows[x], values, clock)
               for x, task in plan.lists.items()}
-    shells = _shells(atoms, cells, halo, team, plan, len(elements), load, msd, rows["dist"], clock)
+    shells = _shells(atoms, cells, domain, plan, len(elements), load, msd, rows["dist"], clock)
     values[:atoms.n_own] *= scales(means, plan)
     del lists
     cells.forget_lists()
     if plan.uses_neighbours:
-        halo.forward(values)
+        domain.forward(values)
         clock.lap("halo")
-    with team.together():
+    with domain.raise_on_all():
         features = np.empty((atoms.n_own, len(names)), dtype)
         neighbour_statistics(values, plan, rows, features)
         for x, task in plan.lists.items():
@@ -138,7 +137,7 @@ def reach_of(names, elements, parameters):
     return max(parameters["near_cutoff"], DENSITY_REACH if densities_too else 0.0)
 
 
-def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, clock):
+def _bond_order(atoms, cells, domain, task, neighbours, rows, values, clock):
     """Bond order over one kind of neighbours into ``values``; returns the averaged ones, or None.
 
     Its q_lm, half a kilobyte an atom, end here.
@@ -147,36 +146,36 @@ def _bond_order(atoms, cells, halo, team, task, neighbours, rows, values, clock)
     coarse = (task.coarse_into >= 0).any()
     if not coarse and (task.boop_into < 0).all():
         return averaged
-    with team.together():
-        qlm = bond_order(atoms, cells, neighbours, halo.n_rows)
+    with domain.raise_on_all():
+        qlm = bond_order(atoms, cells, neighbours, domain.n_rows)
         order_parameters(qlm, atoms.n_own, task.boop_into, values)
     clock.lap("boop")
     if coarse:
-        halo.forward(qlm)
+        domain.forward(qlm)
         clock.lap("halo")
-        with team.together():
+        with domain.raise_on_all():
             averaged = averaged_order_parameters(qlm, rows)
         clock.lap("boop")
     return averaged
 
 
-def _shells(atoms, cells, halo, team, plan, n_elements, load, msd, near, clock):
+def _shells(atoms, cells, domain, plan, n_elements, load, msd, near, clock):
     """``plan.shells`` of the sites and their averages (n_own, n), as many levels as are asked."""
     if not plan.shells:
         return []
-    shell = np.empty((halo.n_rows, len(plan.shells)))
-    with team.together():
+    shell = np.empty((domain.n_rows, len(plan.shells)))
+    with domain.raise_on_all():
         if plan.densities:
             densities(atoms, cells, n_elements, load if plan.axial else None, shell)
     if plan.vibration:
-        shell[:atoms.n_own, -1] = relative_vibration(atoms, cells, n_elements, msd, team)
+        shell[:atoms.n_own, -1] = relative_vibration(atoms, cells, n_elements, msd, domain)
     clock.lap("density")
     found = [shell]
     for _ in range(max(k for k, (columns, _) in enumerate(plan.shells_into) if len(columns))):
-        halo.forward(shell)
+        domain.forward(shell)
         clock.lap("halo")
-        with team.together():
-            shell = averaged(shell, near, halo.n_rows)
+        with domain.raise_on_all():
+            shell = averaged(shell, near, domain.n_rows)
         found.append(shell)
         clock.lap("density")
     return [f[:atoms.n_own] for f in found]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._kernels import sro as _sro
-from .threads import threads
+from .system.threads import threads
 
 
 @dataclass(frozen=True)

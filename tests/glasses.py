@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from decks import GLASS
 
-from lammps_mgml.atoms import periodic_atoms
-from lammps_mgml.box import Box
-from lammps_mgml.cells import NEAR_CUTOFF, OPEN_RADIUS, tessellate
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
+from lammps_mgml.geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, tessellate
 from lammps_mgml.io.dump import read_data
 
 ALL = (True, True, True)

@@ -13,7 +13,7 @@ from glasses import atoms_of, cells_of, facets_of
 from scipy.sparse import csr_matrix, identity
 from scipy.spatial import cKDTree
 
-from lammps_mgml.cells import OPEN_RADIUS
+from lammps_mgml.geometry.cells import OPEN_RADIUS
 
 ORDERS = (4, 6, 8, 10)
 

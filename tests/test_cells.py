@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull, Voronoi, cKDTree
 
 from lammps_mgml._kernels import cells as kernel
-from lammps_mgml.atoms import Atoms, periodic_atoms
-from lammps_mgml.box import Box
-from lammps_mgml.cells import tessellate
+from lammps_mgml.system.atoms import Atoms, periodic_atoms
+from lammps_mgml.system.box import Box
+from lammps_mgml.geometry.cells import tessellate
 from lammps_mgml.errors import InputError
 
 CONFIGURATIONS = {

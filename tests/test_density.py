@@ -8,8 +8,8 @@ from test_features import moved, other_edges, wound
 
 from lammps_mgml import featurize, feature_names
 from lammps_mgml.api import sites
-from lammps_mgml.atoms import periodic_atoms
-from lammps_mgml.box import Box
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
 from lammps_mgml.catalogue import DENSITY_REACH, SPLINE_FIRST, SPLINE_SPACING, SPLINES
 from lammps_mgml.errors import OptionError
 

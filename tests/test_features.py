@@ -19,7 +19,7 @@ from lammps_mgml import featurize
 from lammps_mgml.api import sites
 from lammps_mgml.boop import bond_order
 from lammps_mgml.catalogue import TABLE3, catalogue, resolve, set_names
-from lammps_mgml.cells import tessellate
+from lammps_mgml.geometry.cells import tessellate
 from lammps_mgml.errors import InputError, MgmlError, OptionError
 from lammps_mgml.pipeline import NO_FEATURES, OPEN_CELL, PARAMETERS
 from lammps_mgml.plan import make_plan

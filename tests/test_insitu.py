@@ -10,7 +10,7 @@ from lammps_mgml.api import feature_names, sites
 from lammps_mgml.catalogue import TABLE3
 from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.table import read_table, table_steps
-from lammps_mgml.model import load_model
+from lammps_mgml.softness.model import load_model
 from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, UNKNOWN_TYPE
 
 COLUMNS = ("d_sq", "d_p", "d_s", "d_d2min", "d_eta", "i_site")
@@ -255,7 +255,7 @@ def test_restart_goes_on_as_if_never_stopped(tmp_path, ranks):
 def test_restart_with_another_model_is_refused(tmp_path):
     frames(tmp_path, COMPRESS.replace("run 20", "run 0\nwrite_restart half.restart"))
     model = load_model("cuzr")
-    from lammps_mgml.model import save_model
+    from lammps_mgml.softness.model import save_model
     save_model(tmp_path / "other.mgml", {**_card("cuzr"), "name": "other",
                                          "natural_share": model.natural_share / 2})
     deck = ("units metal\nread_restart half.restart\npair_style"
@@ -270,7 +270,7 @@ def test_restart_with_another_model_is_refused(tmp_path):
 def _card(name):
     import json
 
-    from lammps_mgml.model import SHIPPED
+    from lammps_mgml.softness.model import SHIPPED
     return json.loads((SHIPPED / f"{name}.mgml").read_text())
 
 

@@ -6,9 +6,9 @@ from glasses import (
 )
 
 from lammps_mgml import d2min
-from lammps_mgml.box import Box
+from lammps_mgml.system.box import Box
 from lammps_mgml.errors import InputError, OptionError
-from lammps_mgml.reference import Reference
+from lammps_mgml.plasticity.reference import Reference
 
 CUTOFF = 4.5
 

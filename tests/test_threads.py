@@ -10,7 +10,7 @@ from glasses import glass, liquid, slab
 from test_insitu import frames
 
 import lammps_mgml
-from lammps_mgml.threads import threads, use_threads
+from lammps_mgml.system.threads import threads, use_threads
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_same_bits_on_one_and_three_threads(request, system):
 
 @pytest.mark.parametrize("told, expected", [("", 1), ("4", 4), ("2,3", 2), ("many", 1), ("0", 1)])
 def test_number_is_that_of_the_environment(told, expected):
-    code = "from lammps_mgml.threads import threads; print(threads())"
+    code = "from lammps_mgml.system.threads import threads; print(threads())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={**os.environ, "OMP_NUM_THREADS": told})
     assert int(done.stdout) == expected

@@ -7,8 +7,8 @@ from scipy.spatial import cKDTree
 
 from lammps_mgml import featurize, softness
 from lammps_mgml.api import sites
-from lammps_mgml.atoms import periodic_atoms
-from lammps_mgml.box import Box
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
 from lammps_mgml.errors import InputError, OptionError
 from lammps_mgml.io.dump import read_dump
 

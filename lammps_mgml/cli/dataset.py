@@ -164,7 +164,7 @@ def _loaded(folder, name, axis, sense, last):
 
     from ..io.dump import read_dump
     from ..io.glass import Loaded
-    from ..nonaffine import d2min
+    from ..plasticity.d2min import d2min
 
     path = folder / f"{name}.{axis}-{sense}.dump"
     if not path.exists():

@@ -3,7 +3,7 @@ import ctypes
 
 import numpy as np
 
-from ..box import Box
+from ..system.box import Box
 from ..errors import GhostRangeError, InputError
 from .options import address_of, variable_names
 

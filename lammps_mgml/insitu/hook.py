@@ -11,20 +11,20 @@ from time import perf_counter, sleep
 
 import numpy as np
 
-from ..atoms import Atoms
-from ..box import Box, times
+from ..system.atoms import Atoms
+from ..system.box import Box, times
 from ..catalogue import by_name, resolve
 from ..density import load_tensor
 from ..errors import InputError, MgmlError, ModelError, OptionError
 from ..halo import MpiHalo
 from ..io.table import TableWriter, header
-from ..model import load_model
+from ..softness.model import load_model
 from ..pipeline import NO_REFERENCE, PARAMETERS, reach_of, site_features
 from ..plan import make_plan
-from ..reference import Reference
+from ..plasticity.reference import Reference
 from ..sro import Means
 from ..team import MpiTeam
-from ..threads import threads, use_threads
+from ..system.threads import threads, use_threads
 from .bridge import Bridge, GhostRange
 from .gather import WRITER, gather
 from .options import read_options

@@ -3,7 +3,7 @@ import ctypes
 from dataclasses import dataclass, fields
 
 from ..errors import OptionError
-from ..nonaffine import CUTOFF
+from ..plasticity.d2min import CUTOFF
 
 # Set by the include file and the plugin, not by users.
 INTERNAL = ("mgml_plugin", "mgml_first")

@@ -1,7 +1,7 @@
 """How the atoms of a running glass vibrate: mean position and mean square displacement about it."""
 import numpy as np
 
-from ..box import Box, times
+from ..system.box import Box, times
 
 COLUMN = "d_msd"
 

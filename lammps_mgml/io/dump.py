@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..box import Box, times
+from ..system.box import Box, times
 from ..errors import InputError
 
 

@@ -8,7 +8,7 @@ from ..catalogue import by_name, resolve
 from ..errors import InputError
 from ..io.dump import read_dump
 from ..io.glass import read_glass
-from ..nonaffine import CUTOFF, d2min
+from ..plasticity.d2min import CUTOFF, d2min
 
 THRESHOLD = 5.0        # A^2, plain sum: plastic above (paper, Results 1)
 
@@ -106,7 +106,7 @@ def read_loadings(paths, elements=("Cu", "Zr")):
 
 
 def _of_glass(path, elements):
-    from ..box import Box
+    from ..system.box import Box
 
     glass = read_glass(path)
     if glass.elements != tuple(elements):

@@ -67,7 +67,7 @@ def event_ranks(labels, d2min, score, positions, box, reach=4.0):
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 
-    from ..atoms import image_shell, with_images
+    from ..system.atoms import image_shell, with_images
 
     fractional, owner, shift = image_shell(box, positions[labels], reach)
     x = with_images(box, fractional, owner, shift)

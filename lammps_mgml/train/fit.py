@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from ..nonaffine import CUTOFF
+from ..plasticity.d2min import CUTOFF
 from ..pipeline import PARAMETERS
 from .dataset import THRESHOLD
 from .evaluate import auc
@@ -75,7 +75,7 @@ class Logistic:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
-        from ..model import Linear
+        from ..softness.model import Linear
 
         kind, weight = features[:, 0], balanced(labels)
         weights, intercept = [], []

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._kernels import affine as _affine
-from .atoms import checked_positions, image_shell, with_images
-from .box import Box
-from .errors import InputError, OptionError
-from .threads import threads
+from .._kernels import d2min as _d2min
+from ..system.atoms import checked_positions, image_shell, with_images
+from ..system.box import Box
+from ..errors import InputError, OptionError
+from ..system.threads import threads
 
 CUTOFF = 4.5                                  # A, the paper's
 DEFINITIONS = ("ovito", "paper", "matscipy", "lammps")
@@ -52,17 +52,17 @@ def partners_within(x, n_own, cutoff):
     start = np.empty(n_own + 1, dtype=np.int64)
     partner = np.empty(26 * n_own, dtype=np.int32)
     arguments = (x, n_own, cutoff, first, order, cell.astype(np.int32), *map(int, shape), start)
-    n = _affine.pairs_within(*arguments, partner)
+    n = _d2min.pairs_within(*arguments, partner)
     if n > len(partner):
         partner = np.empty(n, dtype=np.int32)
-        _affine.pairs_within(*arguments, partner)
+        _d2min.pairs_within(*arguments, partner)
     return start, partner[:n]
 
 
 def residual(x0, x, n_own, start, partner):
     """Sum definition for the first ``n_own`` atoms; see ``affine.affine_residual``."""
     out = NonAffine(np.empty(n_own), np.empty(n_own), np.empty(n_own, dtype=np.int32))
-    _affine.affine_residual(x0, x, n_own, start, partner, *out, threads())
+    _d2min.affine_residual(x0, x, n_own, start, partner, *out, threads())
     return out
 
 

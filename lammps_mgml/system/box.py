@@ -3,8 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._kernels import affine as _affine
-from .errors import InputError
+from .._kernels import d2min as _d2min
+from ..errors import InputError
 
 
 @dataclass(frozen=True)
@@ -69,5 +69,5 @@ def times(rows, matrix):
     """(n, 3) rows @ (3, 3) matrix, the same bits on every machine and on one thread."""
     rows = np.ascontiguousarray(rows, dtype=np.float64)
     out = np.empty_like(rows)
-    _affine.times(rows, np.ascontiguousarray(matrix), out)
+    _d2min.times(rows, np.ascontiguousarray(matrix), out)
     return out

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ._kernels import trees as _trees
-from .catalogue import DEFINITION, by_name
-from .errors import ModelError
+from .._kernels import scorers as _scorers
+from ..catalogue import DEFINITION, by_name
+from ..errors import ModelError
 
 FORMAT, SCHEMA = "mgml-model", 2
 MAX_BYTES = 64 << 20
@@ -108,9 +108,9 @@ class Forest:
         """(n,) raw margins of the rows of ``features`` (n, n_features)."""
         out, features = np.empty(len(features)), np.ascontiguousarray(features, dtype=np.float64)
         if self.shallow is None:
-            _trees.raw_scores(features, self.root, self.feature, self.threshold, self.kind,
+            _scorers.raw_scores(features, self.root, self.feature, self.threshold, self.kind,
                               self.left, self.right, self.leaf, out)
-        elif _trees.shallow_scores(features, *self.shallow, out):
+        elif _scorers.shallow_scores(features, *self.shallow, out):
             raise MemoryError("no memory for the rows of a forest")
         return out
 
@@ -157,7 +157,7 @@ class Linear:
         kinds = features[:, 0]
         if len(kinds) and not 0 <= kinds.min() <= kinds.max() < len(self.weights):
             raise ModelError("a site's element_type is none of the model's elements")
-        _trees.linear_scores(features, self.weights, self.intercept, out)
+        _scorers.linear_scores(features, self.weights, self.intercept, out)
         return out
 
 

@@ -3,9 +3,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._kernels import cells as _cells
-from .errors import InputError
-from .threads import threads
+from .._kernels import cells as _cells
+from ..errors import InputError
+from ..system.threads import threads
 
 SMALL_FACET = 0.05     # of the cell's mean facet area: smaller facets are no neighbours
 NEAR_CUTOFF = 4.0      # A, the paper's distance-based neighbours for Cu-Zr

@@ -8,10 +8,10 @@ whichever rank owns it now, and ghosts play no part.
 """
 import numpy as np
 
-from .atoms import wrap
-from .box import times
-from .nonaffine import NonAffine, partners_within, residual
-from .halo import Route
+from ..system.atoms import wrap
+from ..system.box import times
+from .d2min import NonAffine, partners_within, residual
+from ..system.route import Route
 
 
 def brick_grid(size, heights):
@@ -54,9 +54,6 @@ class Reference:
         rows, bricks, shifts = self._bricks_in_reach(inside)
         copy = (bricks != home[rows]).any(axis=1) | shifts.any(axis=1)
         rows, bricks, shifts = rows[copy], bricks[copy], shifts[copy]
-        for route in (self._homes, self._copies):
-            if route is not None:
-                route.free()
         self._homes = Route(self.comm, everyone, self._rank(home))
         self._copies = Route(self.comm, rows, self._rank(bricks))
         packed = np.concatenate([shifts, tags[rows, None]], axis=1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .box import Box
-from .errors import InputError
+from ..errors import InputError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""One evaluation of a rank: its state in, columns and quantities out."""

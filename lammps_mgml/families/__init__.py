@@ -1,0 +1,1 @@
+"""Families of site features, one file each."""

@@ -1,0 +1,1 @@
+"""Non-affine displacement and its reference."""

@@ -1,0 +1,1 @@
+"""Softness models: data, checked before use, and their scorers."""

@@ -1,0 +1,1 @@
+"""What one rank knows: box, atoms, domain, threads."""

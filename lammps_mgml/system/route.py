@@ -1,0 +1,66 @@
+"""A fixed way of rows from this rank to others, and back."""
+import numpy as np
+
+TAG = 4711
+
+
+class Route:
+    """Made once, used many times; the cost of a use depends on the ranks that exchange something,
+    not on all of them.  What stays on the rank is only copied.
+
+    n_received : rows that come in one use.  n_from : (size,) how many of them from each rank.
+    """
+
+    def __init__(self, comm, rows, ranks):
+        """rows : (m,) rows to send; ranks : (m,) where to.  Collective (comm None: one rank)."""
+        self._comm = comm
+        me, size = (comm.rank, comm.size) if comm is not None else (0, 1)
+        order = np.argsort(ranks, kind="stable")
+        self._rows, ranks = np.asarray(rows, dtype=np.int64)[order], np.asarray(ranks)[order]
+        self._order = order
+        to = np.bincount(ranks, minlength=size).astype(np.int64)
+        self.n_from = to.copy()
+        if comm is not None:
+            comm.Alltoall(to, self.n_from)
+        self.n_received = int(self.n_from.sum())
+        self._sent, self._received = _blocks(to), _blocks(self.n_from)
+        self._kept = self._sent.pop(me, None), self._received.pop(me, None)
+
+    def push(self, values):
+        """Rows of ``values`` (n, ...), as received: by rank, in the order sent."""
+        return self._exchange(values[self._rows], *self._kept, self._sent, self._received,
+                              self.n_received)
+
+    def push_each(self, values):
+        """The same for ``values`` (m, ...) given for each row and rank, as in ``__init__``."""
+        return self._exchange(values[self._order], *self._kept, self._sent, self._received,
+                              self.n_received)
+
+    def pull(self, values):
+        """The way back: ``values`` (n_received, ...) to the rows they came from, as given to
+        ``__init__``."""
+        back = self._exchange(values, *self._kept[::-1], self._received, self._sent,
+                              len(self._rows))
+        out = np.empty_like(back)
+        out[self._order] = back
+        return out
+
+    def _exchange(self, send, kept_out, kept_in, to, source, n):
+        if not to and not source:
+            return send                       # all stays here, in its order
+        send = np.ascontiguousarray(send)
+        out = np.empty((n, *send.shape[1:]), dtype=send.dtype)
+        waiting = [self._comm.Irecv(out[block], source=rank, tag=TAG)
+                   for rank, block in source.items()]
+        waiting += [self._comm.Isend(send[block], dest=rank, tag=TAG) for rank, block in to.items()]
+        if kept_in is not None:
+            out[kept_in] = send[kept_out]
+        for request in waiting:
+            request.Wait()
+        return out
+
+
+def _blocks(counts):
+    """{rank: slice} of the ranks that have any of ``counts`` rows laid end to end."""
+    end = np.cumsum(counts)
+    return {int(r): slice(int(end[r] - counts[r]), int(end[r])) for r in np.flatnonzero(counts)}
