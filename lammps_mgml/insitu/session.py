@@ -16,7 +16,7 @@ from ..evaluation.restart_state import NOW, Settings
 from ..io.table import TableWriter, header
 from ..pipeline import PARAMETERS, reach_of
 from ..plan import make_plan
-from ..softness.model import load_model
+from ..models.model import load_model
 from ..system.elements import MASSES, element_of_mass
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads
