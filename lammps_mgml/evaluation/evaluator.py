@@ -128,6 +128,10 @@ class Evaluator:
         self.evaluations += 1
         return Outcome(evaluated, features, table, first, *live.measure(evaluated, domain))
 
+    def forget_plan(self):
+        """Tell the homes of the reference anew who owns which atom, at the next evaluation."""
+        self._numbers = None
+
     def _features(self, atoms, names, msd, dtype):
         request = self.request
         sites = site_features(
