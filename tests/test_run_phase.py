@@ -28,7 +28,7 @@ class Lammps:
     def tell(self, kind, rerun=None):
         event = Event(kind, self.step, self.step - self.first, self.atimestep, rerun)
         self.phase, action = advance(self.phase, event)
-        if action == EVALUATE or kind == ASKED:
+        if action == EVALUATE:
             self.evaluated = self.position
         elif action == SPOIL:
             self.evaluated = None

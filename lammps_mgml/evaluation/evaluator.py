@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 
 from ..errors import InputError
-from ..pipeline import NOT_IN_REFERENCE, NO_REFERENCE, site_features
+from ..pipeline import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE, site_features
 from ..plasticity.reference import Reference
 from ..system.box import Box, times
 from . import live
@@ -119,7 +119,7 @@ class Evaluator:
         with domain.raise_on_all():
             softness, probability = self._softness(features, len(snap.tags))
             site = features.flags if features is not None else snap.site & ~(
-                NO_REFERENCE | NOT_IN_REFERENCE)
+                NO_REFERENCE | NOT_IN_REFERENCE | NOT_EVALUATED)
             site = (site | np.where(np.isnan(found.d2min), NO_REFERENCE, 0)
                     | np.where(snap.number == 0, NOT_IN_REFERENCE, 0)).astype(np.int32)
             evaluated = Evaluated(softness, probability, found.d2min, found.eta, found.partners,

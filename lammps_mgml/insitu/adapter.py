@@ -29,6 +29,7 @@ class Adapter:
         self._step_type = ctypes.POINTER(ctypes.c_int64 if wide else ctypes.c_int32)
         self.plugin = "mgml_plugin" in variable_names(lmp)
         self.comm = _communicator(lmp)
+        self._seen = None                        # see mark_new_atoms
 
     def _step(self, name):
         # asked anew each time: ``clear`` frees what a pointer of before points to
@@ -130,16 +131,44 @@ class Adapter:
                          (packed >> 2 * bits & mask) - zero], axis=1)
 
     def forget_new_atoms(self, column="i_mgml_number", variable="mgml_inside"):
-        """Set ``column`` to 0 for atoms that came after the include file; returns how many.
+        """Set ``column`` to 0 for atoms that came after the include file; returns for how many.
 
         Our plugin has LAMMPS do so when an atom is created.  Elsewhere a new atom finds in its
         place what another left there; but it is in no group, so not in that of the include file.
         """
         if self.plugin or self.n_own == 0:
             return 0
-        new = ~self.in_group(variable)
-        self.column(column)[new] = 0
+        numbers = self.column(column)
+        new = ~self.in_group(variable) & (numbers != 0)
+        numbers[new] = 0
         return int(new.sum())
+
+    def clear_columns(self):
+        """Make all columns undefined if the atoms are in no reference; LAMMPS fills them with 0."""
+        if self.column("i_mgml_number").any():
+            return                                # they came with a restart
+        for column in STANDARD:
+            self.column(column.name)[:] = np.nan
+        self.column("i_site")[:] = NOT_EVALUATED
+
+    def mark_new_atoms(self):
+        """Make the columns of atoms undefined that were created since the last call.
+
+        Our plugin has LAMMPS do so.  Elsewhere new atoms are looked for when their number or the
+        highest ID has changed.
+        """
+        if self.plugin:
+            return
+        tags = self._view("id", self.n_own)
+        now = len(tags), int(tags.max(initial=0))
+        if now == self._seen:
+            return
+        self._seen = now
+        if self.forget_new_atoms():
+            new = self.column("i_mgml_number") == 0
+            for column in STANDARD:
+                self.column(column.name)[new] = np.nan
+            self.column("i_site")[new] = NOT_EVALUATED | NOT_IN_REFERENCE
 
     def in_group(self, variable="mgml_inside"):
         """(n_own,) bool, atoms that were there at the include file: those of its group."""

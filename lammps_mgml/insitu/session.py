@@ -70,10 +70,14 @@ class Session:
             self._end_of_run()
         if setup or (action == EVALUATE and self.evaluator is None):
             self._meet()
-        if action == EVALUATE or event.kind == ASKED:
+        if action == EVALUATE:
             self.evaluate()
         elif action == SPOIL:
             self.adapter.spoil(self.extra, self.feature_columns)
+            for q in QUANTITIES:
+                self.adapter.set_string(f"mgml_{q.name}_text", "nan")
+        elif event.kind == END:
+            self.adapter.mark_new_atoms()
         self._lived_in += perf_counter() - since
 
     def finish(self):

@@ -21,7 +21,7 @@ def take_sample(adapter, domain):
         msd, mean = adapter.column(COLUMN), adapter.vectors("d2_mgml_mean")
         samples = adapter.column("i_mgml_samples")
         new = samples == 0
-        msd[new] = 0.0
+        msd[new] = 0.0                           # NaN in an atom that was created
         mean[new] = place[new]
         step = place - mean
     drift = domain.sum(np.append(step.sum(axis=0), n))
