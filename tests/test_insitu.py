@@ -412,6 +412,22 @@ def test_fault_on_one_rank_ends_the_run(tmp_path, fault, expected):
     assert [f.step for f in whole][:1] == [0]
 
 
+def test_no_rank_communicates_inside_rank_local_work(tmp_path):
+    """Every stage under a communicator that refuses it: a rank with an error would leave the others
+    waiting there."""
+    watch = ("variable vibration getenv MGML_VIBRATION\ninclude ${vibration}\n"
+             "fix watch all python/invoke 2 end_of_step vibration\nrun 4\nunfix watch\n")
+    options = ("variable mgml_model string cuzr-axial-vibration\nvariable mgml_load string z\n"
+               "variable mgml_columns string 'd_boop_q6_voro d_facet_area_std_mean_nn'\n"
+               "variable mgml_features string 'boop_q_coarse,cn'\n")
+    deck = SYSTEM + watch + options + MGML + ("run 10\nwrite_restart half.restart\n"
+                                              "minimize 0 1e-2 3 10\nrun 10\n")
+    done = run_lammps(tmp_path, deck, 3, host=["--fault", "collective"], out="out.dump")
+    assert done.returncode == 0, done.stdout[-3000:]
+    frame = list(read_dump(tmp_path / "out.dump"))[-1]
+    assert np.isfinite(frame.columns["d_s"]).all()
+
+
 @pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
 def test_reference_in_thermal_motion_is_told_once(tmp_path, run):
     """100 K at the inherent structure are fine; 20 steps later the reference is another matter."""
