@@ -466,3 +466,27 @@ def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
 
 def test_glass_file_is_there():
     assert GLASS.exists()
+
+
+@pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
+def test_live_quantities_and_extra_columns(tmp_path, run):
+    """Thermo output at evaluations, nan between them; a column that is asked for by name."""
+    mgml = MGML.replace("i_site\n", "i_site d_d2mean\n")
+    deck = ("variable mgml_columns string d_d2mean\n" + SYSTEM + mgml + "thermo 5\n"
+            "thermo_style custom step v_mgml_plastic v_mgml_undefined v_mgml_d2mean\n"
+            "fix stop all halt 10 v_mgml_d2mean > 1000\n"
+            "thermo_modify format float %.12g\nrun 20\n")
+    done = run(tmp_path, deck, ranks=2, out="out.dump")
+    assert done.returncode == 0, done.stdout[-3000:]
+    rows = {int(w[0]): w[1:] for w in map(str.split, done.stdout.splitlines())
+            if len(w) == 4 and w[0] in ("0", "5", "10", "15", "20")}
+    for frame in read_dump(tmp_path / "out.dump"):
+        d2 = frame.columns["d_d2min"]
+        np.testing.assert_allclose(
+            [float(w) for w in rows[frame.step]], [(d2 > 5.0).mean(), 0.0, d2.mean()],
+            rtol=1e-9, atol=1e-12)
+        ratio = d2 / frame.columns["d_d2mean"]
+        if frame.step:
+            np.testing.assert_allclose(ratio, np.round(ratio), atol=1e-6)
+            assert 10 < ratio.min() and ratio.max() < 30
+    assert all(w == "nan" for step in (5, 15) for w in rows[step])
