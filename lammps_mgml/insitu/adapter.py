@@ -203,11 +203,23 @@ class Adapter:
             self.vectors("d2_mgml_ref"), self.column("i_mgml_partners"),
             self.column("i_site").copy(), self.column(MSD) if with_msd else None, shortest)
 
-    def set_string(self, name, text):
-        """Set a LAMMPS variable of style string; nothing if the deck has none of that name."""
-        lib = self.lmp.lib
-        put = getattr(lib, "lammps_set_string_variable", None) or lib.lammps_set_variable
-        put(ctypes.c_void_p(address_of(self.lmp)), name.encode(), text.encode())
+    def number_variable(self, name):
+        """What ``variable`` commands make a variable that ``set_number`` can set.
+
+        Old LAMMPS sets variables of style string only; those go into a formula as text, where
+        newer ones refuse nan.
+        """
+        if hasattr(self.lmp.lib, "lammps_set_internal_variable"):
+            return (f"{name} internal 0.0",)
+        return f"{name}_text string nan", f"{name} equal v_{name}_text"
+
+    def set_number(self, name, value):
+        """Set the variable ``name`` of ``number_variable``."""
+        lib, handle = self.lmp.lib, ctypes.c_void_p(address_of(self.lmp))
+        if hasattr(lib, "lammps_set_internal_variable"):
+            lib.lammps_set_internal_variable(handle, name.encode(), ctypes.c_double(value))
+        else:
+            lib.lammps_set_variable(handle, f"{name}_text".encode(), repr(value).encode())
 
     def keep(self, state, first):
         """Have the atoms of the reference carry ``state``; ``first`` : how many the ranks before this

@@ -54,27 +54,39 @@ def mgml_open(pointer):
     lmp = lammps(ptr=pointer)
     for command in _opened(lmp):
         lmp.command(f"variable {command}")
+    _undefine(lmp)
 
 
 def _opened(lmp):
     """Clear the columns; yield what ``variable`` commands give the live quantities their names."""
-    Adapter(lmp).clear_columns()
+    adapter = Adapter(lmp)
+    adapter.clear_columns()
     for q in QUANTITIES:
-        yield f"mgml_{q.name}_text string nan"
-        yield f"mgml_{q.name} equal v_mgml_{q.name}_text"
+        yield from adapter.number_variable(f"mgml_{q.name}")
+
+
+def _undefine(lmp):
+    adapter = Adapter(lmp)
+    for q in QUANTITIES:
+        adapter.set_number(f"mgml_{q.name}", float("nan"))
 
 
 def plugin_event(pointer, kind, rerun):
     """The plugin's fix mgml: returns text for the log, or None.
 
     kind : an event of ``run_phase``, opened (the include file has made
-    the columns; returns what ``variable`` commands define), or gone
+    the columns; returns what ``variable`` commands define), named (they are), or gone
     (the fix is deleted, as by ``clear``).  rerun : a begin is that of a frame of a rerun.
     """
     if kind == "opened":
         from lammps import lammps
 
         return "\n".join(_opened(lammps(ptr=pointer)))
+    if kind == "named":
+        from lammps import lammps
+
+        _undefine(lammps(ptr=pointer))
+        return None
     if kind == "gone":
         session = _sessions.pop(_address_of(pointer, None), None)
         if session is not None:

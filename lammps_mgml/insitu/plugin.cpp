@@ -232,6 +232,7 @@ class FixMgml : public Fix {
     event.find("lammps_mgml.insitu.callbacks", "plugin_event", false);
     for (const auto &line : utils::split_lines(event.call("Osi", "opened", 0)))
       input->variable->set(line);
+    event.call("Osi", "named", 0);
   }
 
   ~FixMgml() override

@@ -75,7 +75,7 @@ class Session:
         elif action == SPOIL:
             self.adapter.spoil(self.extra, self.feature_columns)
             for q in QUANTITIES:
-                self.adapter.set_string(f"mgml_{q.name}_text", "nan")
+                self.adapter.set_number(f"mgml_{q.name}", float("nan"))
         elif event.kind == END:
             self.adapter.mark_new_atoms()
         self._lived_in += perf_counter() - since
@@ -220,7 +220,7 @@ class Session:
                 adapter.keep(evaluator.state, first)
             adapter.write(outcome, self.extra, self.feature_columns)
             for q in QUANTITIES:
-                adapter.set_string(f"mgml_{q.name}_text", repr(outcome.live[q.name]))
+                adapter.set_number(f"mgml_{q.name}", outcome.live[q.name])
         if outcome.features is not None:
             self.sites = outcome.features
         if outcome.table is not None:
