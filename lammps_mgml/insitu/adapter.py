@@ -130,16 +130,16 @@ class Adapter:
         return np.stack([(packed & mask) - zero, (packed >> bits & mask) - zero,
                          (packed >> 2 * bits & mask) - zero], axis=1)
 
-    def forget_new_atoms(self, column="i_mgml_number", variable="mgml_inside"):
-        """Set ``column`` to 0 for atoms that came after the include file; returns for how many.
+    def forget_new_atoms(self):
+        """Take the number from atoms that came after the include file; returns from how many.
 
         Our plugin has LAMMPS do so when an atom is created.  Elsewhere a new atom finds in its
         place what another left there; but it is in no group, so not in that of the include file.
         """
         if self.plugin or self.n_own == 0:
             return 0
-        numbers = self.column(column)
-        new = ~self.in_group(variable) & (numbers != 0)
+        numbers = self.column("i_mgml_number")
+        new = ~self.in_group() & (numbers != 0)
         numbers[new] = 0
         return int(new.sum())
 
