@@ -13,16 +13,15 @@ import numpy as np
 
 from ..system.atoms import Atoms
 from ..system.box import Box, times
-from ..catalogue import by_name, resolve
-from ..density import load_tensor
+from ..families.densities import load_tensor
+from ..families.family import Means
+from ..features import by_name, needs, reach, resolve
 from ..errors import InputError, MgmlError, ModelError, OptionError
 from ..halo import MpiHalo
 from ..io.table import TableWriter, header
 from ..softness.model import load_model
-from ..pipeline import NO_REFERENCE, PARAMETERS, reach_of, site_features
-from ..plan import make_plan
+from ..pipeline import NO_REFERENCE, PARAMETERS, site_features
 from ..plasticity.reference import Reference
-from ..sro import Means
 from ..team import MpiTeam
 from ..system.threads import threads, use_threads
 from .bridge import Bridge, GhostRange
