@@ -90,8 +90,8 @@ def site_features(atoms, domain, names, elements, means=None, parameters=PARAMET
     with domain.raise_on_all():
         features = np.empty((atoms.n_own, len(names)), dtype)
         neighbour_statistics(values, plan.lists, work.rows, features)
-        for numbers, columns in products:
-            features[:, numbers] = columns
+        for numbers, table, columns in products:
+            features[:, numbers] = table[:, columns]
         is_open = cells.is_open != 0
         features[is_open] = np.nan           # also where all its neighbours happen to be closed
         undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
@@ -128,7 +128,7 @@ def _check_volume(box, volume, n_open, n):
 def _fill(work, plan, tables, sums, domain, clock):
     """``fill`` of all families, side by side, with the exchanges that they ask for.
 
-    Returns [(numbers of features, values)].
+    Returns [(numbers of features, table (n_own, k), columns of it)].
     """
     products, active = [], []
     with domain.raise_on_all():
@@ -156,7 +156,7 @@ def _fill(work, plan, tables, sums, domain, clock):
 
 
 def _averages(work, plan, tables, domain, clock):
-    """[(numbers of features, values)] of the families that are averaged, level by level."""
+    """[(numbers of features, table, columns)] of the families that are averaged, level by level."""
     products, n_own = [], work.atoms.n_own
     active = [(task, table) for task, table in zip(plan.tasks, tables) if task.averages]
     level = 0
@@ -164,7 +164,7 @@ def _averages(work, plan, tables, domain, clock):
         for task, table in active:
             columns, numbers = task.averages[level]
             if len(columns):
-                products.append((numbers, table[:n_own, columns]))
+                products.append((numbers, table[:n_own], columns))
         level += 1
         active = [(task, table) for task, table in active if level < len(task.averages)]
         for _, table in active:

@@ -61,8 +61,7 @@ class BondOrder(Family):
             order_parameters(qlm, work.atoms.n_own, into, table)
             if len(which):
                 yield qlm
-                products.append(
-                    (numbers, averaged_order_parameters(qlm, work.rows[x])[:, which]))
+                products.append((numbers, averaged_order_parameters(qlm, work.rows[x]), which))
             del qlm
         return products
 

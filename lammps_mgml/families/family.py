@@ -160,4 +160,4 @@ class Family:
 
     def fill(self, work, plan, table, sums):
         """Fill further columns.  A generator may yield tables (n_rows, k) to be exchanged, and
-        return [(numbers of features (m,), their values (n_own, m))], of ``made_here``."""
+        return [(numbers of features (m,), table (n_own, k), columns of it (m,))], of ``made_here``."""

@@ -6,6 +6,7 @@ from ..errors import InputError
 LEAST, MOST = 1.0, 6.0         # A, of the median distance to the nearest neighbour
 FAR = 7.2                      # A; an atom without another within it is alone
 PLACES, AT_EACH = 4, 25        # of the sample
+WINDOW = 9.0                   # A, half edge of the cube that a place is searched in
 HINT = ("lengths must be in A: multiply positions and cell by 10 if they are in nm, by 0.529177 if "
         "in Bohr radii")
 # Upper ends of the classes that a median is read from.
@@ -65,23 +66,25 @@ def check_distances(atoms, domain):
 
 
 def _sample(x, n_own):
-    """Distances, A, to the nearest other atom; of atoms that have one within some A."""
-    out = []
-    for place in range(min(PLACES, n_own)):
-        middle = x[(2 * place + 1) * n_own // (2 * min(PLACES, n_own))]
-        around = np.arange(len(x))
-        for axis in range(3):
-            around = around[np.abs(x[around, axis] - middle[axis]) < 2.0 * FAR]
+    """(k,) distances, A, to the nearest other atom; of those that have one within FAR."""
+    out, places, first = [np.empty(0)], min(PLACES, n_own), x[:, 0].copy()
+    for place in range(places):
+        middle = x[(2 * place + 1) * n_own // (2 * places)]
+        around = np.flatnonzero(np.abs(first - middle[0]) < WINDOW)
+        for axis in (1, 2):
+            around = around[np.abs(x[around, axis] - middle[axis]) < WINDOW]
         d = x[around] - middle
-        inner = np.flatnonzero((around < n_own) & (np.abs(d) < FAR).all(axis=1))
-        inner = inner[np.argsort((d[inner] ** 2).sum(axis=1), kind="stable")[:AT_EACH]]
-        for i in inner:
-            square = ((d - d[i]) ** 2).sum(axis=1)
-            square[i] = np.inf
-            nearest = np.sqrt(square.min())
-            if nearest < FAR:
-                out.append(nearest)
-    return np.array(out)
+        away = np.sqrt((d * d).sum(axis=1))
+        taken = np.flatnonzero((around < n_own) & (away < 0.5 * WINDOW))
+        taken = taken[np.argsort(away[taken], kind="stable")[:AT_EACH]]
+        # the middle is a neighbour: so the nearest one is no farther from there than twice that
+        near = np.flatnonzero(away <= max(2.0 * away[taken].max(), np.sort(away)[:2][-1]))
+        square = ((d[near] - d[taken][:, None]) ** 2).sum(axis=2)
+        square[near == taken[:, None]] = np.inf
+        nearest = np.sqrt(square.min(axis=1))
+        # two atoms at one point are another error, which the cells tell
+        out.append(nearest[(nearest > 0.0) & (nearest < FAR)])
+    return np.concatenate(out)
 
 
 def _any_pair(x, n_own):
