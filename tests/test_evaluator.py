@@ -10,7 +10,7 @@ from lammps_mgml.evaluation.columns import COLUMNS
 from lammps_mgml.evaluation.evaluator import Evaluator, Request, Snapshot
 from lammps_mgml.evaluation.live import QUANTITIES
 from lammps_mgml.evaluation.restart_state import Settings
-from lammps_mgml.pipeline import NO_REFERENCE, NOT_IN_REFERENCE
+from lammps_mgml.flags import NO_REFERENCE, NOT_IN_REFERENCE
 from lammps_mgml.system.box import Box
 from lammps_mgml.system.domain import WholeDomain
 from glasses import glass

@@ -7,7 +7,7 @@ import pytest
 from lammps_mgml.errors import InputError, ModelError
 from lammps_mgml.evaluation import restart_state
 from lammps_mgml.evaluation.restart_state import RestartState, Settings
-from lammps_mgml.sro import Means
+from lammps_mgml.families.family import Means
 from lammps_mgml.system.box import Box
 from lammps_mgml.system.domain import WholeDomain
 

@@ -5,9 +5,11 @@ from time import perf_counter
 import numpy as np
 
 from ..errors import InputError
-from ..pipeline import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE, site_features
+from ..flags import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE
+from ..pipeline import site_features
 from ..plasticity.reference import Reference
 from ..system.box import Box, times
+from ..system.units import check_distances
 from . import live
 from .columns import Evaluated
 from .restart_state import RestartState, Settings, new_identity
@@ -105,6 +107,8 @@ class Evaluator:
             since = perf_counter()
             atoms = domain.surround(snap.tags, snap.positions, snap.types, snap.box, request.reach)
             self._add("halo", since)
+            if first:
+                check_distances(atoms, domain)
             if first or request.running:
                 features = self._features(atoms, request.names, snap.msd, np.float64)
             if request.table:

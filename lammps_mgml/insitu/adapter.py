@@ -7,7 +7,7 @@ from ..errors import InputError
 from ..evaluation import restart_state
 from ..evaluation.columns import PRESENT, STANDARD, BY_NAME
 from ..evaluation.evaluator import Snapshot
-from ..pipeline import NOT_EVALUATED, NOT_IN_REFERENCE
+from ..flags import NOT_EVALUATED, NOT_IN_REFERENCE
 from ..system.box import Box
 from .variables import address_of, variable_names
 
