@@ -12,7 +12,7 @@ from ..system.threads import threads
 from .checks import LARGEST, kind_of, shown
 from .scorers import register, rows_of
 
-MAX_TREES = 5000
+MAX_TREES = 3000
 MAX_LEAVES = 4096              # of one tree
 MAX_LINES = 64                 # of the text of one tree, and of the head; LightGBM writes about 20
 MAX_BLOCK = 2 << 20            # characters of the same
@@ -181,6 +181,6 @@ def _numbers(tree, key, number):
             raise ModelError(f"tree {number}: a leaf is not finite")
         if abs(values).max() > LARGEST:
             raise ModelError(f"tree {number}: a leaf is beyond {LARGEST:g}")
-    elif key != "threshold" and (values != np.round(values)).any():
+    elif key != "threshold" and not ((abs(values) < 2**31) & (values == np.round(values))).all():
         raise ModelError(f"tree {number}: {key} is not whole numbers")
     return values

@@ -39,7 +39,7 @@ RANGES = {"near_cutoff": (1.0, 10.0, "A"), "open_radius": (1.0, 10.0, "A"),
           "small_facet": (0.0, 0.5, "of a cell's mean facet area")}
 MASSES = (0.1, 1000.0)                 # g/mol
 # What else a card may tell, for the commands that print it.
-TOLD: dict[str, Any] = {
+OPTIONAL: dict[str, Any] = {
     "units": str, "normalisation": str,
     "label": {"d2min": str, "cutoff": float, "threshold": float, "strain": float},
     "training": {"loadings": [str], "glasses": [str], "atoms": float, "plastic": float,
@@ -111,7 +111,7 @@ class SoftnessModel:
         """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""
         return self.calibration.probability(softness)
 
-    def told(self, key: str) -> Any:
+    def entry(self, key: str) -> Any:
         """Entry ``key`` of the card; ModelError if its maker left it out."""
         if key not in self.card:
             raise ModelError(f"model {self.name}: its file has no {key}, which this command needs; "
@@ -185,6 +185,8 @@ def load_model(name: str | os.PathLike) -> SoftnessModel:
             raise ModelError(f"{path} is no regular file: not a model file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
+    except ModelError:
+        raise
     except OSError as e:
         raise ModelError(f"model {name!r}: {e.strerror or e}; shipped models: "
                          f"{', '.join(shipped_models()) or 'none'}, or give a file's path") from None
@@ -256,7 +258,7 @@ def _model(card: Any) -> SoftnessModel:
     features = _features(entry(card, "features"), elements)
     parameters = _parameters(entry(card, "parameters"))
     a_text(entry(card, "positions"), "positions")
-    for key, form in TOLD.items():
+    for key, form in OPTIONAL.items():
         if key in card:
             fits(card[key], form, key)
             for part in WHOLE.get(key, ()):
@@ -320,7 +322,6 @@ def _scorer(card, features, n_elements):
     there = [key for key in KINDS if card.get(key) is not None]
     if not there:
         _wrong(f"it has none of {', '.join(KINDS)}: nothing makes scores")
-    scorer = KINDS[there[0]].from_card(card[there[0]], features, n_elements)
     if len(there) > 1:
         _wrong(f"it has both {there[0]} and {there[1]}: one is expected")
-    return scorer
+    return KINDS[there[0]].from_card(card[there[0]], features, n_elements)

@@ -38,7 +38,7 @@ class Scorer(Protocol):
         """
 
 
-KINDS: dict[str, type] = {}          # entry of the model file -> class, in the order of look-up
+KINDS: dict[str, type] = {}          # entry of the model file -> class
 _Kind = TypeVar("_Kind", bound=type)
 
 
