@@ -145,8 +145,8 @@ def change_trees(card, rng):
         key, _, tail = lines[k].partition("=")
         words = tail.split(" ")
         words[rng.integers(len(words))] = str(rng.choice(
-            ["nan", "inf", "-inf", "-1", "0", "1", "2", "1000000000", "-1000000000", "9" * 30, "1e308",
-             "-1e308", "", "x", "0.5", "12", "é", "1" * 5000, "2147483648", "-2147483649"]))
+            ["nan", "inf", "-inf", "-1", "0", "1", "2", "1000000000", "-1000000000", "9" * 30,
+             "1e308", "-1e308", "", "x", "0.5", "12", "é", "1" * 5000, "2147483648", "-2147483649"]))
         lines[k] = key + "=" + " ".join(words)
         card["trees"] = "\n".join(lines)
         return f"{key[:30]} of trees"

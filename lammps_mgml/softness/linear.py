@@ -57,10 +57,13 @@ class Linear:
         InputError : another number of features.
         """
         features = rows_of(features, self.weights.shape[1])
-        out, kinds = np.empty(len(features)), features[:, 0]
-        strange = ~np.isnan(kinds) & ~np.isin(kinds, np.arange(len(self.weights)))
-        if strange.any():
-            raise ModelError(f"a site's element_type is none of the model's elements: "
-                             f"{kinds[strange][0]:g} is not one of 0 to {len(self.weights) - 1}")
+        out = np.empty(len(features))
         _scorers.linear_scores(features, self.weights, self.intercept, out, threads())
+        undefined = np.isnan(out)
+        if undefined.any():
+            kinds = features[undefined, 0]
+            strange = kinds[~np.isnan(kinds) & ~np.isin(kinds, np.arange(len(self.weights)))]
+            if len(strange):
+                raise ModelError(f"a site's element_type is none of the model's elements: "
+                                 f"{strange[0]:g} is not one of 0 to {len(self.weights) - 1}")
         return out
