@@ -20,7 +20,7 @@ import numpy as np
 
 from lammps_mgml import softness
 from lammps_mgml.errors import MgmlError, ModelError
-from lammps_mgml.softness.model import SHIPPED, checksum_of, load_model, with_envelope
+from lammps_mgml.models.model import SHIPPED, checksum_of, load_model, with_envelope
 
 SECONDS, MEGABYTES = 1.0, 200          # CPU time and memory that one file may take
 HANG = 30                              # s, after which a case is given up

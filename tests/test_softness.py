@@ -17,13 +17,13 @@ from lammps_mgml.catalogue import TABLE3, catalogue
 from lammps_mgml.cli import main as mgml
 from lammps_mgml.errors import InputError, ModelError
 from lammps_mgml.pipeline import PARAMETERS
-from lammps_mgml.softness.checks import an_object, numbers
-from lammps_mgml.softness.forest import MAX_LEAVES, MAX_TREES
-from lammps_mgml.softness.model import (
+from lammps_mgml.models.checks import an_object, numbers
+from lammps_mgml.models.forest import MAX_LEAVES, MAX_TREES
+from lammps_mgml.models.model import (
     MAX_BYTES, SHIPPED, Forest, Linear, SoftnessModel, checksum_of, from_card, save_model,
     shipped_models, with_envelope,
 )
-from lammps_mgml.softness.scorers import KINDS, register
+from lammps_mgml.models.scorers import KINDS, register
 from lammps_mgml.system.threads import threads, use_threads
 
 WIDTH = len(TABLE3)
@@ -614,12 +614,12 @@ WRONG = {
     "huge mass": ({"masses": [63.5, 10**350]}, r"masses\[1\] is a whole number beyond"),
     "mass of true": ({"masses": [63.5, True]}, r"masses\[1\] must be a number, not True"),
     "infinite mass": ({"masses": [63.5, float("inf")]}, r"masses\[1\] is not finite"),
-    "near cutoff beyond": ({"parameters": {**PARAMETERS, "near_cutoff": 11.5}},
-                           "parameters.near_cutoff must be a number from 1 to 10 A, not 11.5"),
+    "near cutoff beyond": ({"parameters": {**PARAMETERS, "near_cutoff": 9.5}},
+                           "parameters.near_cutoff must be a number from 2 to 8 A, not 9.5"),
     "negative open radius": ({"parameters": {**PARAMETERS, "open_radius": -2.0}},
-                             "parameters.open_radius must be a number from 1 to 10 A, not -2"),
+                             "parameters.open_radius must be a number from 2 to 8 A, not -2"),
     "NaN open radius": ({"parameters": {**PARAMETERS, "open_radius": float("nan")}},
-                        "parameters.open_radius must be a number from 1 to 10 A, not nan"),
+                        "parameters.open_radius must be a number from 2 to 8 A, not nan"),
     "large facets": ({"parameters": {**PARAMETERS, "small_facet": 0.75}},
                      "parameters.small_facet must be a number from 0 to 0.5 of"),
     "facets as text": ({"parameters": {**PARAMETERS, "small_facet": "0.05"}}, "not '0.05'"),

@@ -16,7 +16,7 @@
 ``linear``      weights for each element's own sites (entry "linear")
 ``calibration`` from margins to probabilities, and the prior shift
 ``checks``      checks that the others share; each names the entry and its range
-``models/``     the shipped models
+``*.mgml``      the shipped models
 =============== ====================================================================
 
 To add a kind of model, write one file with a class that has ``@register`` and the members of

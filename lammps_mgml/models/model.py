@@ -18,8 +18,8 @@ from ..errors import InputError, ModelError
 from . import forest, linear  # noqa: F401  a kind of model is registered by its import
 from .calibration import Calibration
 from .checks import (
-    MAX_BYTES, MAX_CONTAINERS, MAX_VALUES, a_number, a_text, an_object, entry, fits,
-    numbers, shown, texts, whole_card,
+    MAX_BYTES, MAX_CONTAINERS, MAX_VALUES, a_number, a_text, an_object, entry, fits, numbers, shown,
+    texts, whole_card,
 )
 from .forest import Forest
 from .linear import Linear
@@ -30,12 +30,13 @@ __all__ = ["FORMAT", "MAX_BYTES", "SCHEMA", "SHIPPED", "Forest", "Linear", "Soft
            "with_envelope"]
 
 FORMAT, SCHEMA = "mgml-model", 2
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED = Path(__file__).parent
 MAX_ELEMENTS = 10
 # A symbol is part of the names of features, whose parts "_" divides.
 SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,7}")
-# name: least, greatest, unit.  Beyond, the cells of a glass would take minutes or all be open.
-RANGES = {"near_cutoff": (1.0, 10.0, "A"), "open_radius": (1.0, 10.0, "A"),
+# name: least, greatest, unit.  Atoms of metals are 2 to 4 A apart: below, none has a neighbour or all
+# cells are open; far above, an evaluation would take minutes and gigabytes.
+RANGES = {"near_cutoff": (2.0, 8.0, "A"), "open_radius": (2.0, 8.0, "A"),
           "small_facet": (0.0, 0.5, "of a cell's mean facet area")}
 MASSES = (0.1, 1000.0)                 # g/mol
 # What else a card may tell, for the commands that print it.
