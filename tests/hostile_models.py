@@ -298,9 +298,14 @@ def judge(path):
 
 def memory():
     """MB that this process holds now, and the most since the last call."""
-    told = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    try:
+        told = dict(line.split(":", 1) for line in
+                    Path("/proc/self/status").read_text().splitlines())
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:                                # the most since the start is all that is told
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return most, most
     now, most = (int(told[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
-    Path("/proc/self/clear_refs").write_text("5")
     return now, most
 
 
@@ -361,7 +366,8 @@ def run(n, seed):
 
 
 def main():
-    n, seed = (int(word) for word in (*sys.argv[1:3], "10000", "1")[:2])
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     if sys.argv[3:] == ["--child"]:
         return child(n, seed)
     counts, seconds, megabytes, failures = run(n, seed)

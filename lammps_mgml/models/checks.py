@@ -146,15 +146,15 @@ def whole_card(card: dict) -> str | None:
             kind = type(value)
             if named and type(key) is not str:
                 raise ModelError(f"{where or 'it'} has a key that is no text: {shown(key)}")
-            if kind is float:
-                if not_finite is None and not math.isfinite(value):
-                    not_finite = _path(where, key, named)
-            elif kind is int:
+            if kind is int:
                 if value.bit_length() > _WHOLE:
                     raise ModelError(f"{_path(where, key, named)} is a whole number beyond 2^53")
             elif kind in (dict, list, tuple):
                 left.append((value, _path(where, key, named), depth + 1))
-            elif not (value is None or isinstance(value, (str, bool, float))):
+            elif isinstance(value, float):
+                if not_finite is None and not math.isfinite(value):
+                    not_finite = _path(where, key, named)
+            elif not (value is None or isinstance(value, (str, bool))):
                 raise ModelError(f"{_path(where, key, named)} is a {kind.__name__}, no JSON value")
     return not_finite
 
