@@ -48,7 +48,8 @@ def composition_statistics(atoms, cells, plan, composition, values):
                           ("dist", (cells.near_start, cells.near_count, cells.near))):
         into = plan.lists[x].element_into
         if (into >= 0).any():
-            _sro.element_statistics(atoms.types, cells.is_open, *neighbours, share, into, values)
+            _sro.element_statistics(atoms.types, cells.is_open, *neighbours, share, into, values,
+                                    threads())
     if plan.element_type is not None:
         own = values[:atoms.n_own, plan.element_type]
         own[:] = atoms.types[:atoms.n_own] - 1
