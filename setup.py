@@ -7,6 +7,8 @@ MGML_KERNELS=FOLDER makes Python take the kernels from there:
                                                  error in a kernel ends the process
     MGML_SANITIZE=1 python setup.py build_ext    build/sanitized: AddressSanitizer and
                                                  UndefinedBehaviorSanitizer; see tests/sanitize.py
+
+MGML_EMULATE=1 makes these two, or a third one in build/emulated, run the vector cutter without AVX-512.
 """
 import os
 import sys
@@ -18,9 +20,10 @@ from setuptools.command.build_ext import build_ext
 
 CHECKED = os.environ.get("MGML_DEBUG") == "1"
 SANITIZED = os.environ.get("MGML_SANITIZE") == "1"
-VARIANT = "checked" if CHECKED else "sanitized" if SANITIZED else ""
+EMULATED = os.environ.get("MGML_EMULATE") == "1"
+VARIANT = ("checked" if CHECKED else "sanitized" if SANITIZED else "emulated" if EMULATED else "")
 if VARIANT and "build_ext" not in sys.argv:
-    raise SystemExit("MGML_DEBUG=1 and MGML_SANITIZE=1 are for: python setup.py build_ext")
+    raise SystemExit("MGML_DEBUG, MGML_SANITIZE, MGML_EMULATE are for: python setup.py build_ext")
 if CHECKED and SANITIZED:
     raise SystemExit("give one of MGML_DEBUG=1 and MGML_SANITIZE=1")
 
@@ -28,12 +31,13 @@ if CHECKED and SANITIZED:
 FLAGS = {
     "": ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"],
     # checked.h turns errors that a noexcept function can only print into an abort
+    "emulated": ["-O2", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"],
     "checked": ["-O1", "-g", "-ffp-contract=off",
                 "-include", "cython_ext/checked.h"],
     # no clones: the loader chooses among them before the sanitizer is ready
     "sanitized": ["-O1", "-g", "-ffp-contract=off", "-fno-omit-frame-pointer", "-DMGML_NO_CLONES",
                   "-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
-}[VARIANT]
+}[VARIANT] + (["-DMGML_EMULATE", "-Itests"] if EMULATED else [])
 LINK = ["-fsanitize=address,undefined"] if SANITIZED else []
 # Threads of a rank; without OpenMP (Apple's compiler) there is one.
 OPENMP = ["-fopenmp"] if sys.platform.startswith("linux") else []

@@ -51,11 +51,16 @@ typedef struct {
     double volume;
 } CellOutput;
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(MGML_NO_AVX512)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(MGML_NO_AVX512) || defined(MGML_EMULATE)
+#ifdef MGML_EMULATE                    /* the instructions in plain C, for tests */
+#include "avx512_in_c.h"
+#define MGML_AVX512
+#else
 #include <immintrin.h>
 
 #define MGML_AVX512 \
     __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,bmi,bmi2,lzcnt,popcnt")))
+#endif
 #define MGML_INLINE MGML_AVX512 __attribute__((always_inline)) static inline
 
 enum { SIMD_CLIPPING, SIMD_DONE, SIMD_REFUSED };
@@ -76,10 +81,14 @@ typedef struct {
 
 static int simd_supported(void)
 {
+#ifdef MGML_EMULATE
+    return 1;
+#else
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("bmi2");
+#endif
 }
 
 MGML_INLINE __m512i low_numbers(void)
