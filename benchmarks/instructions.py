@@ -47,7 +47,7 @@ def kernels():
     from lammps_mgml.system.atoms import image_shell, periodic_atoms, with_images
     from lammps_mgml.boop import bond_order
     from lammps_mgml.system.box import Box
-    from lammps_mgml.catalogue import DENSITY_REACH, resolve
+    from lammps_mgml.features import resolve
     from lammps_mgml.geometry.cells import tessellate
     from lammps_mgml.density import averaged, densities, load_tensor
     from lammps_mgml.halo import ImageHalo
