@@ -123,8 +123,8 @@ def _check_volume(box, volume, n_open, n, domain):
     if abs(excess) > SAME_VOLUME:            # on every rank, then
         with domain.raise_on_all():
             raise InternalError(
-                f"the cells' volumes add up to {1 + excess:.12f} of the box: a cell lacks a neighbour. "
-                f"That is a fault of lammps_mgml: please report it")
+                f"the cells' volumes add up to {1 + excess:.12f} of the box: a cell lacks a "
+                f"neighbour. That is a fault of lammps_mgml: please report it")
 
 
 def _fill(work, plan, tables, sums, domain, clock):

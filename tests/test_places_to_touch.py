@@ -1,4 +1,4 @@
-"""What a newcomer must touch: one place for a statistic of facets, one class and one line for a family.
+"""What a newcomer must touch: a place for a statistic of facets, a class and a line for a family.
 
 Run under mpirun, this file compares the family's features on all ranks with those on one.
 """
@@ -118,7 +118,8 @@ class Lopsided(Family):
 class Fields(Family):
     """The sum of charge / distance over all atoms within 9 A, and its averages."""
 
-    order, title, stage, averaged, reach = "FIELDS", "of charges, not in the paper", "fields", True, 9.0
+    order, title, stage = "FIELDS", "of charges, not in the paper", "fields"
+    averaged, reach = True, 9.0
     inputs = {"charge": "the charge of each atom"}
     sets = {"field": Set("potential of the charges within 9 A, and averages")}
 
