@@ -6,7 +6,7 @@ from libc.math cimport INFINITY, NAN, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
-# Rows of ``into`` (``lammps_mgml.plan`` names them).
+# Rows of ``into`` (``lammps_mgml.families.neighbours`` names them).
 cdef enum:
     OWN = 0                    # the atom's own value
     SUM

@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 import numpy as np
 
-# Columns of ``facet_statistics``, in this order (``lammps_mgml.sro`` names them).
+# Columns of ``facet_statistics``, in this order (``lammps_mgml.families.facets`` names them).
 cdef enum:
     CN = 0                     # 1
     INDEX = 1                  # 5, facets of 3, 4, 5, 6, 7 or more edges
