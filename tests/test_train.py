@@ -1,5 +1,4 @@
 """Glasses, labels, recipes and scores: from the committed data to a model."""
-import argparse
 import gzip
 import json
 import re
@@ -13,7 +12,6 @@ from test_files import mgml
 from lammps_mgml import load_model
 from lammps_mgml.system.box import Box
 from lammps_mgml.catalogue import TABLE3, resolve
-from lammps_mgml.cli.dataset import _glass
 from lammps_mgml.cli.score import print_scores, score_all
 from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_data, read_dump
@@ -24,6 +22,7 @@ from lammps_mgml.train.evaluate import (
     auc, auc_with_error, bootstrap, event_ranks, reliability, together,
 )
 from lammps_mgml.train.fit import Boosting, Logistic, folds, out_of_fold, share_of
+from lammps_mgml.train.make import Plan, glass_of
 from lammps_mgml.train.recipes import draw, not_constant, not_doubled, paper_learner, reduce
 
 GLASSES = ROOT / "inputs" / "glasses"
@@ -318,11 +317,16 @@ def test_ageing_changes_which_atom_is_which_and_holds_the_composition(tmp_path):
     before, after = (read_data(tmp_path / f"glass-13{aged}.data").types for aged in ("", "-aged"))
     assert (before == 2).sum() == (after == 2).sum() == 2800 and (before != after).sum() > 20
     assert (tmp_path / "inherent.txt").read_text().startswith("glass-13-aged 0.3500 0.1ps@700.0K,")
-    options = argparse.Namespace(zr="0.35", axes="x", senses="tension", strain="0.04")
-    assert _glass(tmp_path, "glass-13-aged", {}, options).msd is None
-    options.zr = "0.36"
+    (tmp_path / "glass-13.data").unlink()    # made elsewhere: no log tells how
+    plan = Plan(13, age="0.1", n=20)
+    (tmp_path / "log.lammps").write_text(done.stdout)
+    (tmp_path / "glass-13-aged.log").write_text(done.stdout)
+    glass = glass_of(plan, tmp_path)
+    assert glass.msd is None and glass.elements == ("Cu", "Zr") and not glass.loadings
     with pytest.raises(InputError, match="glass-13-aged.data: 2800 Zr atoms of 8000, where --zr"):
-        _glass(tmp_path, "glass-13-aged", {}, options)
+        glass_of(replace(plan, zr=0.36), tmp_path)
+    with pytest.raises(InputError, match="glass-13-aged.data was made with --age 0.1, not 0.2"):
+        glass_of(replace(plan, age="0.2"), tmp_path)
 
 
 def test_dataset_makes_and_packs_a_small_glass(tmp_path):
