@@ -9,6 +9,9 @@ import hashlib
 import json
 import os
 import re
+import signal
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,12 +123,11 @@ def make(plans, folder, decks, command, jobs=1, tell=print):
     MgmlError : LAMMPS failed.
     """
     from concurrent.futures import ThreadPoolExecutor
-    from threading import Event
 
     folder.mkdir(parents=True, exist_ok=True)
     for plan in plans:                       # all of them, before the first hour of work
         check(plan, folder)
-    running, stop = set(), Event()
+    running, stop = set(), threading.Event()
 
     def work(plan):
         for step in plan.steps():
@@ -138,15 +140,33 @@ def make(plans, folder, decks, command, jobs=1, tell=print):
             _run(folder, step, decks, command, running)
             _finished(folder, plan, step)
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool, _interrupted_by_signals():
         try:
             list(pool.map(work, plans))
-        except BaseException as e:
-            if not isinstance(e, Exception):     # Ctrl-C: the checkpoints are good
-                stop.set()
-                for process in list(running):
-                    process.terminate()
+        except KeyboardInterrupt:            # the checkpoints are good
+            stop.set()
+            for process in list(running):
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
             raise
+
+
+@contextmanager
+def _interrupted_by_signals():
+    """The signals of a batch system and of a closed terminal do what Ctrl-C does."""
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    found = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:       # nohup ignores SIGHUP
+                found[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in found.items():
+            signal.signal(number, handler)
 
 
 def _run(folder, step, decks, command, running):
@@ -156,7 +176,8 @@ def _run(folder, step, decks, command, running):
     with open(folder / f"{step.log}.screen", "w") as screen:
         process = subprocess.Popen(
             [*command, "-in", str(decks / step.deck), "-log", step.log, *words], cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=screen, stderr=screen)
+            stdin=subprocess.DEVNULL, stdout=screen, stderr=screen,
+            process_group=0)                 # of its own: a launcher's children are ended, too
         running.add(process)
         failed = process.wait()
         running.discard(process)
@@ -309,9 +330,9 @@ def _stages_agree(path, text, step):
         a, b = sorted(stages - expected)[0]
         options = " and ".join(f"{option} {step.variables[key]}" for key, option
                                in step.options.items() if key in ("rate", "fast", "time", "temp"))
-        raise InputError(f"{path} has a stage from step {a} to {b}, but {options} would give "
-                         f"{', '.join(f'{x} to {y}' for x, y in sorted(expected))}: give the options "
-                         f"that it was made with, other --seeds, or another folder")
+        stages = ", ".join(f"{x} to {y}" for x, y in sorted(expected) if x < y)
+        raise InputError(f"{path} has a stage from step {a} to {b}, but {options} would give {stages}: "
+                         f"give the options that it was made with, other --seeds, or another folder")
     return {key: step.variables[key] for key in ("rate", "fast", "time", "temp")
             if key in step.variables}
 
