@@ -17,7 +17,7 @@ VERBS = {
 }
 # Packages that the core does without, and the extra of pyproject.toml that brings each.
 EXTRAS = {"h5py": "files", "tqdm": "files", "zstandard": "files", "matplotlib": "plots",
-          "lightgbm": "train", "sklearn": "train", "scipy": "train"}
+          "lightgbm": "train", "sklearn": "score", "scipy": "score", "joblib": "score"}
 
 
 def parser_of(verbs=()):
