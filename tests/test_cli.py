@@ -14,13 +14,16 @@ import h5py
 import numpy as np
 import pytest
 from decks import GLASS, ROOT
+from test_dataset import small_glass
 from test_files import BIN, mgml
 
-import lammps_mgml
+from lammps_mgml.api import featurize, softness
 from lammps_mgml.cli import VERBS, parser_of
+from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_data
 from lammps_mgml.io.glass import read_glass
 from lammps_mgml.io.table import read_table, table_steps
+from lammps_mgml.softness.model import load_model
 
 GLASSES = ROOT / "inputs" / "glasses"
 LOADED = GLASSES / "glass-13.z-compression.dump.gz"
@@ -67,9 +70,9 @@ CASES = [
     ((*FEATURIZE, "axial", "--load", "0 1 1 tension"), True,
      lambda text, tmp: np.isfinite(first(tmp)["features"]).all()),
     ((*FEATURIZE, "cn_dist", "--near-cutoff", "3.0"), True,
-     lambda text, tmp: first(tmp)["features"].mean() < 8),
+     lambda text, tmp: first(tmp)["features"].mean() < 10),
     ((*FEATURIZE, "cn_voro", "--small-facet", "0.3"), True,
-     lambda text, tmp: first(tmp)["features"].mean() < 12.5),
+     lambda text, tmp: first(tmp)["features"].mean() < 13),
     ((*FEATURIZE, "cn_voro", "--open-radius", "2.2"), True,
      lambda text, tmp: (first(tmp)["i_site"] & 1).any()),
     ((*FEATURIZE, "cn_voro", "--double"), True,
@@ -111,7 +114,7 @@ CASES = [
     (("train", G11, G12, "--unseen", G13, "--recipe", "pair", "--features",
       "facet_area_std,element_type,cn_voro", "--strain", "0.03", "--name", "tiny", "-o",
       "{tmp}/tiny.mgml"), True,
-     lambda text, tmp: (m := lammps_mgml.load_model(tmp / "tiny.mgml")).name == "tiny" and set(
+     lambda text, tmp: (m := load_model(tmp / "tiny.mgml")).name == "tiny" and set(
          m.features) == {"facet_area_std", "element_type", "cn_voro"}
      and m.card["label"]["strain"] == 0.03 and "glass-13." in text),
     (("score", "cuzr-wang13", G13, "--strain", "0.03", "--against", "cuzr", "--json"), True,
@@ -149,22 +152,13 @@ def test_every_option_tells_what_it_means():
         assert action.help or verb == ("score",), (verb, action.option_strings or action.dest)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Folder of a small glass that LAMMPS has made."""
-    folder = tmp_path_factory.mktemp("made")
-    words = ["dataset", "make", folder, *MADE[3:]]
-    mgml(*(str(w).format(tmp=folder / "out") for w in words))
-    return folder
-
-
 @pytest.mark.parametrize("words, succeeds, so", CASES, ids=[
     "-".join(str(w).lstrip("-") for w in words if "/" not in str(w))[:60] for words, *_ in CASES])
-def test_case(words, succeeds, so, tmp_path, request):
+def test_case(words, succeeds, so, tmp_path):
     text = " ".join(map(str, words))
     if "{tmp}/slab.dump" in text or "{tmp}/run.dump" in text:
         write_dumps(tmp_path)
-    made = request.getfixturevalue("made") if "{made}" in text else None
+    made = small_glass()[0] / "md" if "{made}" in text else None
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         [BIN / "mgml", *(str(w).format(tmp=tmp_path, made=made, root=ROOT) for w in words)],
@@ -241,6 +235,38 @@ def test_reader_that_stops_early_is_no_error():
     assert done.stdout.startswith("name,set") and done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/usr/bin/mpirun.openmpi").exists(), reason="needs Open MPI beside ours")
+def test_doctor_tells_an_mpirun_of_another_mpi(tmp_path):
+    """Open MPI's mpirun first on PATH, mpi4py and LAMMPS of this environment with MPICH."""
+    (tmp_path / "mpirun").symlink_to("/usr/bin/mpirun.openmpi")
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([BIN / "mgml", "doctor"], capture_output=True, text=True, env=env)
+    assert done.returncode == 1 and re.search(
+        r"^--  one MPI +mpi4py is MPICH, mpirun is Open MPI, LAMMPS is MPICH: each process would be "
+        r"rank 0 of 1; put the mpirun of MPICH first on PATH$", done.stdout, re.MULTILINE), done.stdout
+    env["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([BIN / "mgml", "doctor"], capture_output=True, text=True, env=env)
+    assert re.search(r"^ok  one MPI +mpi4py and mpirun and LAMMPS: MPICH$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.skipif(not Path("/usr/bin/lmp").exists(), reason="needs a LAMMPS of the system")
+def test_doctor_tells_a_lammps_of_another_mpi():
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([BIN / "mgml", "doctor", "--lmp", "/usr/bin/lmp"], capture_output=True,
+                          text=True, env=env)
+    assert done.returncode == 1 and "LAMMPS is Open MPI: LAMMPS and mpi4py must share" in done.stdout
+
+
+@pytest.mark.parametrize("content, message", [
+    ("", "there is no frame in it"),
+    ("ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 9\n0 9\n0 9\n"
+     "ITEM: ATOMS id type element x y z\n1 1 Ni 1 1 1\n2 2 Al 3 3 3\n", "elements Ni Al, not Cu Zr")])
+def test_dumps_that_are_no_loading_of_the_models_alloy(tmp_path, content, message):
+    (tmp_path / "g.z-compression.dump").write_text(content)
+    text = mgml("score", "cuzr", tmp_path / "g.z-compression.dump", ok=False)
+    assert message in text and len(text.splitlines()) == 1
+
+
 @pytest.mark.parametrize("verb", ["train", "report"])
 def test_output_that_cannot_be_written_is_refused_before_the_work(verb, tmp_path):
     words = {"train": ("train", "none.h5", "--unseen", "none.h5"), "report": ("report", "none.dump")}
@@ -273,7 +299,7 @@ def spoiled(file, name, index, value):
     (lambda f: shortened(f, "loadings/x-compression/d2min", np.s_[:2]), "must have shape"),
     (lambda f: shortened(f, "loadings/z-compression/stress", np.s_[:1]),
      "loadings/z-compression/stress must have shape"),
-    (lambda f: shortened(f, "types", np.s_[:4000]), "inherent must have shape (4000, 3)"),
+    (lambda f: shortened(f, "types", np.s_[:4000]), "must have shape (4, 4000), not (4, 8000)"),
     (lambda f: shortened(f, "msd", np.s_[:10]), "msd must have shape (8000,), not (10,)"),
     (lambda f: spoiled(f, "inherent", (5, 1), np.nan), "inherent has 1 values that are not finite"),
     (lambda f: spoiled(f, "loadings/x-compression/d2min", (0, 9), np.inf), "not finite"),
@@ -305,6 +331,6 @@ def test_glass_file_that_is_cut_off_is_one_line(tmp_path, share):
                                    np.array([None, 1] * 4000)])
 def test_symbols_in_place_of_types_are_an_input_error(types):
     glass = read_data(GLASS)
-    for function in (lammps_mgml.softness, lammps_mgml.featurize):
-        with pytest.raises(lammps_mgml.errors.InputError, match="types must be numbers 1 to 2"):
+    for function in (softness, featurize):
+        with pytest.raises(InputError, match="types must be numbers 1 to 2"):
             function(glass.positions, types, glass.box.edges)

@@ -1,4 +1,5 @@
 """``mgml dataset``: real LAMMPS runs of the decks, and what a folder remembers of them."""
+import atexit
 import gzip
 import json
 import os
@@ -6,8 +7,10 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +35,17 @@ def words(what, folder, **others):
             *(w for pair in options.items() for w in pair)]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
+@cache
+def small_glass():
     """(folder with a small glass of seed 5 in md/ and out/, what the program said)."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = Path(tempfile.mkdtemp(prefix="mgml-glass-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder, mgml(*words("make", folder))
 
 
 @pytest.fixture
-def copy(made, tmp_path):
-    shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+def copy(tmp_path):
+    shutil.copytree(small_glass()[0], tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -51,9 +55,9 @@ def refused(*args):
     return text
 
 
-def test_dataset_makes_and_packs_a_small_glass(made, copy):
+def test_dataset_makes_and_packs_a_small_glass(copy):
     """Quench, vibrate, load, pack; a second call finds all done."""
-    text = made[1]
+    text = small_glass()[1]
     assert "in.quench glass-5.data" in text and "in.aqs glass-5.x-tension.done" in text
     glass = read_glass(copy / "out" / "glass-5.h5")
     assert len(glass) == 216 and glass.loadings[0].load == "x tension"

@@ -7,7 +7,8 @@ from decks import ROOT
 from glasses import glass
 from test_files import mgml
 
-import lammps_mgml
+from lammps_mgml import api
+from lammps_mgml.plasticity.d2min import d2min
 from lammps_mgml.system.box import Box
 
 COLUMNS = "id type x y z d_sq d_d2min d_eta i_site"
@@ -16,7 +17,7 @@ rng = np.random.default_rng(3)
 
 @pytest.fixture(scope="module")
 def softness():
-    return lammps_mgml.softness(*glass()[:3])
+    return api.softness(*glass()[:3])
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ class Frame:
         fraction = system.positions @ np.linalg.inv(system.edges)
         self.step, self.edges = step, np.asarray(edges, dtype=float)
         self.x = fraction @ self.edges + slip
-        found = lammps_mgml.d2min(fraction @ reference, reference, self.x, self.edges)
+        found = d2min(fraction @ reference, reference, self.x, self.edges)
         n = len(self.x)
         self.columns = {"id": np.arange(1, n + 1), "type": system.types, "d_sq": softness.copy(),
                         "d_d2min": found.d2min, "d_eta": found.eta, "i_site": np.zeros(n, int)}
