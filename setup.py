@@ -1,4 +1,4 @@
-"""The compiled kernels; everything else about the package is in pyproject.toml.
+"""The compiled kernels and the decks; everything else about the package is in pyproject.toml.
 
 Two builds beside the usual one find faults in the kernels.  They go to folders of their own, and
 MGML_KERNELS=FOLDER makes Python take the kernels from there:
@@ -17,6 +17,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 CHECKED = os.environ.get("MGML_DEBUG") == "1"
 SANITIZED = os.environ.get("MGML_SANITIZE") == "1"
@@ -54,7 +55,27 @@ class BuildKernels(build_ext):
             self.build_temp = f"build/{VARIANT}/temp"
 
 
-setup(cmdclass={"build_ext": BuildKernels}, ext_modules=cythonize(
+class WithDecks(build_py):
+    """The decks of inputs/ go into the package, so that ``mgml dataset`` has them anywhere."""
+
+    def decks(self):
+        """[(file of this folder, its copy in the package)]."""
+        target = Path(self.build_lib) / "lammps_mgml" / "inputs"
+        return [(str(deck), str(target / deck.name)) for deck in sorted(Path("inputs").glob("in.*"))]
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:           # there inputs/ itself is read
+            for deck, copy in self.decks():
+                self.mkpath(str(Path(copy).parent))
+                self.copy_file(deck, copy)
+
+    def get_outputs(self, include_bytecode=True):
+        copies = [] if self.editable_mode else [copy for _, copy in self.decks()]
+        return super().get_outputs(include_bytecode) + copies
+
+
+setup(cmdclass={"build_ext": BuildKernels, "build_py": WithDecks}, ext_modules=cythonize(
     [Extension(f"lammps_mgml._kernels.{source.stem}", [str(source)], include_dirs=["cython_ext"],
                extra_compile_args=FLAGS + OPENMP, extra_link_args=OPENMP + LINK,
                depends=[str(p) for p in Path("cython_ext").glob("*.h")])

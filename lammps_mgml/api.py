@@ -36,6 +36,10 @@ def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, m
 def _species(types, elements):
     """Element numbers 1, 2, ... of ``types``; OptionError if they are not 1 .. len(elements)."""
     types = np.asarray(types)
+    if types.dtype.kind not in "iufb":
+        raise InputError(f"types must be numbers 1 to {len(elements)} ({', '.join(elements)}), not "
+                         f"{types.dtype} as {types.ravel()[:1].tolist()}: number the symbols, or give "
+                         f"an ase.Atoms")
     low, high = types.min(initial=1), types.max(initial=0)
     if low < 1 or high > len(elements):
         raise OptionError(f"types must be 1 to {len(elements)} ({', '.join(elements)}), "
