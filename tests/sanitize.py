@@ -87,7 +87,7 @@ def exercise():
     from lammps_mgml._kernels import cells as kernel
     from lammps_mgml.errors import InputError
     from lammps_mgml.plasticity.d2min import partners_within, residual
-    from lammps_mgml.softness.model import load_model, shipped_models
+    from lammps_mgml.models.model import load_model, shipped_models
     from lammps_mgml.system.threads import use_threads
 
     assert Path(kernel.__file__).is_relative_to(BUILD), kernel.__file__

@@ -23,7 +23,7 @@ from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_data
 from lammps_mgml.io.glass import read_glass
 from lammps_mgml.io.table import read_table, table_steps
-from lammps_mgml.softness.model import load_model
+from lammps_mgml.models.model import load_model
 
 GLASSES = ROOT / "inputs" / "glasses"
 LOADED = GLASSES / "glass-13.z-compression.dump.gz"

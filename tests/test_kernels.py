@@ -102,7 +102,7 @@ import numpy as np
 import lammps_mgml
 sys.path.insert(0, sys.argv[1])
 from glasses import crystal, glass, slab
-from lammps_mgml.softness.model import load_model, shipped_models
+from lammps_mgml.models.model import load_model, shipped_models
 found = []
 for s in (slab(glass()), crystal("bcc", 4, noise=0.4)):
     found.append(lammps_mgml.featurize(s.positions, s.types, s.edges, s.pbc, "all,pair", load="z"))

@@ -52,12 +52,12 @@ def test_pipeline_needs_numpy_only():
 
 
 @pytest.mark.parametrize("before", [
-    "", "import lammps_mgml.softness.model", "import lammps_mgml.api", "import lammps_mgml.cli",
+    "", "import lammps_mgml.models.model", "import lammps_mgml.api", "import lammps_mgml.cli",
     "from lammps_mgml.features import catalogue", "from lammps_mgml.softness import model"])
 def test_public_names_are_functions_whatever_was_imported_before(before):
     """A subpackage of the same name, as softness, must not take the place of one."""
     code = (f"{before}\nfrom lammps_mgml import catalogue, softness, featurize, d2min\n"
-            "import lammps_mgml.softness.model\n"
+            "import lammps_mgml.models.model\n"
             "import lammps_mgml as m\n"
             "print(len(catalogue()), softness.__name__, m.softness is softness, m.catalogue is "
             "catalogue, callable(featurize), callable(d2min))")
