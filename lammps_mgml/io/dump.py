@@ -456,6 +456,11 @@ def _checked(edges, periodic, origin):
     return Box.make(edges, periodic), origin
 
 
+_TOPOLOGY = ("atom", "bond", "angle", "dihedral", "improper")
+HEADER = {*(f"{x}s" for x in _TOPOLOGY), *(f"{x} types" for x in _TOPOLOGY), "ellipsoids", "lines",
+          "triangles", "bodies", *(f"extra {x} per atom" for x in (*_TOPOLOGY[1:], "special")),
+          "crossterms", "xlo xhi", "ylo yhi", "zlo zhi", "xy xz yz", "avec", "bvec", "cvec",
+          "abc origin"}
 # Columns of type and x in the Atoms section of a data file, and words without the image flags.
 ATOM_STYLES = {"atomic": (1, 2, 5), "charge": (1, 3, 6), "bond": (2, 3, 6), "angle": (2, 3, 6),
                "molecular": (2, 3, 6), "full": (2, 4, 7)}
@@ -529,11 +534,14 @@ def _header(lines):
         while words and _is_number(words[0]):
             values.append(words.pop(0))
         if words and not values:
+            if not words[0][0].isalpha():
+                raise InputError(f"line {k + 1}: unknown line in the header: {lines[k].strip()[:60]!r}")
             break
         key = " ".join(words)
-        if values and not words or key in header and values:
-            raise InputError(f"line {k + 1}: " + (f"a second {key!r} in the header" if words else
-                                                  "numbers without a keyword in the header"))
+        if values and key not in HEADER:
+            raise InputError(f"line {k + 1}: unknown line in the header: {lines[k].strip()[:60]!r}")
+        if values and key in header:
+            raise InputError(f"line {k + 1}: a second {key!r} in the header")
         if values:
             header[key] = values
         k += 1

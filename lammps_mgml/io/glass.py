@@ -11,13 +11,13 @@
                             eta (m, n) float32, against the inherent structure
 """
 import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 
 from ..errors import InputError
+from .whole import write_whole
 
 FORMAT = 1
 
@@ -69,12 +69,12 @@ class Glass:
 
 
 def write_glass(path, glass):
-    """Write the file; it appears whole or not at all."""
+    """Write the file; it appears whole or not at all.  InputError: cannot write, disk full."""
     import h5py
 
     packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-    part = Path(f"{path}.part")
-    with h5py.File(part, "w") as file:
+    store = BytesIO()                        # HDF5 may crash on a full disk
+    with h5py.File(store, "w") as file:
         file.attrs.update({"mgml_glass": FORMAT, "name": glass.name,
                            "elements": list(glass.elements), "energy": glass.energy,
                            "made": json.dumps(glass.made, sort_keys=True), **glass.provenance})
@@ -94,11 +94,11 @@ def write_glass(path, glass):
             for name in ("d2min", "eta"):
                 group.create_dataset(name, data=np.asarray(getattr(x, name), np.float32),
                                      chunks=(1, len(glass)), **packed)
-    os.replace(part, path)
+    write_whole(path, store.getvalue())
 
 
 def read_glass(path):
-    """Glass from a file of ``write_glass``; InputError if it is not that."""
+    """Glass from a file of ``write_glass``; InputError if it is not that, or not whole."""
     import h5py
 
     try:
@@ -113,12 +113,41 @@ def read_glass(path):
                 Loaded(g.attrs["axis"], g.attrs["sense"],
                        *(g[k][:].astype(np.float64) for k in ("strain", "stress", "d2min", "eta")))
                 for g in file["loadings"].values()) if "loadings" in file else ()
-            return Glass(
+            glass = Glass(
                 str(file.attrs["name"]), tuple(map(str, file.attrs["elements"])),
                 file["types"][:].astype(np.int32), *frame("inherent"),
                 frame("quenched") if "quenched" in file else None, float(file.attrs["energy"]),
                 loadings, json.loads(file.attrs["made"]),
                 {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")},
                 file["msd"][:].astype(np.float64) if "msd" in file else None)
-    except (OSError, KeyError, ValueError) as e:
-        raise InputError(f"{path} is no glass file: {e}") from None
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as e:
+        raise InputError(f"{path} is no glass file, or damaged: {e}") from None
+    _check(path, glass)
+    return glass
+
+
+def _check(path, glass):
+    """InputError that names what does not fit the number of atoms or strains, or is not finite."""
+    n = len(glass)
+    found = {"types": (glass.types, (n,)), "inherent": (glass.positions, (n, 3)),
+             "box of inherent": (glass.box, (3, 3))}
+    if glass.quenched is not None:
+        found["quenched"] = (glass.quenched[0], (n, 3))
+        found["box of quenched"] = (glass.quenched[1], (3, 3))
+    if glass.msd is not None:
+        found["msd"] = (glass.msd, (n,))
+    for x in glass.loadings:
+        m = x.strain.size
+        found.update({f"{x.name}/strain": (x.strain, (m,)), f"{x.name}/stress": (x.stress, (m,)),
+                      f"{x.name}/d2min": (x.d2min, (m, n)), f"{x.name}/eta": (x.eta, (m, n))})
+    for name, (data, shape) in found.items():
+        if data.shape != shape:
+            raise InputError(f"{path}: {name} has shape {data.shape}, must be {shape}: the file is "
+                             f"damaged; make it again with mgml dataset pack")
+        if "/" not in name and not np.isfinite(data).all():
+            raise InputError(f"{path}: {name} has values that are not finite")
+    if n == 0 or glass.types.min() < 1 or glass.types.max() > len(glass.elements):
+        raise InputError(f"{path}: types must be 1 to {len(glass.elements)} "
+                         f"({' '.join(glass.elements)})")

@@ -135,7 +135,8 @@ class TableWriter:
                 f"steps go on")
         try:
             if self.path.exists():
-                recover(self.path)
+                with Growing(self.path):         # nobody else writes it; a killed run is made good
+                    pass
             if self._last is None and self.path.exists() and not self._continues(step):
                 self.set_aside = _free_name(self.path)
                 os.rename(self.path, self.set_aside)

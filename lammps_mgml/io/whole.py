@@ -1,4 +1,5 @@
 """Files that are whole at every moment, also after ``kill -9`` or on a full disk."""
+import errno
 import fcntl
 import hashlib
 import os
@@ -27,7 +28,7 @@ def write_whole(path, data):
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as e:
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise InputError(f"{path}: cannot write: {e.strerror or e}") from None
 
 
@@ -94,7 +95,7 @@ class Growing:
             os.replace(part, f"{self.path}.journal")
             self._committed = True
         except OSError:
-            Path(part).unlink(missing_ok=True)
+            _remove(part)
             raise
         _work_off(self.path, self._fd)
 
@@ -187,13 +188,22 @@ def recover(path):
             pass
 
 
-def _lock(fd):
+def _remove(path):
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BlockingIOError(11, "another process is using this file") from None
+        os.unlink(path)
     except OSError:
-        pass                                  # a file system without locks
+        pass
+
+
+def _lock(fd):
+    """Keep other writers out.  Readers take another kind of lock (flock, by HDF5): they shall not
+    stop a run."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        if e.errno in (errno.EACCES, errno.EAGAIN):
+            raise BlockingIOError(e.errno, "another process is writing it") from None
+                                              # else: a file system without locks
 
 
 def _pwrite(fd, view, at):
@@ -219,6 +229,10 @@ def _journal(path):
 def _work_off(path, fd):
     """Bring the blocks of the journal to their places, then remove it."""
     found = _journal(path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)      # who opens it now shall wait
+    except OSError:
+        pass
     if found is not None and os.fstat(fd).st_size >= found[0]:
         for k, block in found[2].items():
             _pwrite(fd, block, k * BLOCK)
