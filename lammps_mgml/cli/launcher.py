@@ -47,17 +47,32 @@ def world_size(environ=os.environ):
         return 1
     ranks, name = ranks_told(environ)
     try:
-        from mpi4py import MPI
+        MPI = _library()
     except (ImportError, RuntimeError) as e:
         if ranks == 1:
             return 1
         raise MgmlError(f"{ranks} ranks were started ({name}), which needs mpi4py and the MPI that it "
                         f"was built with ({e}): install it, or start one rank with -j {ranks}"
                         ) from None
-    size = MPI.COMM_WORLD.size
+    library = MPI.Get_library_version().splitlines()[0].strip()[:60]
+    # an MPI that does not speak PMIx may abort in its start under Open MPI's launcher: do not start it
+    foreign = "OMPI_COMM_WORLD_SIZE" in environ and "Open MPI" not in library and ranks > 1
+    if not foreign and not MPI.Is_initialized():
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    size = 1 if foreign else MPI.COMM_WORLD.size
     if size == 1 < ranks:
         raise MgmlError(f"the launcher started {ranks} ranks ({name}={environ.get(name)}), MPI knows "
                         f"of 1, so that each would do the whole work: use the launcher of mpi4py's "
-                        f"MPI ({MPI.Get_library_version().splitlines()[0].strip()[:60]}), for srun "
-                        f"perhaps another --mpi=..., or start one rank with -j {ranks}")
+                        f"MPI ({library}), for srun perhaps another --mpi=..., or start one rank "
+                        f"with -j {ranks}")
     return size
+
+
+def _library():
+    """mpi4py's MPI, loaded but not started."""
+    import mpi4py
+
+    mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
+    from mpi4py import MPI
+
+    return MPI
