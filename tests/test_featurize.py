@@ -204,3 +204,13 @@ def test_ranks_under_two_kinds_of_mpi(tmp_path):
                      program=SITE_PROGRAM, ok=False, **SITE)
     assert "started 3 ranks (PMI_SIZE=3), MPI knows of 1" in text
     assert not (tmp_path / "no.h5").exists()
+
+
+def test_a_file_that_is_refused_stops_all_ranks(tmp_path, frames):
+    (tmp_path / "cut.dump").write_text(frames[0] + frames[1][:90_000])
+    for name, message in (("none.dump", "No such file"), ("cut.dump", "step 10: cut off")):
+        done = subprocess.run([BIN / "mpirun", "-np", "3", BIN / "mgml", "featurize", tmp_path / name,
+                               "--features", "cn", "-o", tmp_path / "f.h5"], capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode and message in done.stderr and "Traceback" not in done.stderr
+        assert not (tmp_path / "f.h5").exists()

@@ -10,7 +10,7 @@
 """
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -210,13 +210,14 @@ def _opened(path):
     import h5py
 
     try:
-        source = path
-        if needs_recovery(path):
-            try:
-                recover(path)
-            except OSError:                       # not ours to mend: read it as it ought to be
-                source = Growing(path, write=False)
-        with h5py.File(source, "r") as file:
+        with ExitStack() as stack:
+            source = path
+            if needs_recovery(path):
+                try:
+                    recover(path)
+                except OSError:                   # not ours to mend: read it as it ought to be
+                    source = stack.enter_context(Growing(path, write=False))
+            file = stack.enter_context(h5py.File(source, "r"))
             if "names" not in file.attrs or "feature_definition" not in file.attrs:
                 raise InputError(f"{path} is no table of site features")
             yield file
