@@ -66,7 +66,8 @@ def test_boundary_of_a_data_file_makes_free_surfaces(tmp_path):
     assert not free["i_site"][inside].any() and free["i_site"][y < 1].all()
     np.testing.assert_array_equal(free["features"][inside], table["features"][inside])
     for wrong in ("p p", "p p q", "pp pp ff"):
-        assert f"--boundary {wrong!r}: write it as" in featurize(*words, "--boundary", wrong, ok=False)
+        text = featurize(*words, "--boundary", wrong, ok=False)
+        assert f"--boundary {wrong!r}: write it as" in text
 
 
 def test_table_keeps_the_origin_of_the_file(tmp_path):
@@ -110,7 +111,8 @@ def test_frames_of_other_elements_are_refused(tmp_path, frames):
         return (head.replace("id type", "id type element") + "xu yu zu\n" + "".join(
             f"{i} {t} {symbols[int(t) - 1]} {x}\n"
             for i, t, x in (row.split(" ", 2) for row in rows.splitlines())))
-    (tmp_path / "run.dump").write_text(named(frames[0], ("Cu", "Zr")) + named(frames[1], ("Ni", "Zr")))
+    (tmp_path / "run.dump").write_text(
+        named(frames[0], ("Cu", "Zr")) + named(frames[1], ("Ni", "Zr")))
     words = (tmp_path / "run.dump", "--features", "number_zr_voro", "-o", tmp_path / "f.h5")
     text = featurize(*words, ok=False)
     assert "step 10: elements Ni Zr, in the first frame Cu Zr" in text
@@ -179,8 +181,8 @@ def site_mpi():
     """Whether Debian's Open MPI and its mpi4py can run this package."""
     if not Path("/usr/bin/mpirun").exists():
         return False
-    done = subprocess.run(["/usr/bin/python3", "-c", "from mpi4py import MPI; import lammps_mgml.api, "
-                           "h5py, tqdm; print(MPI.Get_library_version())"], capture_output=True,
+    done = subprocess.run(["/usr/bin/python3", "-c", "from mpi4py import MPI; "
+                           "import lammps_mgml.api, h5py, tqdm; print(MPI.Get_library_version())"], capture_output=True,
                           text=True, env={**os.environ, **SITE})
     return "Open MPI" in done.stdout
 
@@ -198,7 +200,8 @@ def test_ranks_under_two_kinds_of_mpi(tmp_path):
         for other in others:
             np.testing.assert_array_equal(other, one)
     # the launcher of the one, the library of the other
-    text = featurize(*words, tmp_path / "no.h5", before=openmpi, ok=False, **SITE | {"PYTHONPATH": ""})
+    text = featurize(*words, tmp_path / "no.h5", before=openmpi, ok=False,
+                     **SITE | {"PYTHONPATH": ""})
     assert "started 3 ranks (OMPI_COMM_WORLD_SIZE=3), MPI knows of 1" in text
     text = featurize(*words, tmp_path / "no.h5", before=(BIN / "mpirun", "-np", 3),
                      program=SITE_PROGRAM, ok=False, **SITE)

@@ -71,8 +71,9 @@ def _symbols(text):
     words = tuple(text.split()) if text else None
     wrong = [w for w in words or () if not re.fullmatch("[A-Z][a-z]?", w)]
     if wrong:
+        meant = " ".join(w.capitalize() for w in re.findall("[a-zA-Z]+", text)) or "Cu Zr"
         raise OptionError(f"--elements {text!r}: write the symbols of types 1, 2, ... separated by "
-                          f"spaces, as \"{' '.join(w.capitalize() for w in re.findall('[a-zA-Z]+', text)) or 'Cu Zr'}\"")
+                          f"spaces, as \"{meant}\"")
     return words
 
 
@@ -321,8 +322,8 @@ class _Tally:
 
         if self.atoms and self.undefined == self.atoms:
             print(f"WARNING: {source}: every value is NaN; {self.open} of {self.atoms} cells are "
-                  f"open, as at a surface: are the positions in A, the box and its boundaries (p or f) "
-                  f"those of the atoms, and the system thicker than its surfaces?", file=sys.stderr)
+                  f"open, as at a surface: are the positions in A, the box and its boundaries (p or "
+                  f"f) those of the atoms, and the system thicker than its surfaces?", file=sys.stderr)
 
 
 def _show(source, results):

@@ -51,11 +51,11 @@ def world_size(environ=os.environ):
     except (ImportError, RuntimeError) as e:
         if ranks == 1:
             return 1
-        raise MgmlError(f"{ranks} ranks were started ({name}), which needs mpi4py and the MPI that it "
-                        f"was built with ({e}): install it, or start one rank with -j {ranks}"
+        raise MgmlError(f"{ranks} ranks were started ({name}), which needs mpi4py and the MPI that "
+                        f"it was built with ({e}): install it, or start one rank with -j {ranks}"
                         ) from None
     library = MPI.Get_library_version().splitlines()[0].strip()[:60]
-    # an MPI that does not speak PMIx may abort in its start under Open MPI's launcher: do not start it
+    # an MPI that does not speak PMIx may abort when it starts under Open MPI's launcher
     foreign = "OMPI_COMM_WORLD_SIZE" in environ and "Open MPI" not in library and ranks > 1
     if not foreign and not MPI.Is_initialized():
         MPI.Init_thread(MPI.THREAD_MULTIPLE)

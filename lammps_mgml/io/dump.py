@@ -321,8 +321,8 @@ def _make_frame(step, box, columns, where, origin, at, n_types=None):
             away = x if names in COORDINATES[2:] else (x - origin) / box.heights
             wrong = ~(np.abs(away) < FAR).all(axis=1)
         if wrong.any():
-            refuse(wrong, lambda k: f"atom {ids[k]:.0f} is at {' '.join(format(v, 'g') for v in x[k])}"
-                                    f", not finite or far outside the box")
+            refuse(wrong, lambda k: f"atom {ids[k]:.0f} is at "
+                                    f"{' '.join(format(v, 'g') for v in x[k])}, not finite or far outside the box")
     columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}
     typed = "type" in columns
     if not typed:
@@ -533,13 +533,12 @@ def _header(lines):
         values = []
         while words and _is_number(words[0]):
             values.append(words.pop(0))
-        if words and not values:
-            if not words[0][0].isalpha():
-                raise InputError(f"line {k + 1}: unknown line in the header: {lines[k].strip()[:60]!r}")
-            break
         key = " ".join(words)
-        if values and key not in HEADER:
-            raise InputError(f"line {k + 1}: unknown line in the header: {lines[k].strip()[:60]!r}")
+        if key and not values and key[0].isalpha():
+            break                             # a section
+        if values and key not in HEADER or key and not values:
+            raise InputError(f"line {k + 1}: unknown line in the header: "
+                             f"{lines[k].strip()[:60]!r}")
         if values and key in header:
             raise InputError(f"line {k + 1}: a second {key!r} in the header")
         if values:
@@ -580,13 +579,14 @@ def _rows(lines, heading, end):
 def _check_masses(lines, heading, end, n_types):
     first, rows = _rows(lines, heading, end)
     if len(rows) != n_types:
-        raise InputError(f"line {first}: {n_types} atom types are announced, {len(rows)} masses follow")
+        raise InputError(f"line {first}: {n_types} atom types are announced, "
+                         f"{len(rows)} masses follow")
     for number, row in enumerate(rows, start=first):
         words = _bare(row).split()
         if len(words) != 2 or words[0] not in map(str, range(1, n_types + 1)) \
                 or not _is_number(words[1]) or not 0 < float(words[1]) < np.inf:
-            raise InputError(f"line {number}: {_bare(row)[:60]!r} must be a type, 1 to {n_types}, and "
-                             f"its mass")
+            raise InputError(f"line {number}: {_bare(row)[:60]!r} must be a type, 1 to {n_types}, "
+                             f"and its mass")
 
 
 def _style(heading, table, first):
@@ -600,13 +600,13 @@ def _style(heading, table, first):
     if not style:
         # 5 words are atomic whatever they are, 8 if the last are image flags; else several fit
         if width != 5 and not (width == 8 and flags):
-            raise InputError(f"the section Atoms does not tell its atom style, and {width} columns fit "
-                             f"several: write it there, e.g.  Atoms # charge  (one of {known})")
+            raise InputError(f"the section Atoms does not tell its atom style, and {width} columns "
+                             f"fit several: write it there, e.g.  Atoms # charge  (one of {known})")
         style = "atomic"
     kind, x, n = ATOM_STYLES[style]
     if width != n and not (width == n + 3 and flags):
-        raise InputError(f"line {first}: {width} columns, atom style {style} has {n}, or {n + 3} with "
-                         f"whole image flags")
+        raise InputError(f"line {first}: {width} columns, atom style {style} has {n}, or {n + 3} "
+                         f"with whole image flags")
     return kind, x, width == n + 3
 
 
