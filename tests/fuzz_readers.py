@@ -52,7 +52,8 @@ def valid_files(rng):
         extra = {"atomic": (), "charge": (0.5,), "full": (0.5,)}[style]
         first = (1,) if style == "full" else ()
         last = (0, -1, 12) if images else ()
-        return "".join(" ".join(map(str, (i, *first, t, *extra, *p, *last))) + "\n" for i, t, p in zip(ids, types, x))
+        return "".join(" ".join(map(str, (i, *first, t, *extra, *p, *last))) + "\n"
+                       for i, t, p in zip(ids, types, x))
 
     return {
         "plain": dump("", f"pp pp pp\n{box}", "id type x y z d_sq",

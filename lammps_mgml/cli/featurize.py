@@ -323,7 +323,8 @@ class _Tally:
         if self.atoms and self.undefined == self.atoms:
             print(f"WARNING: {source}: every value is NaN; {self.open} of {self.atoms} cells are "
                   f"open, as at a surface: are the positions in A, the box and its boundaries (p or "
-                  f"f) those of the atoms, and the system thicker than its surfaces?", file=sys.stderr)
+                  f"f) those of the atoms, and the system thicker than its surfaces?",
+                  file=sys.stderr)
 
 
 def _show(source, results):

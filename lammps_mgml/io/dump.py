@@ -322,7 +322,8 @@ def _make_frame(step, box, columns, where, origin, at, n_types=None):
             wrong = ~(np.abs(away) < FAR).all(axis=1)
         if wrong.any():
             refuse(wrong, lambda k: f"atom {ids[k]:.0f} is at "
-                                    f"{' '.join(format(v, 'g') for v in x[k])}, not finite or far outside the box")
+                                    f"{' '.join(format(v, 'g') for v in x[k])}, not finite or far "
+                                    f"outside the box")
     columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}
     typed = "type" in columns
     if not typed:
