@@ -11,13 +11,13 @@
                             eta (m, n) float32, against the inherent structure
 """
 import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 
 from ..errors import InputError
+from .whole import write_whole
 
 FORMAT = 1
 
@@ -69,12 +69,12 @@ class Glass:
 
 
 def write_glass(path, glass):
-    """Write the file; it appears whole or not at all."""
+    """Write the file; it appears whole or not at all.  InputError: cannot write, disk full."""
     import h5py
 
     packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-    part = Path(f"{path}.part")
-    with h5py.File(part, "w") as file:
+    store = BytesIO()                        # HDF5 may crash on a full disk
+    with h5py.File(store, "w") as file:
         file.attrs.update({"mgml_glass": FORMAT, "name": glass.name,
                            "elements": list(glass.elements), "energy": glass.energy,
                            "made": json.dumps(glass.made, sort_keys=True), **glass.provenance})
@@ -94,7 +94,7 @@ def write_glass(path, glass):
             for name in ("d2min", "eta"):
                 group.create_dataset(name, data=np.asarray(getattr(x, name), np.float32),
                                      chunks=(1, len(glass)), **packed)
-    os.replace(part, path)
+    write_whole(path, store.getvalue())
 
 
 def read_glass(path):
