@@ -225,7 +225,7 @@ def _check_elements(features, species):
     """OptionError if features count atoms of an element that the system does not have."""
     import re
 
-    from ..catalogue import TABLE3
+    from ..features import TABLE3
     from ..errors import OptionError
 
     own = {e.lower() for e in species}
