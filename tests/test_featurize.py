@@ -124,7 +124,7 @@ def test_tables_of_nothing_but_nan_say_so(tmp_path):
     text = "ITEM: TIMESTEP\n3\nITEM: NUMBER OF ATOMS\n64\nITEM: BOX BOUNDS pp pp pp\n" \
         + "0 4.4\n" * 3 + "ITEM: ATOMS id type xs ys zs\n" + "".join(
             f"{k + 1} 1 {k % 4 / 4} {k // 4 % 4 / 4} {k // 16 / 4}\n" for k in range(64))
-    (tmp_path / "nm.dump").write_text(text.replace("4.4", "44.0"))       # sparse: units missed
+    (tmp_path / "nm.dump").write_text(text.replace("4.4", "23.0"))       # all cells are open
     words = (tmp_path / "nm.dump", "--features", "cn,boop_q", "--elements", "Al")
     for out in ((), ("-o", tmp_path / "f.h5")):
         said = featurize(*words, *out)

@@ -310,12 +310,12 @@ def test_damaged_table_is_refused_with_one_line(tmp_path, damage):
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda f: shorter(f, "loadings/x-tension/d2min", np.s_[:, :100]), "x-tension/d2min has shape"),
-    (lambda f: shorter(f, "loadings/z-compression/eta", np.s_[:1]), "z-compression/eta has shape"),
-    (lambda f: shorter(f, "inherent", np.s_[:10]), "inherent has shape .10, 3., must be .10648, 3."),
-    (lambda f: shorter(f, "msd", np.s_[:7999]), "msd has shape"),
-    (lambda f: f["types"].__setitem__(5, 3), "types must be 1 to 2 .Cu Zr."),
-    (lambda f: f["inherent"].__setitem__((5, 1), np.nan), "inherent has values that are not finite"),
+    (lambda f: shorter(f, "loadings/x-tension/d2min", np.s_[:, :100]), "x-tension/d2min must have shape"),
+    (lambda f: shorter(f, "loadings/z-compression/eta", np.s_[:1]), "z-compression/eta must have shape"),
+    (lambda f: shorter(f, "inherent", np.s_[:10]), "inherent must have shape .10648, 3., not .10, 3."),
+    (lambda f: shorter(f, "msd", np.s_[:7999]), "msd must have shape"),
+    (lambda f: f["types"].__setitem__(5, 3), "types must be 1 to 2 .Cu, Zr."),
+    (lambda f: f["inherent"].__setitem__((5, 1), np.nan), "inherent has 1 values that are not finite"),
     (lambda f: f.__delitem__("types"), "is no glass file, or damaged"),
 ])
 def test_short_or_damaged_glass_file_is_refused(tmp_path, change, message):
