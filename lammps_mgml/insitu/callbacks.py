@@ -177,4 +177,5 @@ def _close(session):
 def _last_words():
     """The line of the last run, which nothing of a LAMMPS with the PYTHON package announces."""
     for session in _sessions.values():
-        session.last_words()
+        if not session.adapter.plugin:
+            session.last_words()

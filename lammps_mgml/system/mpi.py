@@ -33,6 +33,11 @@ class MpiDomain:
         self.row_of = np.empty(0, np.int32)
         self._plan = None
 
+    @property
+    def n_neighbours(self):
+        """Ranks that this one sends values to."""
+        return self._route.n_destinations
+
     def close(self):
         """Give the communicator back to MPI, which has a limited number of them."""
         self.comm.Free()

@@ -26,6 +26,11 @@ class Route:
         self._sent, self._received = _blocks(to), _blocks(self.n_from)
         self._kept = self._sent.pop(me, None), self._received.pop(me, None)
 
+    @property
+    def n_destinations(self):
+        """Other ranks that get something."""
+        return len(self._sent)
+
     def push(self, values):
         """Rows of ``values`` (n, ...), as received: by rank, in the order sent."""
         return self._exchange(values[self._rows], *self._kept, self._sent, self._received,
