@@ -29,11 +29,19 @@ class Adapter:
         self._step_type = ctypes.POINTER(ctypes.c_int64 if wide else ctypes.c_int32)
         self.plugin = "mgml_plugin" in variable_names(lmp)
         self.comm = _communicator(lmp)
+        self._handle = self._communicator_handle()
         self._seen = None                        # see mark_new_atoms
 
     def _step(self, name):
         # asked anew each time: ``clear`` frees what a pointer of before points to
         return ctypes.cast(self._extract(address_of(self.lmp), name), self._step_type)[0]
+
+    def _communicator_handle(self):
+        return self.lmp.lib.lammps_get_mpi_comm(ctypes.c_void_p(address_of(self.lmp)))
+
+    def has_another_communicator(self):
+        """Whether LAMMPS has not the communicator that it had at first."""
+        return self._communicator_handle() != self._handle
 
     @property
     def step(self):

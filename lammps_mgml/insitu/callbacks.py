@@ -115,6 +115,8 @@ def _guarded(pointer, what):
     key = _address_of(pointer, None)
     session = _sessions.get(key)
     try:
+        if session is not None and session.adapter.has_another_communicator():
+            session = None                      # another LAMMPS at the address of one that is gone
         if session is None:
             session = _sessions[key] = Session(pointer)
         what(session)
