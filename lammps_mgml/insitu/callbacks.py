@@ -51,6 +51,8 @@ def mgml_open(pointer):
     """The include file has made the columns: clear them, name the live quantities."""
     from lammps import lammps
 
+    if session := _sessions.get(_address_of(pointer, None)):
+        session.forget()
     lmp = lammps(ptr=pointer)
     for command in _opened(lmp):
         lmp.command(f"variable {command}")

@@ -52,6 +52,10 @@ class Session:
         """Give back what MPI has a limited number of."""
         self.domain.close()
 
+    def forget(self):
+        """The columns were made anew, and with them whatever the atoms carried."""
+        self.evaluator, self.phase = None, Phase()
+
     def messages(self):
         """Lines for the log since the last call (on rank 0 only)."""
         lines, self._messages = self._messages, []
@@ -113,6 +117,7 @@ class Session:
         carried = restart_state.identity(rows, known, domain)
         fingerprint = options, tuple(masses)
         ours = self.evaluator.state.identity if self.evaluator and self.evaluator.state else 0
+        carried = carried or ours                # all atoms of the reference may be gone
         if self.evaluator is not None and fingerprint == self._fingerprint and carried == ours:
             return
         with domain.raise_on_all():
