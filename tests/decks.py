@@ -12,7 +12,6 @@ GLASS = ROOT / "inputs" / "glass-13.data.gz"
 BIN = Path(sys.executable).parent
 SITE_PACKAGES = Path("/usr/lib/python3/dist-packages")
 INCLUDES = ROOT / "lammps_mgml" / "insitu"
-SUFFIX = ".lmp" if (INCLUDES / "columns.lmp").exists() else ".mgml"
 MGML = """
 variable mgml getenv MGML_DECK
 include ${mgml}
@@ -79,9 +78,9 @@ def run_site(folder, deck, ranks=1, timeout=90, mpi4py="pip", **variables):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MGML", "LAMMPS", "VIRTUAL"))}
     env.update(PATH="/usr/bin:/bin", OMP_NUM_THREADS="1",
                PYTHONPATH=os.pathsep.join([str(first), *packages, str(ROOT)]),
-               MGML_DECK=str(INCLUDES / f"columns{SUFFIX}"),
-               MGML_INCLUDE=str(INCLUDES / f"columns{SUFFIX}"),
-               MGML_VIBRATION=str(INCLUDES / f"vibration{SUFFIX}"),
+               MGML_DECK=str(INCLUDES / "columns.lmp"),
+               MGML_INCLUDE=str(INCLUDES / "columns.lmp"),
+               MGML_VIBRATION=str(INCLUDES / "vibration.lmp"),
                LAMMPS_POTENTIALS="/usr/share/lammps/potentials",
                OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     return _finished(["/usr/bin/mpirun", "--oversubscribe", "-np", str(ranks), "/usr/bin/lmp",
