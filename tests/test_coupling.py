@@ -102,7 +102,7 @@ def test_several_flips_with_restarts_on_other_numbers_of_ranks(tmp_path, deck, r
     start = deck + "velocity all create 50 3 loop geom\nchange_box all triclinic\n"
     many = good(tmp_path, start + NVE + shear + mgml() + "run 50\nwrite_restart 1.r\n", run, ranks[0])
     for k in (1, 2):
-        frames = good(tmp_path, resumed(f"{k}.r") + NVE + SHEAR + mgml()
+        frames = good(tmp_path, resumed(f"{k}.r") + NVE + shear + mgml()
                       + f"run 50\nwrite_restart {k + 1}.r\n", run, ranks[k], out=f"{k}.dump")
         many += frames[1:]
     assert [f.step for f in many] == list(range(0, 151, 10))
@@ -142,8 +142,8 @@ def test_tags_given_anew(tmp_path, deck, run, change, ranks):
 def test_clear_and_the_restarts_of_two_glasses_in_turn(tmp_path, melt, other, run):
     first = {}
     for name, data in (("a", melt), ("b", other)):
-        text = HEAD.format(data=data) + HOT.format(seed=4) + NVE + mgml() + "run 10\nwrite_restart {}.r\n"
-        first[name] = good(tmp_path, text.format(name).replace("${{", "${"), run, 2, out=f"{name}.dump")
+        text = HEAD.format(data=data) + HOT.format(seed=4) + NVE + mgml() + "run 10\nwrite_restart "
+        first[name] = good(tmp_path, f"{text}{name}.r\n", run, 2, out=f"{name}.dump")
     text = "variable mgml getenv MGML_DECK\n"
     for k, name in enumerate("abab"):
         text += ("clear\n" + resumed(f"{name}.r") + NVE
