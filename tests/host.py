@@ -1,8 +1,11 @@
 """Run a deck in a Python host under MPI, perhaps with a fault; helper of test_insitu.py.
 
     mpirun -np 2 python tests/host.py DECK [--features OUT.npz] [--fault KIND] [-var name value ...]
+
+``--fault collective`` is no fault: it makes any communication inside rank-local work one.
 """
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 from mpi4py import MPI
@@ -37,12 +40,14 @@ def coincide(pointer):
 
 
 if fault in ("local", "exchange"):
-    from lammps_mgml import halo, pipeline
-    from lammps_mgml.insitu import hook
+    from lammps_mgml import pipeline
+    from lammps_mgml.insitu import callbacks
+    from lammps_mgml.system import route
 
     def after_first(original):
         def wrapped(*a, **k):
-            begun = any(session.evaluations for session in hook._sessions.values())
+            begun = any(session.evaluator and session.evaluator.evaluations
+                        for session in callbacks._sessions.values())
             if begun and comm.rank == last:
                 raise ZeroDivisionError(f"injected on rank {last}")
             return original(*a, **k)
@@ -50,20 +55,52 @@ if fault in ("local", "exchange"):
     if fault == "local":
         pipeline.tessellate = after_first(pipeline.tessellate)
     else:
-        halo.Route.push = after_first(halo.Route.push)
+        route.Route.push = after_first(route.Route.push)
+
+class Watched:
+    """A communicator that refuses to communicate inside ``raise_on_all``."""
+
+    def __init__(self, comm):
+        self.comm, self.local = comm, 0
+
+    def __getattr__(self, name):
+        if self.local and name not in ("rank", "size"):
+            raise RuntimeError(f"{name} inside rank-local work")
+        return getattr(self.comm, name)
+
+
+if fault == "collective":
+    from lammps_mgml.system.mpi import MpiDomain
+
+    plain_init, plain_context = MpiDomain.__init__, MpiDomain.raise_on_all
+
+    def watched_init(self, comm):
+        plain_init(self, comm)
+        self.comm = Watched(self.comm)
+
+    @contextmanager
+    def watched_context(self):
+        with plain_context(self):
+            self.comm.local += 1
+            try:
+                yield
+            finally:
+                self.comm.local -= 1
+
+    MpiDomain.__init__, MpiDomain.raise_on_all = watched_init, watched_context
 
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none", *arguments])
 if fault in ("poison", "coincide"):
     lmp.command(f"variable fault string {fault}")
 lmp.file(deck)
 if features:
-    from lammps_mgml.insitu import hook
+    from lammps_mgml.insitu import callbacks
 
-    session = next(iter(hook._sessions.values()))
+    session = next(iter(callbacks._sessions.values()))
     n = lmp.extract_setting("nlocal")
     tags = comm.gather(lmp.numpy.extract_atom("id", nelem=n).copy())
     rows = comm.gather(session.sites.features)
     if comm.rank == 0:
         tags, rows = np.concatenate(tags), np.concatenate(rows)
-        np.savez(features, features=rows[np.argsort(tags)], names=session.names)
+        np.savez(features, features=rows[np.argsort(tags)], names=session.evaluator.request.names)
 lmp.close()

@@ -7,10 +7,10 @@ from decks import COMPRESS, GLASS, MGML, ROOT, SYSTEM, run_lammps, run_site, sam
 
 import lammps_mgml
 from lammps_mgml.api import feature_names, sites
-from lammps_mgml.catalogue import TABLE3
+from lammps_mgml.features import TABLE3
 from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.table import read_table, table_steps
-from lammps_mgml.softness.model import load_model
+from lammps_mgml.models.model import load_model
 from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, UNKNOWN_TYPE
 
 COLUMNS = ("d_sq", "d_p", "d_s", "d_d2min", "d_eta", "i_site")
@@ -255,7 +255,7 @@ def test_restart_goes_on_as_if_never_stopped(tmp_path, ranks):
 def test_restart_with_another_model_is_refused(tmp_path):
     frames(tmp_path, COMPRESS.replace("run 20", "run 0\nwrite_restart half.restart"))
     model = load_model("cuzr")
-    from lammps_mgml.softness.model import save_model
+    from lammps_mgml.models.model import save_model
     save_model(tmp_path / "other.mgml", {**_card("cuzr"), "name": "other",
                                          "natural_share": model.natural_share / 2})
     deck = ("units metal\nread_restart half.restart\npair_style"
@@ -270,7 +270,7 @@ def test_restart_with_another_model_is_refused(tmp_path):
 def _card(name):
     import json
 
-    from lammps_mgml.softness.model import SHIPPED
+    from lammps_mgml.models.model import SHIPPED
     return json.loads((SHIPPED / f"{name}.mgml").read_text())
 
 
@@ -371,8 +371,7 @@ SHORT = SYSTEM.replace("pair_style eam/fs\npair_coeff * * CuZr_mm.eam.fs Cu Zr",
     ("variable mgml_columns string d_axial_cu_0\n" + COMPRESS, 'mgml_load string "z compression"'),
     ("variable mgml_load string w\n" + COMPRESS, "load 'w'"),
     (COMPRESS.replace("velocity", "mass 1 26.98\nvelocity"), "type 1 has mass 26.98"),
-    (SHORT + MGML + "run 20\n", "comm_modify cutoff"),
-    (COMPRESS + "undump out\nunfix mgml_columns\nrun 10\n", "column i_mgml_has is gone"),
+    (COMPRESS + "undump out\nunfix mgml_columns\nrun 10\n", "there is no per-atom column i_site"),
     (COMPRESS.replace("units metal", "units real"), "needs units metal"),
 ])
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -383,7 +382,6 @@ def test_wrong_input_is_refused_with_one_message(tmp_path, deck, expected, ranks
 @SITE
 @pytest.mark.parametrize("deck, expected", [
     ("variable mgml_model string nosuch\n" + COMPRESS, "model 'nosuch'"),
-    (SHORT + MGML + "run 20\n", "comm_modify cutoff"),
     (SYSTEM + "python poison input 1 SELF format p file poison.py\n"
      "fix fault all python/invoke 10 end_of_step poison\n" + MGML + "run 20\n",
      "has a coordinate that is not finite")])
@@ -412,6 +410,22 @@ def test_fault_on_one_rank_ends_the_run(tmp_path, fault, expected):
     # what was complete before is complete on disk
     whole = list(read_dump(tmp_path / "bad.dump"))
     assert [f.step for f in whole][:1] == [0]
+
+
+def test_no_rank_communicates_inside_rank_local_work(tmp_path):
+    """Every stage under a communicator that refuses it: a rank with an error would leave the others
+    waiting there."""
+    watch = ("variable vibration getenv MGML_VIBRATION\ninclude ${vibration}\n"
+             "fix watch all python/invoke 2 end_of_step vibration\nrun 4\nunfix watch\n")
+    options = ("variable mgml_model string cuzr-axial-vibration\nvariable mgml_load string z\n"
+               "variable mgml_columns string 'd_boop_q6_voro d_facet_area_std_mean_nn'\n"
+               "variable mgml_features string 'boop_q_coarse,cn'\n")
+    deck = SYSTEM + watch + options + MGML + ("run 10\nwrite_restart half.restart\n"
+                                              "minimize 0 1e-2 3 10\nrun 10\n")
+    done = run_lammps(tmp_path, deck, 3, host=["--fault", "collective"], out="out.dump")
+    assert done.returncode == 0, done.stdout[-3000:]
+    frame = list(read_dump(tmp_path / "out.dump"))[-1]
+    assert np.isfinite(frame.columns["d_s"]).all()
 
 
 @pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
@@ -452,3 +466,27 @@ def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
 
 def test_glass_file_is_there():
     assert GLASS.exists()
+
+
+@pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
+def test_live_quantities_and_extra_columns(tmp_path, run):
+    """Thermo output at evaluations, nan between them; a column that is asked for by name."""
+    mgml = MGML.replace("i_site\n", "i_site d_d2mean\n")
+    deck = ("variable mgml_columns string d_d2mean\n" + SYSTEM + mgml + "thermo 5\n"
+            "thermo_style custom step v_mgml_plastic v_mgml_undefined v_mgml_d2mean\n"
+            "fix stop all halt 10 v_mgml_d2mean > 1000\n"
+            "thermo_modify format float %.12g\nrun 20\n")
+    done = run(tmp_path, deck, ranks=2, out="out.dump")
+    assert done.returncode == 0, done.stdout[-3000:]
+    rows = {int(w[0]): w[1:] for w in map(str.split, done.stdout.splitlines())
+            if len(w) == 4 and w[0] in ("0", "5", "10", "15", "20")}
+    for frame in read_dump(tmp_path / "out.dump"):
+        d2 = frame.columns["d_d2min"]
+        np.testing.assert_allclose(
+            [float(w) for w in rows[frame.step]], [(d2 > 5.0).mean(), 0.0, d2.mean()],
+            rtol=1e-9, atol=1e-12)
+        ratio = d2 / frame.columns["d_d2mean"]
+        if frame.step:
+            np.testing.assert_allclose(ratio, np.round(ratio), atol=1e-6)
+            assert 10 < ratio.min() and ratio.max() < 30
+    assert all(w == "nan" for step in (5, 15) for w in rows[step])

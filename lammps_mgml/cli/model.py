@@ -1,5 +1,9 @@
 """mgml model"""
 
+# What features may take besides the structure: what the card says, and where a run gets it from.
+INPUTS = {"load": ("goes by the load", "variable mgml_load"),
+          "msd": ("by vibrations", "column d_msd, by include ${vibration}")}
+
 
 def arguments(parser):
     parser.add_argument("words", nargs="*", metavar="[show] NAME",
@@ -11,7 +15,8 @@ def run(args):
     import json
 
     from ..errors import OptionError
-    from ..softness.model import load_model, shipped_models
+    from ..features import needs
+    from ..models.model import load_model, shipped_models
 
     words = args.words[1:] if args.words[:1] == ["show"] else args.words
     if len(words) > 1:
@@ -25,14 +30,14 @@ def run(args):
         return
     card, training = model.card, model.card["training"]
     label = card["label"]
-    by_load = any(name.startswith("axial_") for name in model.features)
-    vibrates = any(name.startswith("vibration") for name in model.features)
+    needed = needs(model.features, model.elements)
     lines = {
         "model": f"{model.name}, for {' '.join(model.elements)}",
         "features": f"{len(model.features)}: " + ", ".join(model.features[:13])
                     + (" ..." if len(model.features) > 13 else ""),
-        "goes by the load": "yes: variable mgml_load" if by_load else "no",
-        "by vibrations": "yes: column d_msd, by include ${vibration}" if vibrates else "no",
+        **{label: f"yes: {where}" if need in needed else "no"
+           for need, (label, where) in INPUTS.items()},
+        **{f"takes {need}": "yes" for need in sorted(needed - set(INPUTS))},
         "parameters": ", ".join(f"{k} {v:g}" for k, v in model.parameters.items()),
         "positions": card["positions"],
         "label": f"D2min ({label['d2min']}, within {label['cutoff']} A) above {label['threshold']} "

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from .._kernels import scorers as _scorers
-from ..catalogue import DEFINITION, by_name
 from ..errors import ModelError
+from ..features import DEFINITION, by_name
 
 FORMAT, SCHEMA = "mgml-model", 2
 MAX_BYTES = 64 << 20
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED = Path(__file__).parent
 
 
 @dataclass(frozen=True)
