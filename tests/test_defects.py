@@ -132,7 +132,7 @@ def test_refused(here, name, words):
 
 
 def model_without_positions(folder):
-    from lammps_mgml.softness.model import SHIPPED, checksum_of
+    from lammps_mgml.models.model import SHIPPED, checksum_of
 
     card = json.loads((SHIPPED / "cuzr.mgml").read_text())
     card.pop("positions")
