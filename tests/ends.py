@@ -12,16 +12,16 @@ OPEN, NO_FEATURES, NO_D2, UNKNOWN, NOT_NOW, NEW = 1, 2, 4, 8, 16, 32
 def softness_of(frame, means_of=None, model="cuzr"):
     """S^q of a frame's dumped positions, offline, with the means of another frame."""
     model = load_model(model)
-
-    def found(f, means=None):
-        return sites(f.x, f.types, f.edges, tuple(bool(p) for p in f.pbc), model.features,
-                     model.elements, model.parameters, means=means)
-    means = None if means_of is None else found(means_of).means
-    return model.softness(found(frame, means).features)
+    means = None if means_of is None else _sites(means_of, model).means
+    return model.softness(_sites(frame, model, means).features)
 
 
-def assert_right(frames, reference=None, numbers=None, cutoff=4.5, tolerance=1e-9, softness=True,
-                 now=None, means_of=None):
+def _sites(frame, model, means=None):
+    return sites(frame.x, frame.types, frame.edges, tuple(bool(p) for p in frame.pbc),
+                 model.features, model.elements, model.parameters, means=means)
+
+
+def assert_right(frames, reference=None, numbers=None, cutoff=4.5, tolerance=1e-9, softness=True, now=None):
     """Every column of every frame is right, or NaN with its flag.
 
     frames : of one run or of several in a row, read by ``independent.read``
@@ -35,8 +35,9 @@ def assert_right(frames, reference=None, numbers=None, cutoff=4.5, tolerance=1e-
     numbers = [f.ids for f in whole] if numbers is None else numbers
     mine = numbers[len(whole) - len(frames):]
     if softness:
-        sq = softness_of(reference)
-        sq_of = dict(zip(numbers[0], sq))
+        model = load_model("cuzr")
+        found = _sites(reference, model)
+        sq_of = dict(zip(numbers[0], model.softness(found.features)))
     for frame, e, who in zip(frames, edges, mine):
         where = f"step {frame.step}"
         truth = independent.d2min(reference, frame, e, cutoff, (numbers[0], who))
@@ -59,7 +60,7 @@ def assert_right(frames, reference=None, numbers=None, cutoff=4.5, tolerance=1e-
             if name in frame.columns:
                 assert_near(frame[name], right, tolerance, f"{where} {name}")
         if softness and "d_s" in frame.columns:
-            same(frame["d_s"], softness_of(frame, reference), tolerance)
+            same(frame["d_s"], model.softness(_sites(frame, model, found.means).features), tolerance)
 
 
 def assert_near(found, right, tolerance, where=""):

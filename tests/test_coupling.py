@@ -591,7 +591,8 @@ def test_two_partitions_of_their_own(tmp_path, melt, other):
 def test_neb(tmp_path, deck):
     """Columns of both replicas against the structures that they began with, or NaN and a flag."""
     (tmp_path / "final").write_text("1\n50 14.0 14.5 15.0\n")
-    text = (deck + "variable name world a b\nmin_style quickmin\nfix nudge all neb 1.0\n"
+    text = (deck.replace("read_data", "atom_modify map array\nread_data")
+            + "variable name world a b\nmin_style quickmin\nfix nudge all neb 1.0\n"
             + mgml(10, out="${name}.dump") + "neb 0.0 0.001 20 20 10 final final\n")
     done = run_lammps(tmp_path, text, 2, program=partitions(tmp_path))
     if "REPLICA" in done.stdout or "Unrecognized" in done.stdout:

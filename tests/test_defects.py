@@ -122,7 +122,7 @@ def test_lines_at_step_100(here):
 
 @pytest.mark.parametrize("name, words", [
     ("09_dimension_2.lmp", ["dimension"]), ("made/in.crack_mgml", ["dimension"]),
-    ("22_plugin_before_deform.lmp", ["fix deform", "load"]),
+    ("22_plugin_before_deform.lmp", ["fix load", "deform"]),
     ("15_no_include_traceback.lmp", ["include"]),
     ("26_model_without_positions_traceback.lmp", ["np.mgml", "positions"])])
 def test_refused(here, name, words):
@@ -142,7 +142,7 @@ def model_without_positions(folder):
 
 @SITE
 @pytest.mark.parametrize("name, words", [
-    ("09_dimension_2.lmp", ["dimension"]), ("15_no_include_traceback.lmp", ["softness"]),
+    ("09_dimension_2.lmp", ["dimension"]), ("15_no_include_traceback.lmp", ["Python function"]),
     ("26_model_without_positions_traceback.lmp", ["np.mgml", "positions"])])
 def test_refused_on_a_lammps_with_python(here, name, words):
     if "np.mgml" in words:
@@ -191,7 +191,7 @@ def test_restart_that_differs_is_refused(here, name, one, two, run):
 def test_comm_mode_multi(here, name, ranks):
     frames = good(here, name, ranks=ranks)
     assert_right(frames, now="all")
-    assert np.isfinite(frames[0]["d_sq"]).mean() > 0.9
+    assert np.isfinite(frames[0]["d_sq"]).mean() > 0.5
 
 
 @pytest.mark.parametrize("run", BOTH)
