@@ -87,7 +87,8 @@ def with_images(frames):
     for frame in frames[1:]:
         before = out[-1].unwrapped @ np.linalg.inv(out[-1].edges)
         shift = np.round(before - frame.x @ np.linalg.inv(frame.edges)) * frame.pbc
-        out.append(frame._replace(columns={**frame.columns, **dict(zip(("ix", "iy", "iz"), shift.T))}))
+        columns = {**frame.columns, **dict(zip(("ix", "iy", "iz"), shift.T))}
+        out.append(Frame(frame.step, frame.origin, frame.edges, frame.pbc, columns))
     return out
 
 
