@@ -21,7 +21,8 @@ def _sites(frame, model, means=None):
                  model.features, model.elements, model.parameters, means=means)
 
 
-def assert_right(frames, reference=None, numbers=None, cutoff=4.5, tolerance=1e-9, softness=True, now=None):
+def assert_right(frames, reference=None, numbers=None, cutoff=4.5, tolerance=1e-9, softness=True,
+                 now=None):
     """Every column of every frame is right, or NaN with its flag.
 
     frames : of one run or of several in a row, read by ``independent.read``

@@ -134,7 +134,7 @@ def follow(frames, far=0.8):
 
 
 def partners(frame, cutoff):
-    """(i, j, shift): pairs within ``cutoff`` of a frame; the partner is unwrapped j + shift edges."""
+    """(i, j, shift): pairs within ``cutoff``; the partner is at j, unwrapped, + shift edges."""
     x, e = frame.unwrapped, frame.edges
     inverse = np.linalg.inv(e)
     cell = np.floor(x @ inverse).astype(int) * frame.pbc
