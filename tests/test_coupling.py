@@ -599,7 +599,8 @@ def partitions(folder):
 
 def test_two_partitions_of_their_own(tmp_path, melt, other):
     text = (f"variable data world {melt} {other}\nvariable name world a b\n"
-            "variable far world 4.0 4.5\nvariable mgml_d2_cutoff string ${far}\n" + HEAD.format(data="${data}")
+            "variable far world 4.0 4.5\nvariable mgml_d2_cutoff string ${far}\n"
+            + HEAD.format(data="${data}")
             + HOT.format(seed=11) + NVE + mgml(out="${name}.dump") + "run 20\n")
     ends_well(run_lammps(tmp_path, text, 2, program=partitions(tmp_path)))
     assert_right(read(tmp_path / "a.dump"), now="all", cutoff=4.0, tolerance=1e-8)
