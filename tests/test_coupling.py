@@ -440,7 +440,7 @@ mass 2 91.224
     ("variable mgmlmodel string cuzr-wang13\nHEAD" + mgml() + "run 0\n",
      ["mgmlmodel", "mgml_model"]),
     ("variable mgml_d2cutof string 4.0\nHEAD" + mgml() + "run 0\n", ["mgml_d2cutof"]),
-    ("SMALL" + mgml() + "run 0\n", ["unit"]),
+    ("SMALL" + mgml() + "run 0\n", ["lengths must be in A"]),
     ("HEAD" + mgml() + "run 0\nunfix mgml_columns\nrun 10\n", ["no per-atom column"]),
 ])
 def test_refused_with_one_line(tmp_path, deck, run, text, words, ranks):
