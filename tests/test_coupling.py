@@ -221,7 +221,7 @@ pair_coeff * * CuZr_mm.eam.fs Cu Zr Cu
 neighbor 1.0 bin
 neigh_modify delay 0
 timestep 0.002
-change_box all z delta 0 12
+change_box all z delta -6 12
 """
 
 
