@@ -46,12 +46,12 @@ UNSEEN = $(addprefix inputs/glasses/glass-,25.h5 26.h5 27.h5 28.h5)
 TRAIN = mgml train $(TRAINING) --unseen $(UNSEEN)
 
 model: .venv/ready
-	$(TRAIN) --recipe paper --features table3 --name cuzr-wang13 -o lammps_mgml/softness/models/cuzr-wang13.mgml
-	$(TRAIN) --recipe pair --name cuzr -o lammps_mgml/softness/models/cuzr.mgml
-	$(TRAIN) --recipe axial --name cuzr-axial -o lammps_mgml/softness/models/cuzr-axial.mgml
-	$(TRAIN) --recipe vibration --name cuzr-vibration -o lammps_mgml/softness/models/cuzr-vibration.mgml
+	$(TRAIN) --recipe paper --features table3 --name cuzr-wang13 -o lammps_mgml/models/cuzr-wang13.mgml
+	$(TRAIN) --recipe pair --name cuzr -o lammps_mgml/models/cuzr.mgml
+	$(TRAIN) --recipe axial --name cuzr-axial -o lammps_mgml/models/cuzr-axial.mgml
+	$(TRAIN) --recipe vibration --name cuzr-vibration -o lammps_mgml/models/cuzr-vibration.mgml
 	$(TRAIN) --recipe axial-vibration --name cuzr-axial-vibration \
-	    -o lammps_mgml/softness/models/cuzr-axial-vibration.mgml
+	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
 
 clean:
 	rm -rf .venv build demo-output lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

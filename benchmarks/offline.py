@@ -35,7 +35,7 @@ import lammps_mgml  # noqa: E402
 from lammps_mgml import pipeline  # noqa: E402
 from lammps_mgml.api import sites  # noqa: E402
 from lammps_mgml.io.dump import read_dump  # noqa: E402
-from lammps_mgml.softness.model import SHIPPED  # noqa: E402
+from lammps_mgml.models.model import SHIPPED  # noqa: E402
 
 pipeline.perf_counter = process_time
 MODEL = "cuzr-wang13"

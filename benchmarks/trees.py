@@ -23,7 +23,7 @@ from features import system  # noqa: E402
 from measure import header, machine, medians, not_run, versions  # noqa: E402
 
 import lammps_mgml  # noqa: E402
-from lammps_mgml.softness.model import SHIPPED  # noqa: E402
+from lammps_mgml.models.model import SHIPPED  # noqa: E402
 
 PACKAGES = ("lightgbm", "onnxruntime", "treelite", "tl2cgen")
 OURS, SCORER, SINGLE = "ours", "ours, gaps not looked for", "LightGBM, row by row"

@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {"featurize": "api", "feature_names": "api", "SiteFeatures": "api", "softness": "api",
            "catalogue": "catalogue", "d2min": "plasticity.d2min",
-           "load_model": "softness.model",
+           "load_model": "models.model",
            "read_table": "io.table", "MgmlError": "errors"}
 __all__ = ["__version__", *_PUBLIC]
 

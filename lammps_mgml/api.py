@@ -6,7 +6,7 @@ from .system.box import Box
 from .catalogue import DENSITY_REACH, resolve
 from .density import load_tensor
 from .errors import InputError, OptionError
-from .softness.model import SoftnessModel, load_model
+from .models.model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, site_features
 from .sro import Means
 from .system.domain import WholeDomain

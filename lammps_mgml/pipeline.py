@@ -21,6 +21,8 @@ OPEN_CELL = 1          # the cell reaches beyond the open radius: surface, void,
 NO_FEATURES = 2        # a feature is undefined, as next to an open cell
 NO_REFERENCE = 4       # no reference position, or a reference partner is lost: D2 undefined
 UNKNOWN_TYPE = 8       # the atom's type is none of the model's elements
+NOT_EVALUATED = 16     # the step has no evaluation: values of the present structure are NaN
+NOT_IN_REFERENCE = 32  # the atom was not there when the reference was taken
 
 PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_facet": SMALL_FACET}
 

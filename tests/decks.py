@@ -67,8 +67,8 @@ def run_site(folder, deck, ranks=1, timeout=90, **variables):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MGML", "LAMMPS", "VIRTUAL"))}
     env.update(PATH="/usr/bin:/bin", OMP_NUM_THREADS="1",
                PYTHONPATH=os.pathsep.join(["/usr/lib/python3/dist-packages", *packages, str(ROOT)]),
-               MGML_DECK=str(ROOT / "lammps_mgml" / "insitu" / "columns.mgml"),
-               MGML_VIBRATION=str(ROOT / "lammps_mgml" / "insitu" / "vibration.mgml"),
+               MGML_DECK=str(ROOT / "lammps_mgml" / "insitu" / "columns.lmp"),
+               MGML_VIBRATION=str(ROOT / "lammps_mgml" / "insitu" / "vibration.lmp"),
                LAMMPS_POTENTIALS="/usr/share/lammps/potentials",
                OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     return _finished(["/usr/bin/mpirun", "--oversubscribe", "-np", str(ranks), "/usr/bin/lmp",

@@ -37,12 +37,14 @@ def coincide(pointer):
 
 
 if fault in ("local", "exchange"):
-    from lammps_mgml import halo, pipeline
-    from lammps_mgml.insitu import hook
+    from lammps_mgml import pipeline
+    from lammps_mgml.insitu import callbacks
+    from lammps_mgml.system import route
 
     def after_first(original):
         def wrapped(*a, **k):
-            begun = any(session.evaluations for session in hook._sessions.values())
+            begun = any(session.evaluator and session.evaluator.evaluations
+                        for session in callbacks._sessions.values())
             if begun and comm.rank == last:
                 raise ZeroDivisionError(f"injected on rank {last}")
             return original(*a, **k)
@@ -50,20 +52,20 @@ if fault in ("local", "exchange"):
     if fault == "local":
         pipeline.tessellate = after_first(pipeline.tessellate)
     else:
-        halo.Route.push = after_first(halo.Route.push)
+        route.Route.push = after_first(route.Route.push)
 
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none", *arguments])
 if fault in ("poison", "coincide"):
     lmp.command(f"variable fault string {fault}")
 lmp.file(deck)
 if features:
-    from lammps_mgml.insitu import hook
+    from lammps_mgml.insitu import callbacks
 
-    session = next(iter(hook._sessions.values()))
+    session = next(iter(callbacks._sessions.values()))
     n = lmp.extract_setting("nlocal")
     tags = comm.gather(lmp.numpy.extract_atom("id", nelem=n).copy())
     rows = comm.gather(session.sites.features)
     if comm.rank == 0:
         tags, rows = np.concatenate(tags), np.concatenate(rows)
-        np.savez(features, features=rows[np.argsort(tags)], names=session.names)
+        np.savez(features, features=rows[np.argsort(tags)], names=session.evaluator.request.names)
 lmp.close()

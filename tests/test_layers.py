@@ -39,7 +39,7 @@ def test_no_import_runs_back_up():
 
 
 def test_pipeline_needs_numpy_only():
-    code = ("import sys, lammps_mgml.pipeline, lammps_mgml.softness.model, lammps_mgml.api; "
+    code = ("import sys, lammps_mgml.pipeline, lammps_mgml.models.model, lammps_mgml.api; "
             "print([m for m in ('lightgbm', 'sklearn', 'scipy', 'mpi4py', 'h5py', 'lammps', "
             "'matplotlib') if m in sys.modules])")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,

@@ -10,7 +10,7 @@ import pytest
 from lammps_mgml import load_model
 from lammps_mgml.catalogue import TABLE3, catalogue
 from lammps_mgml.errors import ModelError
-from lammps_mgml.softness.model import (
+from lammps_mgml.models.model import (
     MAX_BYTES, Forest, SoftnessModel, checksum_of, save_model, shipped_models, with_envelope,
 )
 from lammps_mgml.pipeline import PARAMETERS

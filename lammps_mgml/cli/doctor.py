@@ -15,7 +15,7 @@ def run(args):
 
     from .. import __version__
     from ..insitu.plugin import DECK, NAME, build, built_folder, lammps_folder
-    from ..softness.model import shipped_models
+    from ..models.model import shipped_models
 
     missing = []
 

@@ -35,7 +35,7 @@ def arguments(parser):
 def run(args):
     from ..errors import ModelError
     from ..io.dump import read_frames
-    from ..softness.model import load_model
+    from ..models.model import load_model
     from ..pipeline import PARAMETERS
 
     model = load_model(args.model) if args.model else None
@@ -151,7 +151,7 @@ def featurize_frame(frame, job):
     from ..api import ELEMENTS, sites
     from ..catalogue import resolve
     from ..errors import InputError, ModelError
-    from ..softness.model import load_model
+    from ..models.model import load_model
 
     model = load_model(job["model"]) if job["model"] else None
     elements = job["elements"] or frame.elements or (model.elements if model else ELEMENTS)

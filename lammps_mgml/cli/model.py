@@ -11,7 +11,7 @@ def run(args):
     import json
 
     from ..errors import OptionError
-    from ..softness.model import load_model, shipped_models
+    from ..models.model import load_model, shipped_models
 
     words = args.words[1:] if args.words[:1] == ["show"] else args.words
     if len(words) > 1:

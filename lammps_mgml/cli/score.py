@@ -136,7 +136,7 @@ def print_scores(scores):
 
 
 def run(args):
-    from ..softness.model import load_model
+    from ..models.model import load_model
     from ..train.dataset import read_loadings
 
     model = load_model(args.model)

@@ -20,7 +20,7 @@ def arguments(parser):
 def run(args):
     from ..catalogue import resolve
     from ..errors import InputError
-    from ..softness.model import from_card, save_model, with_envelope
+    from ..models.model import from_card, save_model, with_envelope
     from ..train.dataset import read_loadings
     from ..train.fit import train
     from ..train.recipes import recipe

@@ -4,10 +4,10 @@ import numpy as np
 from ..io.table import ROWS
 
 COLUMNS = (("i_site", np.int32), ("d_sq", np.float32), ("d_d2min", np.float32))
-WRITER = 0
+WRITER, TAG = 0, 4712
 
 
-def gather(team, writer, step, ids, features, columns, attributes):
+def gather(domain, writer, step, ids, features, columns, attributes):
     """Append one frame.  Collective.
 
     The ranks send to the writer in turn, ``ROWS`` rows at a time: no rank ever holds more than one
@@ -17,25 +17,29 @@ def gather(team, writer, step, ids, features, columns, attributes):
     writer : TableWriter, None on the other ranks.  ids (n_own,), features (n_own, n) float32,
     columns : as COLUMNS.
     """
-    comm, n = team.comm, len(ids)
+    comm = domain.comm
     others = np.stack([np.asarray(c, dtype=np.float64) for c in columns], axis=1)
-    counts = comm.gather(n, root=WRITER)
-    with team.together():
-        if team.rank != WRITER:
-            for lo in range(0, n, ROWS):
-                part = slice(lo, lo + ROWS)
-                comm.Send(ids[part], dest=WRITER)
-                comm.Send(features[part], dest=WRITER)
-                comm.Send(others[part], dest=WRITER)
-            return
+    counts = np.zeros(domain.size)
+    counts[domain.rank] = len(ids)
+    counts = domain.sum(counts).astype(int)
+    error = None
+    if domain.rank == WRITER:
         slabs = _slabs(comm, counts, (ids, features, others))
         try:
-            with writer.frame(step, sum(counts), COLUMNS, **attributes) as write:
+            with writer.frame(step, int(counts.sum()), COLUMNS, **attributes) as write:
                 for at, (own_ids, rows, values) in slabs:
                     write(at, own_ids, rows, *values.T)
-        finally:
-            for _ in slabs:                      # after an error: let nobody wait for ever
-                pass
+        except Exception as e:
+            error = e
+        for _ in slabs:                          # after an error: let nobody wait for ever
+            pass
+    else:
+        for lo in range(0, len(ids), ROWS):
+            for values in (ids, features, others):
+                comm.Send(np.ascontiguousarray(values[lo:lo + ROWS]), dest=WRITER, tag=TAG)
+    with domain.raise_on_all():
+        if error is not None:
+            raise error
 
 
 def _slabs(comm, counts, own):
@@ -50,6 +54,6 @@ def _slabs(comm, counts, own):
             else:
                 parts = [b[:m] for b in buffers]
                 for part in parts:
-                    comm.Recv(part, source=rank)
+                    comm.Recv(part, source=rank, tag=TAG)
             yield at, parts
             at += m

@@ -1,12 +1,18 @@
 """Options of a deck: LAMMPS variables whose names begin with mgml_."""
-import ctypes
 from dataclasses import dataclass, fields
 
 from ..errors import OptionError
+from ..evaluation.live import QUANTITIES
 from ..plasticity.d2min import CUTOFF
+from .variables import string_variable, variable_names
 
 # Set by the include file and the plugin, not by users.
-INTERNAL = ("mgml_plugin", "mgml_first")
+INTERNAL = ("mgml_plugin", "mgml_came", "mgml_inside", "mgml_watched_inside", "mgml_force",
+            "mgml_evaluate",
+            *(f"mgml_{q.name}{end}" for q in QUANTITIES for end in ("", "_text")))
+
+# A, cutoffs for which D2min means something: less holds no neighbours, more holds far ones.
+LEAST_CUTOFF, MOST_CUTOFF = 2.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -42,18 +48,34 @@ def read_options(lmp):
     given = {}
     for name in variable_names(lmp):
         if not name.startswith("mgml_") or name in INTERNAL:
+            _may_be_meant(name, known)
             continue
         if name not in known:
             raise OptionError(f"variable {name} is no option of lammps_mgml; options: "
                               f"{', '.join(sorted(known))}")
         given[known[name].name] = _value(name, known[name].type, string_variable(lmp, name))
     options = Options(**given)
+    if "," in options.elements:
+        raise OptionError(f"variable mgml_elements is {options.elements!r}: separate by spaces, e.g. "
+                          f"\"Cu Zr\"")
     if options.reference not in ("restart", "now"):
         raise OptionError(f"variable mgml_reference is {options.reference!r}: restart or now")
     if options.model == "none" and not options.elements:
         raise OptionError("with mgml_model none, say which type is what: variable mgml_elements "
                           "string \"Cu Zr\"")
     return options
+
+
+def _may_be_meant(name, known):
+    """OptionError for a variable that looks like a misspelt option, such as mgmlmodel."""
+    from difflib import get_close_matches
+
+    if name in INTERNAL or name == "mgml" or not name.lower().startswith("mgml"):
+        return
+    near = get_close_matches(name.lower(), known, 1, 0.8)
+    if near:
+        raise OptionError(f"variable {name}: is {near[0]} meant? Give it that name, or another that "
+                          f"does not begin with mgml")
 
 
 def _value(name, kind, text):
@@ -68,37 +90,8 @@ def _value(name, kind, text):
             number = float(text)
         except ValueError:
             number = 0.0
-        if not 0.0 < number < 100.0:
-            raise OptionError(f"variable {name} is {text!r}: a length in A")
+        if not LEAST_CUTOFF <= number <= MOST_CUTOFF:
+            raise OptionError(f"variable {name} is {text!r}: a length in A, from {LEAST_CUTOFF:g} to "
+                              f"{MOST_CUTOFF:g}")
         return number
     return text
-
-
-def variable_names(lmp):
-    count, name_of = lmp.lib.lammps_id_count, lmp.lib.lammps_id_name
-    buffer = ctypes.create_string_buffer(256)
-    names = []
-    for k in range(count(ctypes.c_void_p(address_of(lmp)), b"variable")):
-        name_of(ctypes.c_void_p(address_of(lmp)), b"variable", k, buffer, 256)
-        names.append(buffer.value.decode())
-    return names
-
-
-def string_variable(lmp, name):
-    """Text of a string-like variable, None for other styles.
-
-    LAMMPS of 2021 owns the string it returns, but its Python module frees it: so by ctypes.
-    """
-    extract = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_char_p,
-                                ctypes.c_char_p)(("lammps_extract_variable", lmp.lib))
-    if hasattr(lmp.lib, "lammps_extract_variable_datatype"):
-        kind = lmp.lib.lammps_extract_variable_datatype(ctypes.c_void_p(address_of(lmp)),
-                                                        name.encode())
-        if kind != 3:                        # LMP_VAR_STRING
-            return None
-    text = extract(address_of(lmp), name.encode(), None)
-    return None if text is None else text.decode()
-
-
-def address_of(lmp):
-    return lmp.lmp.value if isinstance(lmp.lmp, ctypes.c_void_p) else int(lmp.lmp)

@@ -1,17 +1,23 @@
-// LAMMPS plugin: fix python/invoke for a LAMMPS that lacks the PYTHON package.
+// LAMMPS plugin: what lammps_mgml needs of a LAMMPS that lacks the PYTHON package.
 //
-//   fix ID group python/invoke N end_of_step|post_force FUNCTION
+//   fix ID group python/invoke N end_of_step|post_force FUNCTION   as LAMMPS' own
+//   fix ID all mgml                                                tells Python what LAMMPS is doing
+//   mgml/evaluate                                                  evaluate now, between runs
 //
-// As LAMMPS' own fix: FUNCTION is looked up in __main__, and then in lammps_mgml.insitu.hook.
-// Written for the plugin interface of LAMMPS (GPL-2.0), whose C++ headers it includes.
+// FUNCTION is looked up in lammps_mgml.insitu.names, if the deck has our include file, and else in
+// __main__.  Written for the plugin interface of LAMMPS (GPL-2.0), whose C++ headers it includes.
 
 #include <Python.h>
 
+#include "atom.h"
 #include "comm.h"
+#include "command.h"
 #include "error.h"
 #include "fix.h"
 #include "input.h"
 #include "lammps.h"
+#include "modify.h"
+#include "output.h"
 #include "update.h"
 #include "utils.h"
 #include "variable.h"
@@ -54,9 +60,115 @@ bool have_python()
   return true;
 }
 
+// A function of Python that takes the LAMMPS pointer first; errors of it end the run.
+class Callback {
+ public:
+  Callback(LAMMPS *lmp_in) : lmp(lmp_in) {}
+
+  ~Callback()
+  {
+    if (!function || !Py_IsInitialized()) return;
+    Gil gil;
+    Py_CLEAR(function);
+    Py_CLEAR(self);
+  }
+
+  // FUNCTION of the module, or (prefer_main) of __main__ if it is there.
+  void find(const char *module, const char *name, bool prefer_main)
+  {
+    if (!have_python()) lmp->error->all(FLERR, "Could not initialize embedded Python");
+    std::string message;
+    {
+      Gil gil;
+      PyObject *main = prefer_main ? PyImport_AddModule("__main__") : nullptr;
+      if (main && PyObject_HasAttrString(main, name)) {
+        function = PyObject_GetAttrString(main, name);
+      } else if (PyObject *from = PyImport_ImportModule(module)) {
+        function = PyObject_GetAttrString(from, name);
+        Py_DECREF(from);
+      }
+      if (function)
+        self = PyCapsule_New((void *) lmp, nullptr, nullptr);
+      else
+        message = error_text();
+    }
+    if (!function) lmp->error->all(FLERR, "Could not find Python function {}: {}", name, message);
+  }
+
+  // Call it; returns the text that it returns, if any.
+  template <class... Args> std::string call(const char *format, Args... args)
+  {
+    std::string message;
+    int failed;
+    {
+      Gil gil;
+      PyObject *result = PyObject_CallFunction(function, format, self, args...);
+      failed = failure_of(result, message);
+    }
+    if (failed == EVERYWHERE) lmp->error->all(FLERR, "{}", message);
+    if (failed == HERE) lmp->error->one(FLERR, "Python callback of lammps_mgml failed");
+    return message;
+  }
+
+ private:
+  enum { NONE, HERE, EVERYWHERE };
+  LAMMPS *lmp;
+  PyObject *function = nullptr, *self = nullptr;
+
+  static std::string text_of(PyObject *value)
+  {
+    PyObject *text = value ? PyObject_Str(value) : nullptr;
+    const char *chars = text ? PyUnicode_AsUTF8(text) : nullptr;
+    std::string out = chars ? chars : "unknown error";
+    Py_XDECREF(text);
+    return out;
+  }
+
+  static std::string error_text()
+  {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    std::string out = text_of(value);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+    return out;
+  }
+
+  // lammps_mgml marks an exception that all ranks have: LAMMPS can then stop in good order.  Any
+  // other may be of one rank only, for which error->all would wait for ever.
+  static int failure_of(PyObject *result, std::string &message)
+  {
+    if (result) {
+      if (PyUnicode_Check(result)) message = text_of(result);
+      Py_DECREF(result);
+      return NONE;
+    }
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (value && PyObject_HasAttrString(value, "on_all_ranks")) {
+      message = text_of(value);
+      Py_XDECREF(type);
+      Py_XDECREF(value);
+      Py_XDECREF(trace);
+      return EVERYWHERE;
+    }
+    PyErr_Restore(type, value, trace);
+    PyErr_Print();
+    return HERE;
+  }
+};
+
+bool ours(const char *name)
+{
+  return strcmp(name, "softness") == 0 || strcmp(name, "vibration") == 0;
+}
+
 class FixPythonInvoke : public Fix {
  public:
-  FixPythonInvoke(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
+  FixPythonInvoke(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), function(lmp)
   {
     if (narg != 6) error->all(FLERR, "Illegal fix python/invoke command");
     nevery = utils::inumeric(FLERR, arg[3], false, lmp);
@@ -67,93 +179,138 @@ class FixPythonInvoke : public Fix {
       when = FixConst::END_OF_STEP;
     else
       error->all(FLERR, "Unsupported callback name for fix python/invoke");
-    if (!have_python()) error->all(FLERR, "Could not initialize embedded Python");
-
-    Gil gil;
-    PyObject *main = PyImport_AddModule("__main__");
-    if (main && PyObject_HasAttrString(main, arg[5])) {
-      function = PyObject_GetAttrString(main, arg[5]);
-    } else if (PyObject *hook = PyImport_ImportModule("lammps_mgml.insitu.hook")) {
-      function = PyObject_GetAttrString(hook, arg[5]);
-      Py_DECREF(hook);
-    }
-    if (!function) {
-      PyErr_Print();
-      error->all(FLERR, "Could not find Python function {}", arg[5]);
-    }
-    self = PyCapsule_New((void *) lmp, nullptr, nullptr);
-  }
-
-  ~FixPythonInvoke() override
-  {
-    if (!Py_IsInitialized()) return;
-    Gil gil;
-    Py_CLEAR(function);
-    Py_CLEAR(self);
+    const bool included = modify->get_fix_by_id("mgml_memory") ||
+        modify->get_fix_by_id("mgml_vibration");
+    evaluates = included && strcmp(arg[5], "softness") == 0;
+    function.find("lammps_mgml.insitu.names", arg[5], !(included && ours(arg[5])));
   }
 
   int setmask() override { return when; }
+
+  // A fix deform moves box and atoms at the end of a step.  What comes before it sees neither.
+  void init() override
+  {
+    if (!evaluates || when != FixConst::END_OF_STEP) return;
+    bool after = false;
+    for (auto *other : modify->get_fix_list()) {
+      if (after && other->box_change && (modify->get_fix_mask(other) & FixConst::END_OF_STEP))
+        error->all(FLERR,
+                   "fix {} ({}) comes after fix {}, which then evaluates box and positions that are "
+                   "not those of the dump: put the lines of lammps_mgml after fix {}",
+                   other->id, other->style, id, other->id);
+      after = after || other == this;
+    }
+  }
 
   void setup(int vflag) override
   {
     if (when == FixConst::POST_FORCE) post_force(vflag);
   }
 
-  void end_of_step() override { call("O", 0); }
+  void end_of_step() override { function.call("O"); }
 
   void post_force(int vflag) override
   {
-    if (update->ntimestep % nevery == 0) call("Oi", vflag);
+    if (update->ntimestep % nevery == 0) function.call("Oi", vflag);
   }
 
  private:
-  enum { NONE, HERE, EVERYWHERE };
   int when = 0;
-  PyObject *function = nullptr, *self = nullptr;
+  bool evaluates = false;
+  Callback function;
+};
 
-  // lammps_mgml raises on all ranks or on none, and marks such an exception: LAMMPS can then stop
-  // in good order.  Any other may be of one rank only, for which error->all would wait for ever.
-  static int failure_of(PyObject *result, std::string &message)
+// Tells Python's plugin_event of setups, steps, and the ends of runs and minimisations, and marks
+// atoms that are created later as not in the reference.
+class FixMgml : public Fix {
+ public:
+  FixMgml(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), event(lmp)
   {
-    if (result) {
-      Py_DECREF(result);
-      return NONE;
-    }
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (value && PyObject_HasAttrString(value, "mgml_everywhere")) {
-      PyObject *text = PyObject_Str(value);
-      const char *chars = text ? PyUnicode_AsUTF8(text) : nullptr;
-      message = chars ? chars : "unknown error";
-      Py_XDECREF(text);
-      Py_XDECREF(type);
-      Py_XDECREF(value);
-      Py_XDECREF(trace);
-      PyErr_Clear();
-      return EVERYWHERE;
-    }
-    PyErr_Restore(type, value, trace);
-    PyErr_Print();
-    return HERE;
+    nevery = 1;
+    create_attribute = 1;
+    event.find("lammps_mgml.insitu.callbacks", "plugin_event", false);
+    for (const auto &line : utils::split_lines(event.call("Osi", "variables", 0)))
+      input->variable->set(line);
   }
 
-  void call(const char *format, int vflag)
+  ~FixMgml() override
   {
-    std::string message;
-    int failed;
-    {
-      Gil gil;
-      failed = failure_of(PyObject_CallFunction(function, format, self, vflag), message);
+    if (Py_IsInitialized()) event.call("Osi", "gone", 0);
+  }
+
+  // At each step columns of an earlier one must not be taken for new.  With KOKKOS that would cost
+  // a copy of all atoms from the device at every step: there they stay until the next evaluation.
+  int setmask() override
+  {
+    return FixConst::MIN_POST_FORCE | (lmp->kokkos ? 0 : FixConst::END_OF_STEP);
+  }
+
+  void setup(int) override
+  {
+    const char *command = lmp->input->command;
+    tell("begin", command && strcmp(command, "rerun") == 0 ? 1 : 0);
+  }
+
+  void min_setup(int) override { tell("begin"); }
+
+  // A step of a minimisation evaluates forces several times; a dump follows the last of them.
+  void min_post_force(int) override
+  {
+    const bool dumped = output->ndump > 0 && output->next_dump_any == update->ntimestep;
+    tell("moved");
+    if (dumped) tell("due");
+  }
+
+  void end_of_step() override { tell("end"); }
+
+  void post_run() override { tell("finish"); }
+
+  void set_arrays(int i) override
+  {
+    for (const char *name : {"mgml_number", "mgml_samples"}) {
+      int flag, cols;
+      const int index = atom->find_custom(name, flag, cols);
+      if (index >= 0) atom->ivector[index][i] = 0;
     }
-    if (failed == EVERYWHERE) error->all(FLERR, "{}", message);
-    if (failed == HERE) error->one(FLERR, "Fix python/invoke callback failed");
+  }
+
+ private:
+  Callback event;
+
+  void tell(const char *what, int rerun = 0)
+  {
+    const std::string text = event.call("Osi", what, rerun);
+    if (!text.empty()) utils::logmesg(lmp, text);
   }
 };
 
-Fix *create(LAMMPS *lmp, int narg, char **arg)
+class Evaluate : public Command {
+ public:
+  Evaluate(LAMMPS *lmp) : Command(lmp) {}
+
+  void command(int narg, char **) override
+  {
+    if (narg) error->all(FLERR, "mgml/evaluate takes no arguments");
+    Callback event(lmp);
+    event.find("lammps_mgml.insitu.callbacks", "plugin_event", false);
+    const std::string text = event.call("Osi", "asked", 0);
+    if (!text.empty()) utils::logmesg(lmp, text);
+  }
+};
+
+Fix *create_invoke(LAMMPS *lmp, int narg, char **arg)
 {
   return new FixPythonInvoke(lmp, narg, arg);
+}
+
+Fix *create_mgml(LAMMPS *lmp, int narg, char **arg)
+{
+  return new FixMgml(lmp, narg, arg);
+}
+
+Command *create_evaluate(LAMMPS *lmp)
+{
+  return new Evaluate(lmp);
 }
 
 void set_string(LAMMPS *lmp, const char *name, const char *value)
@@ -178,12 +335,20 @@ extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *registr
   }
   static Plugin plugin;
   plugin.version = lmp->version;
-  plugin.style = "fix";
-  plugin.name = "python/invoke";
-  plugin.info = "fix python/invoke by lammps_mgml";
   plugin.author = "lammps_mgml";
-  plugin.creator = (void *) &create;
   plugin.handle = handle;
-  ((Register) registrar)(&plugin, lmp);
+  const struct {
+    const char *style, *name;
+    void *creator;
+  } all[] = {{"fix", "python/invoke", (void *) &create_invoke},
+             {"fix", "mgml", (void *) &create_mgml},
+             {"command", "mgml/evaluate", (void *) &create_evaluate}};
+  for (const auto &one : all) {
+    plugin.style = one.style;
+    plugin.name = one.name;
+    plugin.info = "lammps_mgml";
+    plugin.creator = one.creator;
+    ((Register) registrar)(&plugin, lmp);
+  }
   set_string(lmp, "mgml_plugin", "yes");
 }

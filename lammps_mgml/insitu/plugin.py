@@ -15,8 +15,8 @@ from pathlib import Path
 from ..errors import MgmlError
 
 SOURCE = Path(__file__).with_name("plugin.cpp")
-DECK = Path(__file__).with_name("columns.mgml")
-VIBRATION = Path(__file__).with_name("vibration.mgml")
+DECK = Path(__file__).with_name("columns.lmp")
+VIBRATION = Path(__file__).with_name("vibration.lmp")
 NAME = "mgmlplugin.so"
 
 

@@ -6,24 +6,26 @@ from ..system.box import Box, times
 COLUMN = "d_msd"
 
 
-def take_sample(bridge, team):
+def take_sample(adapter, domain):
     """One more sample of each owned atom into its running mean and ``d_msd`` (Welford's way).
 
     Positions count in units of the periodic edges, so that a barostat's breathing is no vibration,
     and without the drift of all atoms together.  Collective.
     """
-    with team.together():
-        n, box = bridge.n_own, bridge.box()
+    with domain.raise_on_all():
+        n, box = adapter.n_own, adapter.box()
+        adapter.forget_new_atoms("i_mgml_samples", "mgml_watched_inside")
         frame = _frame(box)
-        place = frame.fractional(bridge.positions(n)) + np.where(
-            box.periodic, bridge.images(), 0.0)
-        msd, mean = bridge.column(COLUMN), bridge.vectors("d2_mgml_mean")
-        samples = bridge.column("i_mgml_samples")
+        place = frame.fractional(adapter.positions()) + np.where(
+            box.periodic, adapter.images(), 0.0)
+        msd, mean = adapter.column(COLUMN), adapter.vectors("d2_mgml_mean")
+        samples = adapter.column("i_mgml_samples")
         new = samples == 0
+        msd[new] = 0.0
         mean[new] = place[new]
         step = place - mean
-    drift = team.sum(np.append(step.sum(axis=0), n))
-    with team.together():
+    drift = domain.sum(np.append(step.sum(axis=0), n))
+    with domain.raise_on_all():
         step -= drift[:3] / drift[3]
         samples += 1
         mean += step / samples[:, None]

@@ -8,6 +8,7 @@ whichever rank owns it now, and ghosts play no part.
 """
 import numpy as np
 
+from ..errors import InputError
 from ..system.atoms import wrap
 from ..system.box import times
 from .d2min import NonAffine, partners_within, residual
@@ -28,48 +29,66 @@ def brick_grid(size, heights):
 
 
 class Reference:
-    """The reference configuration, spread over the ranks of ``comm`` (None: one rank).
+    """The reference configuration, spread over the ranks of a domain.
 
-    box : Box of the reference.  Methods are collective.
+    box : Box of the reference.  cutoff : A.  Methods are collective.
     """
 
-    def __init__(self, comm, box, cutoff):
-        self.comm, self.box, self.cutoff = comm, box, cutoff
-        self.grid = brick_grid(comm.size if comm is not None else 1, box.heights)
+    def __init__(self, domain, box, cutoff):
+        self.domain, self.comm, self.box, self.cutoff = domain, domain.comm, box, cutoff
+        self.grid = brick_grid(domain.size, box.heights)
         self.margin = cutoff / box.heights
         self._most = int(np.ceil(self.margin).max()) + 1
         self._homes = self._copies = self._start = None
 
-    def settle(self, tags, reference):
+    def settle(self, numbers, reference, expected=None):
         """Tell the homes which rank owns which atom now; the first call also finds the partners.
 
-        tags : (n,) int64 of the rank's atoms that have a reference.
+        numbers : (n,) own numbers of the rank's atoms that are in the reference.
         reference : (n, 3) unwrapped reference positions, A.
+        expected : (n,) partners that each atom had when the reference was taken, None if it is
+        taken now.  An atom of which fewer are there is undefined for good.
+        Returns (n,) int32, the partners found by the first call.
+
+        Raises
+        ------
+        InputError : two atoms carry one number.
         """
         fractional = self.box.fractional(reference)
         self._whole = np.where(self.box.periodic, np.floor(fractional), 0.0)
         inside = wrap(self.box, fractional)
         home = np.clip((inside * self.grid).astype(np.int64), 0, self.grid - 1)
-        everyone = np.arange(len(tags))
+        everyone = np.arange(len(numbers))
         rows, bricks, shifts = self._bricks_in_reach(inside)
         copy = (bricks != home[rows]).any(axis=1) | shifts.any(axis=1)
         rows, bricks, shifts = rows[copy], bricks[copy], shifts[copy]
         self._homes = Route(self.comm, everyone, self._rank(home))
         self._copies = Route(self.comm, rows, self._rank(bricks))
-        packed = np.concatenate([shifts, tags[rows, None]], axis=1)
-        home_tags = self._homes.push(tags)
+        numbers = np.asarray(numbers, dtype=np.int64)
+        packed = np.concatenate([shifts, numbers[rows, None]], axis=1)
+        home_numbers = self._homes.push(numbers)
         came = self._copies.push_each(packed)
+        with self.domain.raise_on_all():
+            twice = np.sort(home_numbers)
+            if (twice[1:] == twice[:-1]).any():
+                raise InputError("two atoms are copies of one that is in the reference: replicate "
+                                 "the system before the reference is taken, or take a new one:  "
+                                 "variable mgml_reference string now")
         if self._start is None:
             x0 = self.box.origin + self.box.vectors(inside)
             own, ghost = self._homes.push(x0), self._copies.push(x0)
-            self._tags, self._keys = home_tags, self._key(came)
+            self._numbers, self._keys = home_numbers, self._key(came)
             self._shift = came[:, :3]
             self._x0 = np.concatenate([own, ghost + self.box.vectors(came[:, :3])])
             self._start, self._partner = partners_within(self._x0, len(own), self.cutoff)
-            self._by_tag, self._by_key = np.argsort(self._tags), np.argsort(self._keys)
+            self._by_number, self._by_key = np.argsort(self._numbers), np.argsort(self._keys)
+            there = np.diff(self._start)
+            self._expected = there if expected is None else self._homes.push(
+                np.asarray(expected, dtype=np.int64))
         # where each row that comes belongs in the tables made at first
-        self._home_slot = _slots(self._tags, self._by_tag, home_tags)
+        self._home_slot = _slots(self._numbers, self._by_number, home_numbers)
         self._copy_slot = _slots(self._keys, self._by_key, self._key(came))
+        return self._homes.pull(np.diff(self._start)[self._home_slot].astype(np.int32))
 
     def measure(self, unwrapped, edges):
         """NonAffine of the rank's atoms, in the order given to ``settle``; NaN if a partner is lost.
@@ -78,12 +97,12 @@ class Reference:
         """
         x = unwrapped - times(self._whole, edges)
         table = np.full((len(self._x0), 3), np.nan)
-        n_home = len(self._tags)
+        n_home = len(self._numbers)
         table[self._home_slot] = self._homes.push(x)
         copies = self._copies.push(x) + times(self._shift[self._copy_slot], edges)
         table[n_home + self._copy_slot] = copies
         out = residual(self._x0, table, n_home, self._start, self._partner)
-        lost = out.partners < np.diff(self._start)
+        lost = out.partners < self._expected
         packed = np.stack([np.where(lost, np.nan, out.d2min), np.where(lost, np.nan, out.eta),
                            out.partners.astype(np.float64)], axis=1)
         back = self._homes.pull(packed[self._home_slot])
@@ -93,7 +112,7 @@ class Reference:
         return (bricks[:, 0] * self.grid[1] + bricks[:, 1]) * self.grid[2] + bricks[:, 2]
 
     def _key(self, came):
-        """One number for a tag and an image."""
+        """One key for an atom's number and an image."""
         base = 2 * self._most + 1
         code = came[:, :3] + self._most
         return ((came[:, 3] * base + code[:, 0]) * base + code[:, 1]) * base + code[:, 2]
@@ -125,4 +144,8 @@ class Reference:
 
 
 def _slots(keys, order, wanted):
-    return order[np.searchsorted(keys[order], wanted)]
+    """Place of each of ``wanted`` among ``keys``, all of which are there."""
+    slots = order[np.searchsorted(keys[order], wanted)]
+    if not np.array_equal(keys[slots], wanted):
+        raise RuntimeError("an atom came that is not in the reference")
+    return slots

@@ -37,6 +37,12 @@ class MpiDomain:
         """Give the communicator back to MPI, which has a limited number of them."""
         self.comm.Free()
 
+    def offset(self, n):
+        """Sum of ``n`` over the ranks before this one."""
+        counts = np.empty(self.size, np.int64)
+        self.comm.Allgather(np.array([n], np.int64), counts)
+        return int(counts[:self.rank].sum())
+
     def sum(self, values):
         values = np.asarray(values, dtype=np.float64)
         out = np.empty_like(values)

@@ -75,7 +75,7 @@ class Logistic:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
-        from ..softness.model import Linear
+        from ..models.model import Linear
 
         kind, weight = features[:, 0], balanced(labels)
         weights, intercept = [], []

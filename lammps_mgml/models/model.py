@@ -12,7 +12,7 @@ from ..errors import ModelError
 
 FORMAT, SCHEMA = "mgml-model", 2
 MAX_BYTES = 64 << 20
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED = Path(__file__).parent
 
 
 @dataclass(frozen=True)

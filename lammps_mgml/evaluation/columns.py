@@ -1,0 +1,56 @@
+"""The per-atom columns: name, unit, definition and where each comes from, one row each.
+
+A value that is not known is NaN.  ``i_site`` says why (bits, see ``flags``).
+"""
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+REFERENCE = "reference"       # of the structure that the reference is; stays until a new one
+PRESENT = "present"           # of the structure at the evaluation; undefined at any other step
+
+
+@dataclass(frozen=True)
+class Column:
+    """value : from the Evaluated, (n_own,) float64.  standard : in every deck; the others are asked
+    for by name, in ``mgml_columns``."""
+
+    name: str
+    unit: str
+    of: str
+    definition: str
+    value: Callable
+    standard: bool = True
+
+
+COLUMNS = (
+    Column("d_sq", "1", REFERENCE, "quench-in softness S^q of the reference structure, 0 .. 1",
+           lambda e: e.softness),
+    Column("d_p", "1", REFERENCE,
+           "probability of plastic rearrangement at the natural share of plastic atoms",
+           lambda e: e.probability),
+    Column("d_s", "1", PRESENT, "running softness, of the present structure", lambda e: e.softness),
+    Column("d_d2min", "A^2", PRESENT,
+           "non-affine displacement D2min against the reference, sum over the partners",
+           lambda e: e.d2min),
+    Column("d_eta", "1", PRESENT, "von Mises strain against the reference", lambda e: e.eta),
+)
+STANDARD = tuple(c for c in COLUMNS if c.standard)
+BY_NAME = {c.name: c for c in COLUMNS}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one evaluation gives for the owned atoms, NaN where undefined.
+
+    softness, probability, d2min (A^2), eta : (n_own,).  partners : (n_own,) int, those that
+    entered D2min.  site : (n_own,) int32 bits.
+    """
+
+    softness: np.ndarray
+    probability: np.ndarray
+    d2min: np.ndarray
+    eta: np.ndarray
+    partners: np.ndarray
+    site: np.ndarray

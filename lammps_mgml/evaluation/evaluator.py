@@ -1,0 +1,246 @@
+"""One evaluation of a rank: its state in, columns and quantities out.  Knows no engine."""
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from ..errors import InputError
+from ..pipeline import NOT_IN_REFERENCE, NO_REFERENCE, site_features
+from ..plasticity.reference import Reference
+from ..system.box import Box, times
+from . import live
+from .columns import Evaluated
+from .restart_state import RestartState, Settings, new_identity
+
+# A tilt is known to this part of a box edge, or not at all.
+_SURE = 0.35
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compute.  ``None`` for a model: features and D2min only.
+
+    names : features of the model and of the columns.  table : features of the table of all atoms.
+    load : (6,) tensor, or None.  running : whether the present structure is featurized too.
+    reach : A, within which all atoms around an owned one are needed.
+    """
+
+    settings: Settings
+    model: object
+    elements: tuple
+    parameters: dict
+    names: tuple
+    table: tuple
+    load: np.ndarray | None
+    running: bool
+    reach: float
+
+
+@dataclass
+class Snapshot:
+    """A rank's atoms as an engine has them now.  n is the number of owned atoms.
+
+    tags : (n,) int64.  positions : (n, 3) A.  unwrapped : (n, 3) A, from the box's origin, without
+    jumps where an atom crosses a periodic face.  shortest : they cannot be known (an old dump), so
+    take each displacement as the shortest one.  types : (n,) element numbers, 0 for none.
+    number : (n,) int32, each atom's own number in the reference, 0 if it is not in it.
+    reference : (n, 3) A, unwrapped, and partners : (n,) int32, how many it had there.
+    site : (n,) int32, the flags so far.  msd : (n,) A^2 or None.
+    """
+
+    step: int
+    box: Box
+    tags: np.ndarray
+    positions: np.ndarray
+    unwrapped: np.ndarray
+    types: np.ndarray
+    number: np.ndarray
+    reference: np.ndarray
+    partners: np.ndarray
+    site: np.ndarray
+    msd: np.ndarray | None = None
+    shortest: bool = False
+
+
+@dataclass
+class Outcome:
+    """evaluated : Evaluated.  features : Sites or None.  table : Sites or None.
+    new_reference : the snapshot's structure has become the reference, and its ``number``,
+    ``reference``, ``partners`` are to be kept with the atoms.  live : {name: value}.
+    counts : live.Counts."""
+
+    evaluated: Evaluated
+    features: object
+    table: object
+    new_reference: bool
+    live: dict
+    counts: live.Counts
+
+
+class Evaluator:
+    """Kept between the evaluations of one reference.  Every method is collective over ``domain``.
+
+    state : RestartState of the reference, None before the first evaluation.
+    seconds : {stage: s} so far.
+    """
+
+    def __init__(self, domain, request, state=None):
+        self.domain, self.request, self.state = domain, request, state
+        self.seconds, self.evaluations = {}, 0
+        self._reference = self._numbers = None
+
+    def evaluate(self, snap):
+        """Outcome for ``snap``.
+
+        Raises
+        ------
+        InputError, OptionError : on all ranks, whichever met it.
+        """
+        domain, request = self.domain, self.request
+        first = self.state is None
+        with domain.raise_on_all():
+            _check(snap)
+        features = table = None
+        if first or request.running or request.table:
+            since = perf_counter()
+            atoms = domain.surround(snap.tags, snap.positions, snap.types, snap.box, request.reach)
+            self._add("halo", since)
+            if first or request.running:
+                features = self._features(atoms, request.names, snap.msd, np.float64)
+            if request.table:
+                table = self._features(atoms, request.table, snap.msd, np.float32)
+        if first:
+            self._start(snap, (features or table).means)
+        since = perf_counter()
+        found = self._nonaffine(snap, first)
+        self._add("d2min", since)
+
+        since = perf_counter()
+        with domain.raise_on_all():
+            softness, probability = self._softness(features, len(snap.tags))
+            site = features.flags if features is not None else snap.site & ~(
+                NO_REFERENCE | NOT_IN_REFERENCE)
+            site = (site | np.where(np.isnan(found.d2min), NO_REFERENCE, 0)
+                    | np.where(snap.number == 0, NOT_IN_REFERENCE, 0)).astype(np.int32)
+            evaluated = Evaluated(softness, probability, found.d2min, found.eta, found.partners,
+                                  site)
+        self._add("model", since)
+        self.evaluations += 1
+        return Outcome(evaluated, features, table, first, *live.measure(evaluated, domain))
+
+    def _features(self, atoms, names, msd, dtype):
+        request = self.request
+        sites = site_features(
+            atoms, self.domain, names, request.elements, self.state.means if self.state else None,
+            request.parameters, dtype=dtype, load=request.load, msd=msd)
+        for stage, seconds in sites.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        return sites
+
+    def _softness(self, features, n):
+        model = self.request.model
+        if model is None or features is None:
+            nothing = np.full(n, np.nan)
+            return nothing, nothing
+        at = [self.request.names.index(name) for name in model.features]
+        whole = at == list(range(features.features.shape[1]))
+        softness = model.softness(features.features if whole else features.features[:, at])
+        return softness, model.probability(softness)
+
+    def _start(self, snap, means):
+        """Take ``snap`` as the reference."""
+        domain, n_own = self.domain, len(snap.tags)
+        n = int(domain.sum([n_own])[0])
+        identity = int(domain.max([new_identity() if domain.rank == 0 else 0])[0])
+        snap.number[:] = domain.offset(n_own) + 1 + np.arange(n_own)
+        snap.reference[:] = snap.unwrapped
+        self.state = RestartState.new(self.request.settings, n, snap.box, means,
+                                      identity)
+
+    def _nonaffine(self, snap, first):
+        domain = self.domain
+        known = snap.number != 0
+        everything = bool(known.all())
+        take = slice(None) if everything else known
+        numbers, unwrapped = snap.number[take], snap.unwrapped[take]
+        edges = self._continuous_edges(snap, unwrapped, snap.reference[take])
+        if snap.shortest:
+            with domain.raise_on_all():
+                inverse = np.linalg.inv(edges)
+                step = times(unwrapped, inverse) - times(
+                    snap.reference[take], self.state.box.inverse)
+                unwrapped = unwrapped - times(
+                    np.where(snap.box.periodic, np.round(step), 0.0), edges)
+        if self._reference is None:
+            self._reference = Reference(domain, self.state.box, self.request.settings.d2_cutoff)
+        changed = self._numbers is None or not np.array_equal(numbers, self._numbers)
+        if domain.max([float(changed)])[0]:
+            expected = None if first else snap.partners[take]
+            found = self._reference.settle(numbers, snap.reference[take], expected)
+            if first:
+                snap.partners[take] = found
+            self._numbers = numbers.copy()
+        out = self._reference.measure(unwrapped, edges)
+        if not np.array_equal(edges, self.state.last):
+            self.state = self.state.moved_on(edges)
+        if everything:
+            return out
+        spread = [np.full(len(known), np.nan), np.full(len(known), np.nan),
+                  np.zeros(len(known), np.int32)]
+        for all_of, some in zip(spread, out):
+            all_of[known] = some
+        return out._make(spread)
+
+    def _continuous_edges(self, snap, unwrapped, reference):
+        """(3, 3) A, the box edges that the reference's have become.
+
+        A tilted box may flip to an equivalent one.  Unwrapped positions go on smoothly there, so
+        the best affine map from the reference to them tells how often it has.  Where it does not
+        tell (too few atoms, or a melt that has flowed far), the latest evaluation's edges do.
+        """
+        box, edges = snap.box, snap.box.edges
+        lower = (1, 2, 2), (0, 0, 1)
+        tilted = edges[lower].any() or np.asarray(self.state.edges)[lower].any()
+        if not tilted:
+            return edges
+        near = [np.asarray(self.state.last) @ box.inverse]
+        if not snap.shortest:
+            near.insert(0, self._mapped_edges(unwrapped, reference) @ box.inverse)
+        for turn in near:
+            tilt = turn[lower]
+            if np.isfinite(tilt).all() and abs(tilt - np.round(tilt)).max() <= _SURE:
+                whole = np.eye(3)
+                whole[lower] = np.round(tilt)
+                return whole @ edges
+        with self.domain.raise_on_all():
+            raise InputError(
+                f"step {snap.step}: the tilted box has changed so much since the latest evaluation "
+                f"that its flips cannot be counted, and the atoms do not tell: evaluate more often")
+
+    def _mapped_edges(self, unwrapped, reference):
+        """Edges of the reference under the best affine map from it to the present positions."""
+        middle = np.asarray(self.state.edges).sum(axis=0) / 2.0
+        x, y = reference - middle, unwrapped - middle
+        with np.errstate(all="ignore"):
+            sums = self.domain.sum(np.concatenate([
+                [len(x)], x.sum(axis=0), y.sum(axis=0), np.einsum("ia,ib->ab", x, x).ravel(),
+                np.einsum("ia,ib->ab", x, y).ravel()]))
+            n, sx, sy = sums[0], sums[1:4], sums[4:7]
+            xx = sums[7:16].reshape(3, 3) - np.outer(sx, sx) / n
+            xy = sums[16:].reshape(3, 3) - np.outer(sx, sy) / n
+            if n < 4 or not np.linalg.cond(xx) < 1e8:
+                return np.full((3, 3), np.nan)
+            return np.asarray(self.state.edges) @ np.linalg.solve(xx, xy)
+
+    def _add(self, stage, since):
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - since
+
+
+def _check(snap):
+    """InputError for atoms that cannot be known apart or placed."""
+    if len(snap.tags) and snap.tags.min() < 1:
+        raise InputError("the atoms have no IDs: remove atom_modify id no")
+    bad = np.flatnonzero(~np.isfinite(snap.positions).all(axis=1))
+    if bad.size:
+        raise InputError(f"step {snap.step}: atom {snap.tags[bad[0]]} has a coordinate that is not "
+                         f"finite: {snap.positions[bad[0]].tolist()}")

@@ -1,0 +1,252 @@
+"""LAMMPS' own arrays as the evaluator wants them.  The only module that talks to LAMMPS."""
+import ctypes
+
+import numpy as np
+
+from ..errors import InputError
+from ..evaluation import restart_state
+from ..evaluation.columns import PRESENT, STANDARD, BY_NAME
+from ..evaluation.evaluator import Snapshot
+from ..pipeline import NOT_EVALUATED, NOT_IN_REFERENCE
+from ..system.box import Box
+from .variables import address_of, variable_names
+
+DOUBLE_2D, DOUBLE = 3, 2          # the library's data type numbers
+MSD = "d_msd"
+WATCHED = (MSD, "i_mgml_samples", "d2_mgml_mean")
+
+
+class Adapter:
+    """One LAMMPS instance, seen from inside a callback."""
+
+    def __init__(self, lmp):
+        self.lmp = lmp
+        self._extract = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
+            ("lammps_extract_global", lmp.lib))
+        self._thermo = ctypes.PYFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_char_p)(
+            ("lammps_get_thermo", lmp.lib))
+        wide = lmp.extract_setting("bigint") == 8
+        self._step_type = ctypes.POINTER(ctypes.c_int64 if wide else ctypes.c_int32)
+        self.plugin = "mgml_plugin" in variable_names(lmp)
+        self.comm = _communicator(lmp)
+
+    def _step(self, name):
+        # asked anew each time: ``clear`` frees what a pointer of before points to
+        return ctypes.cast(self._extract(address_of(self.lmp), name), self._step_type)[0]
+
+    @property
+    def step(self):
+        return self._step(b"ntimestep")
+
+    @property
+    def atimestep(self):
+        """Step at which LAMMPS last wrote down the time."""
+        return self._step(b"atimestep")
+
+    @property
+    def elapsed(self):
+        """Steps since this run or minimisation began; only during one."""
+        return int(self._thermo(address_of(self.lmp), b"elapsed"))
+
+    @property
+    def units(self):
+        pointer = self._extract(address_of(self.lmp), b"units")
+        return ctypes.cast(pointer, ctypes.c_char_p).value.decode()
+
+    @property
+    def dimension(self):
+        return self.lmp.extract_setting("dimension")
+
+    @property
+    def n_own(self):
+        return self.lmp.extract_setting("nlocal")
+
+    @property
+    def threads(self):
+        """Threads of this rank, by OMP_NUM_THREADS or ``package omp``; None if this LAMMPS has
+        no OpenMP."""
+        known = "OPENMP" in self.lmp.installed_packages
+        return self.lmp.extract_setting("nthreads") if known else None
+
+    def version(self):
+        return self.lmp.version()
+
+    def masses(self):
+        """(n_types,) g/mol; 0 where a type has none."""
+        n = self.lmp.extract_setting("ntypes")
+        pointer = self.lmp.extract_atom("mass")
+        return np.array([pointer[k] for k in range(1, n + 1)]) if pointer else np.zeros(n)
+
+    def fixes(self):
+        """IDs of all fixes, in the order in which LAMMPS calls them."""
+        lib, buffer = self.lmp.lib, ctypes.create_string_buffer(256)
+        handle, names = ctypes.c_void_p(address_of(self.lmp)), []
+        for k in range(lib.lammps_id_count(handle, b"fix")):
+            lib.lammps_id_name(handle, b"fix", k, buffer, 256)
+            names.append(buffer.value.decode())
+        return names
+
+    def has(self, name):
+        """Whether the deck has the per-atom column ``name``."""
+        return self.lmp.extract_atom(name) is not None
+
+    def column(self, name):
+        """Live (n_own,) view of a per-atom column; write into it."""
+        self._must_have(name)
+        return self._view(name, self.n_own, **({"dtype": DOUBLE} if name.startswith("d_") else {}))
+
+    def vectors(self, name, dim=3):
+        """Live (n_own, dim) view of some numbers an atom: a column, or LAMMPS' own, as ``f``."""
+        if name.startswith("d2_"):
+            self._must_have(name)
+        return self._view(name, self.n_own, dtype=DOUBLE_2D, dim=dim)
+
+    def _must_have(self, name):
+        if not self.has(name):
+            file = "MGML_VIBRATION" if name in WATCHED else "MGML_DECK"
+            raise InputError(f"there is no per-atom column {name}: include the file that makes it  "
+                             f"(variable mgml getenv {file}  ,  include ${{mgml}})  and keep its fixes")
+
+    def _view(self, name, n, **kind):
+        if n == 0:                # LAMMPS has no array to view on a rank without atoms
+            return np.empty((0, kind["dim"]) if "dim" in kind else 0,
+                            dtype=np.float64 if kind else np.int32)
+        return self.lmp.numpy.extract_atom(name, nelem=n, **kind)
+
+    def box(self):
+        low, high, xy, yz, xz, periodic, _ = self.lmp.extract_box()
+        return Box.from_lammps(np.subtract(high, low), (xy, xz, yz), periodic, low)
+
+    def positions(self):
+        """(n_own, 3) copy, A."""
+        return self._view("x", self.n_own, dtype=DOUBLE_2D, dim=3).copy()
+
+    def images(self):
+        """(n_own, 3) int64 image flags."""
+        packed = self._view("image", self.n_own).astype(np.int64)
+        bits = 10 if self.lmp.extract_setting("imageint") == 4 else 21
+        mask, zero = (1 << bits) - 1, 1 << (bits - 1)
+        return np.stack([(packed & mask) - zero, (packed >> bits & mask) - zero,
+                         (packed >> 2 * bits & mask) - zero], axis=1)
+
+    def forget_new_atoms(self, column="i_mgml_number", variable="mgml_inside"):
+        """Set ``column`` to 0 for atoms that came after the include file; returns how many.
+
+        Our plugin has LAMMPS do so when an atom is created.  Elsewhere a new atom finds in its
+        place what another left there; but it is in no group, so not in that of the include file.
+        """
+        if self.plugin or self.n_own == 0:
+            return 0
+        new = ~self.in_group(variable)
+        self.column(column)[new] = 0
+        return int(new.sum())
+
+    def in_group(self, variable="mgml_inside"):
+        """(n_own,) bool, atoms that were there at the include file: those of its group."""
+        lib, n = self.lmp.lib, self.n_own
+        extract = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p,
+                                    ctypes.c_char_p)(("lammps_extract_variable", lib))
+        pointer = extract(address_of(self.lmp), variable.encode(), b"all")
+        if not pointer:
+            raise InputError(f"variable {variable} of the include file is gone")
+        inside = np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(ctypes.c_double)),
+                                       (n,)) != 0
+        lib.lammps_free(ctypes.c_void_p(pointer))
+        return inside
+
+    def carried(self):
+        """(rows (n_own, WIDTH), known (n_own,)): what the atoms carry of a reference."""
+        return (self.vectors("d2_mgml_state", restart_state.WIDTH),
+                self.column("i_mgml_number") != 0)
+
+    def has_old_columns(self):
+        """Whether there are reference positions without anything that tells of them."""
+        return bool(self.vectors("d2_mgml_ref").any() and not self.column("i_mgml_number").any())
+
+    def snapshot(self, element_of_type, shortest, with_msd):
+        """Snapshot of this rank's atoms.  ``number``, ``reference`` and ``partners`` are live."""
+        self.forget_new_atoms()
+        box, positions = self.box(), self.positions()
+        unwrapped = positions - box.origin + box.vectors(self.images())
+        return Snapshot(
+            self.step, box, self._view("id", self.n_own).astype(np.int64), positions, unwrapped,
+            element_of_type[self._view("type", self.n_own)], self.column("i_mgml_number"),
+            self.vectors("d2_mgml_ref"), self.column("i_mgml_partners"),
+            self.column("i_site").copy(), self.column(MSD) if with_msd else None, shortest)
+
+    def set_string(self, name, text):
+        """Set a LAMMPS variable of style string; nothing if the deck has none of that name."""
+        lib = self.lmp.lib
+        put = getattr(lib, "lammps_set_string_variable", None) or lib.lammps_set_variable
+        put(ctypes.c_void_p(address_of(self.lmp)), name.encode(), text.encode())
+
+    def keep(self, state, first):
+        """Have the atoms of the reference carry ``state``; ``first`` : how many the ranks before this
+        one have."""
+        rows = self.vectors("d2_mgml_state", restart_state.WIDTH)
+        known = self.column("i_mgml_number") != 0
+        rows[~known] = 0.0
+        rows[known] = restart_state.rows(state, int(known.sum()), first)
+
+    def write(self, outcome, names, feature_columns):
+        """Fill the columns.  names : further columns asked for.  feature_columns : {column: k}, the
+        feature of each."""
+        evaluated, features = outcome.evaluated, outcome.features
+        new = evaluated.site & NOT_IN_REFERENCE != 0
+        for column in (*STANDARD, *(BY_NAME[name] for name in names)):
+            if column.of == PRESENT or outcome.new_reference:
+                self.column(column.name)[:] = column.value(evaluated)
+            elif new.any():
+                self.column(column.name)[new] = np.nan
+        for name, k in feature_columns.items():
+            self.column(name)[:] = np.nan if features is None else features.features[:, k]
+        self.column("i_site")[:] = evaluated.site
+
+    def spoil(self, names, feature_columns):
+        """Make undefined what is not of the present positions."""
+        for column in (*STANDARD, *(BY_NAME[name] for name in names)):
+            if column.of == PRESENT:
+                self.column(column.name)[:] = np.nan
+        for name in feature_columns:
+            self.column(name)[:] = np.nan
+        self.column("i_site")[:] |= NOT_EVALUATED
+
+
+def _communicator(lmp):
+    """LAMMPS' own communicator, also under ``-partition``.
+
+    The Python module of LAMMPS before 2025 knows mpi4py 2 and 3 only and gives None with later
+    ones; its library tells the communicator's number all the same.
+
+    Raises
+    ------
+    InputError : mpi4py belongs to another MPI than LAMMPS.
+    """
+    from mpi4py import MPI
+
+    libraries = _mpi_libraries()
+    if len(libraries) > 1:
+        raise InputError(
+            f"LAMMPS and mpi4py use different MPI libraries ({', '.join(libraries)}; mpi4py: "
+            f"{MPI.Get_library_version().split(',')[0].strip()}): install mpi4py for the MPI of "
+            f"LAMMPS, e.g.  MPI4PY_MPIABI or  pip install --no-binary mpi4py mpi4py  with its mpicc")
+    comm = lmp.get_mpi_comm()
+    if comm is None:
+        handle = lmp.lib.lammps_get_mpi_comm(ctypes.c_void_p(address_of(lmp)))
+        if handle == -1:
+            raise InputError("this LAMMPS was built without MPI: lammps_mgml needs one with MPI")
+        comm = MPI.Comm.f2py(handle)
+    return comm
+
+
+def _mpi_libraries():
+    """Files of the MPI libraries that this process has loaded."""
+    from pathlib import Path
+
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return []
+    files = {line.split()[-1] for line in lines if "/libmpi.so" in line or "/libmpich.so" in line
+             or "/libmpi_abi.so" in line}
+    return sorted(f for f in files if f.startswith("/"))

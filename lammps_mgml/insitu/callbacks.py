@@ -1,0 +1,163 @@
+"""The functions that LAMMPS calls, and what becomes of an error in one of them.
+
+A LAMMPS with our plugin calls ``plugin_event`` (fix mgml) and ``softness``.  One with the PYTHON
+package calls ``mgml_force``, ``mgml_end`` and ``softness``, and ``mgml_now`` where a deck asks.
+"""
+import atexit
+import ctypes
+import sys
+import traceback
+from time import sleep
+
+from ..errors import MgmlError
+from ..evaluation.live import QUANTITIES
+from .run_phase import ASKED, BEGIN, DUE, END, FINISH, FORCE, MOVED, Event
+from .session import Session
+from .watch import take_sample
+
+_sessions = {}
+_address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi))
+
+
+def softness(pointer):
+    """end_of_step callback of a deck: evaluate now."""
+    _guarded(pointer, _event(DUE))
+
+
+def vibration(pointer):
+    """end_of_step callback of a deck: one more sample of the vibrations (vibration.lmp)."""
+    _guarded(pointer, lambda session: take_sample(session.adapter, session.domain))
+
+
+def mgml_force(pointer):
+    """Value of a variable that LAMMPS reads at each evaluation of forces: always 0."""
+    _guarded(pointer, _event(FORCE))
+    return 0.0
+
+
+def mgml_end(pointer):
+    """end_of_step callback of the include file, at every step."""
+    _guarded(pointer, _event(END))
+
+
+def mgml_now(pointer):
+    """Asked for by a deck, between runs: ``${mgml_evaluate}``."""
+    _guarded(pointer, lambda session: session.handle(Event(ASKED, session.adapter.step)))
+
+
+def mgml_open(pointer):
+    """Define the variables of the live quantities; called by the include file."""
+    from lammps import lammps
+
+    lmp = lammps(ptr=pointer)
+    for command in live_variables():
+        lmp.command(f"variable {command}")
+
+
+def live_variables():
+    """LAMMPS ``variable`` commands that give the live quantities names in a deck."""
+    for q in QUANTITIES:
+        yield f"mgml_{q.name}_text string nan"
+        yield f"mgml_{q.name} equal v_mgml_{q.name}_text"
+
+
+def plugin_event(pointer, kind, rerun):
+    """The plugin's fix mgml: returns text for the log, or None.
+
+    kind : an event of ``run_phase``, variables (returns what ``variable`` commands define), or gone
+    (the fix is deleted, as by ``clear``).  rerun : a begin is that of a frame of a rerun.
+    """
+    if kind == "variables":
+        return "\n".join(live_variables())
+    if kind == "gone":
+        session = _sessions.pop(_address_of(pointer, None), None)
+        if session is not None:
+            _close(session)
+        return None
+
+    def what(session):
+        session.handle(Event(kind, session.adapter.step, rerun=bool(rerun)))
+        if kind == FINISH:
+            session.finish()
+    return _guarded(pointer, what)
+
+
+def _event(kind):
+    def what(session):
+        adapter = session.adapter
+        if adapter.plugin:
+            session.handle(Event(kind, adapter.step))
+        else:
+            session.handle(Event(kind, adapter.step, adapter.elapsed, adapter.atimestep))
+    return what
+
+
+def _guarded(pointer, what):
+    """Call ``what`` with the session; text for the log if the plugin is there to print it."""
+    key = _address_of(pointer, None)
+    session = _sessions.get(key)
+    try:
+        if session is None:
+            session = _sessions[key] = Session(pointer)
+        what(session)
+        lines = session.messages()
+        if not lines:
+            return None
+        if session.adapter.plugin:
+            return "".join(f"{line}\n" for line in lines)
+        print(*lines, sep="\n", flush=True)
+        return None
+    except BaseException as e:
+        if not getattr(e, "on_all_ranks", False):
+            _abort(e)
+        # Raised on every rank: LAMMPS may stop in good order, files closed.  Our plugin prints the
+        # message as LAMMPS' own; LAMMPS' fix would print a traceback on each rank.
+        e.__traceback__ = None
+        if session is not None and not session.adapter.plugin:
+            if session.domain.rank == 0:
+                sys.stderr.write(f"ERROR: {e}\n")
+                sys.stderr.flush()
+            _silence(e)
+            session.domain.comm.Barrier()       # or a faster rank aborts before this is printed
+        raise
+
+
+def _abort(error):
+    """An error of this rank alone, perhaps: the others wait in an exchange, take them down."""
+    from mpi4py import MPI
+
+    if isinstance(error, MgmlError):
+        print(f"ERROR: lammps_mgml: rank {MPI.COMM_WORLD.rank}: {error}", file=sys.stderr)
+    else:
+        print(f"ERROR: lammps_mgml: rank {MPI.COMM_WORLD.rank}:", file=sys.stderr)
+        traceback.print_exception(error)
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)              # what LAMMPS wrote so far reaches the disk
+    sleep(0.5)                                  # and the message the launcher, before it kills us
+    MPI.COMM_WORLD.Abort(1)
+
+
+def _silence(error):
+    """Let LAMMPS print no traceback of ``error``, whose message is out; of any other it may."""
+    before = sys.excepthook
+
+    def hook(kind, value, trace):
+        sys.excepthook = before
+        if value is not error and str(value) != str(error):
+            before(kind, value, trace)
+    sys.excepthook = hook
+
+
+def _close(session):
+    from mpi4py import MPI
+
+    if not MPI.Is_finalized():
+        session.close()
+
+
+@atexit.register
+def _last_words():
+    """The line of the last run, which nothing of a LAMMPS with the PYTHON package announces."""
+    for session in _sessions.values():
+        session.last_words()

