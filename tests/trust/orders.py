@@ -97,9 +97,15 @@ class Deck:
         self.parts.append(part)
         self.add(f"write_dump all custom {part.path} {COLUMNS} modify sort id format float %.17g")
 
+    def number(self):
+        """Atoms created before the reference belong to it."""
+        self.add('variable own atom "q+(q==0)*(1000+id)"', "set group all charge v_own",
+                 "variable own delete")
+
     def starts(self):
         """The next command evaluates: the reference is the structure before the first such."""
         if self.included and not self.started:
+            self.number()
             self.show("before")
             self.references[self.history] = self.parts[-1].path
             self.started = True
@@ -160,7 +166,9 @@ class Deck:
                   'run 4 every 2 "displace_atoms all random 0.05 0.05 0.05 77"')[variant])
 
     def do_reset_timestep(self, variant):
+        self.close()
         self.add(f"reset_timestep {(0, 1000, 7)[variant]}")
+        self.open("run")
 
     def do_read_restart(self, variant):
         file = self.folder / f"{self.stem}.restart"
@@ -174,6 +182,7 @@ class Deck:
     def do_rerun(self, variant):
         first = self.included and not self.started
         if first:
+            self.number()
             self.show("before")
         self.close()
         self.open("rerun")
@@ -325,6 +334,19 @@ def rerun_dump(folder, data):
     return path
 
 
+def _kind(fault):
+    """A fault without its numbers and names of files."""
+    return re.sub(r"s\d+\.\d+\.|[-+]?\d[\d.e+-]*|nan", "#", fault.split(", e.g.")[0])
+
+
+def _same(found, fault, steps):
+    """Whether ``steps`` contain a found smallest sequence of the same kind of fault."""
+    if "before the first" in fault:
+        return "before the first" in found["fault"]
+    rest = iter([f"{n} {v}" for n, v in steps])
+    return _kind(found["fault"]) == _kind(fault) and all(s in rest for s in found["steps"])
+
+
 def explore(install, ranks, folder, sequences, seconds, seed=0, batch=60):
     """Run about ``sequences`` orders.  Dict of counts, found differences and their decks."""
     from hypothesis import HealthCheck, Phase, given, settings
@@ -356,7 +378,8 @@ def explore(install, ranks, folder, sequences, seconds, seed=0, batch=60):
             verdict = judge(deck)
             silent, verdict.silent = verdict.silent, []
             total.add(verdict)
-            fault = silent[0] if silent else ""
+            # zeros before the first evaluation are one kind, whatever the order: others come first
+            fault = min(silent, key=lambda x: "before the first" in x, default="")
         text = path.read_text()
         for file in folder.glob(f"{stem}.*"):
             file.unlink()
@@ -377,7 +400,9 @@ def explore(install, ranks, folder, sequences, seconds, seed=0, batch=60):
             if time.monotonic() > stop:
                 return
             fault, text = one(steps)
-            if fault:
+            if fault and any(_same(f, fault, steps) for f in found):
+                count["again"] += 1
+            elif fault:
                 worst.update(steps=[f"{n} {v}" for n, v in steps], fault=fault, deck=text)
                 raise AssertionError("difference")
         try:
