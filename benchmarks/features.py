@@ -22,7 +22,7 @@ os.environ.setdefault("PYSCAL_NUM_THREADS", "1")
 import numpy as np  # noqa: E402
 
 from lammps_mgml.api import sites  # noqa: E402
-from lammps_mgml.catalogue import resolve  # noqa: E402
+from lammps_mgml.features import resolve  # noqa: E402
 from lammps_mgml.io.dump import read_data  # noqa: E402
 from lammps_mgml.pipeline import PARAMETERS  # noqa: E402
 

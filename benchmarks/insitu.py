@@ -58,14 +58,15 @@ run 0
     lmp.command(line)
 
 from lammps_mgml import pipeline  # noqa: E402
-from lammps_mgml.insitu import hook  # noqa: E402
+from lammps_mgml.evaluation import evaluator  # noqa: E402
+from lammps_mgml.insitu import callbacks  # noqa: E402
 from lammps_mgml.insitu.watch import take_sample  # noqa: E402
 
 clock = process_time if args.cpu else perf_counter
-pipeline.perf_counter = hook.perf_counter = clock
-session = next(iter(hook._sessions.values()))
+pipeline.perf_counter = evaluator.perf_counter = clock
+session = next(iter(callbacks._sessions.values()))
 atoms = int(lmp.get_natoms())
-ghosts = session.bridge.n_all - session.bridge.n_own
+ghosts = len(session.domain.row_of) - session.domain.n_own
 
 
 def slowest(work):
@@ -83,7 +84,9 @@ def stages():
 
 
 def rebuilt():
-    session._tags = None               # as after a reneighbouring: all exchange plans made anew
+    # as after a reneighbouring: all exchange plans made anew
+    session.domain.forget_plan()
+    session.evaluator.forget_plan()
     session.evaluate()
 
 
@@ -99,7 +102,7 @@ for _ in range(args.repeats):
     for stage, seconds in stages().items():
         rows[stage].append(seconds)
     rows["evaluation, plans rebuilt"].append(slowest(rebuilt))
-    rows[SAMPLE].append(slowest(lambda: take_sample(session.bridge, session.team)))
+    rows[SAMPLE].append(slowest(lambda: take_sample(session.adapter, session.domain)))
     lmp.command("run 0 post no")       # compute voronoi/atom works once a step
     rows["voronoi/atom"].append(slowest(lambda: lmp.numpy.extract_compute("voro", 1, 2)))
 

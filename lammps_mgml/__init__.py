@@ -1,13 +1,26 @@
 """Quench-in softness of metallic glasses, inside the running LAMMPS simulation."""
+import sys
 from importlib import import_module
+from types import ModuleType
 
 __version__ = "0.1.0"
 
 _PUBLIC = {"featurize": "api", "feature_names": "api", "SiteFeatures": "api", "softness": "api",
-           "catalogue": "catalogue", "d2min": "plasticity.d2min",
+           "catalogue": "features", "d2min": "plasticity.d2min",
            "load_model": "models.model",
            "read_table": "io.table", "MgmlError": "errors"}
 __all__ = ["__version__", *_PUBLIC]
+
+
+class _Package(ModuleType):
+    """Importing a submodule does not put it in the place of a public name, as softness."""
+
+    def __setattr__(self, name, value):
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name):

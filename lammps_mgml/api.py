@@ -3,29 +3,33 @@ import numpy as np
 
 from .system.atoms import periodic_atoms
 from .system.box import Box
-from .catalogue import DENSITY_REACH, resolve
-from .density import load_tensor
+from .families.family import Means
+from .features import reach, read_input, resolve
 from .errors import InputError, OptionError
 from .models.model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, site_features
-from .sro import Means
 from .system.domain import WholeDomain
+from .system.units import check_cell, check_distances
 
 ELEMENTS = ("Cu", "Zr")
 
 
 def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, means=None,
-          counted=None, dtype=np.float64, load=None, msd=None):
+          counted=None, dtype=np.float64, **inputs):
     """Sites of a whole system (see ``pipeline``).
 
     elements : symbols of types 1, 2, ...; types of one element count as one.
+    inputs : load, msd ... as for ``featurize``.
     """
-    box = Box.make(cell, pbc)
-    reach = max(2.0 * parameters["open_radius"], parameters["near_cutoff"], DENSITY_REACH) * 1.001
-    atoms, owner = periodic_atoms(positions, _species(types, elements), box, reach)
-    return site_features(atoms, WholeDomain(owner, atoms.n_own), tuple(names),
-                         tuple(dict.fromkeys(elements)), means, parameters, counted=counted,
-                         dtype=dtype, load=None if load is None else load_tensor(load), msd=msd)
+    box, species = Box.make(cell, pbc), tuple(dict.fromkeys(elements))
+    inputs = {name: read_input(name, value) for name, value in inputs.items()}
+    check_cell(box, len(np.atleast_1d(positions)))
+    atoms, owner = periodic_atoms(positions, _species(types, elements), box,
+                                  reach(names, species, parameters))
+    domain = WholeDomain(owner, atoms.n_own)
+    check_distances(atoms, domain)
+    return site_features(atoms, domain, tuple(names), species, means, parameters, counted=counted,
+                         dtype=dtype, **inputs)
 
 
 def _species(types, elements):
@@ -82,7 +86,7 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     names = resolve(features, tuple(dict.fromkeys(elements)))
     counted = _mask(select, len(positions))
     found = sites(positions, types, cell, pbc, names, elements, {**PARAMETERS, **parameters},
-                  None if normalize else Means(), counted, dtype, load, msd).features
+                  None if normalize else Means(), counted, dtype, load=load, msd=msd).features
     return found if counted is None else found[select]
 
 

@@ -9,8 +9,8 @@ class InputError(MgmlError, ValueError):
     """Positions, types, cells or files that cannot be used as they are."""
 
 
-class GhostRangeError(MgmlError, RuntimeError):
-    """LAMMPS communicates ghost atoms over too short a distance for exact cells."""
+class InternalError(MgmlError, RuntimeError):
+    """A check of our own that failed: a fault of this program, not of its input."""
 
 
 class ModelError(MgmlError, ValueError):
@@ -19,6 +19,17 @@ class ModelError(MgmlError, ValueError):
 
 class OptionError(MgmlError, ValueError):
     """A deck variable or argument with an unknown name or a wrong value."""
+
+
+class MissingInputError(OptionError):
+    """Features take more than a structure, and it is not there.  needs : its name, as "load"."""
+
+    def __init__(self, needs, message):
+        super().__init__(needs, message)
+        self.needs = needs
+
+    def __str__(self):
+        return self.args[1]
 
 
 class RemoteError(MgmlError, RuntimeError):

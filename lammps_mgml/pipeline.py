@@ -1,4 +1,4 @@
-"""The one place that orders the steps: cells -> SRO -> ghosts -> MRO -> model.
+"""The one place that orders the steps: cells -> families -> other ranks -> what neighbours add.
 
 MD, rerun, dumps and training all come through here, so that a feature means the same everywhere.
 """
@@ -7,120 +7,92 @@ from time import perf_counter
 
 import numpy as np
 
-from .boop import averaged_order_parameters, bond_order, order_parameters
-from .catalogue import DENSITY_REACH
+from .errors import InternalError, MissingInputError, OptionError
+from .families.averages import NEAR, averaged
+from .families.family import Means, Work
+from .families.neighbours import neighbour_statistics
+from .features import inputs as known_inputs
+from .features import plan as plan_of
+from .flags import (  # noqa: F401
+    NO_FEATURES, NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE, OPEN_CELL, UNKNOWN_TYPE,
+)
 from .geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
-from .density import averaged, densities
-from .errors import GhostRangeError, OptionError
-from .mro import neighbour_statistics
-from .plan import make_plan
-from .sro import N_SUMS, composition_statistics, means_of, scales, site_statistics
-from .vibration import relative_vibration
-
-OPEN_CELL = 1          # the cell reaches beyond the open radius: surface, void, wall
-NO_FEATURES = 2        # a feature is undefined, as next to an open cell
-NO_REFERENCE = 4       # no reference position, or a reference partner is lost: D2 undefined
-UNKNOWN_TYPE = 8       # the atom's type is none of the model's elements
-NOT_EVALUATED = 16     # the step has no evaluation: values of the present structure are NaN
-NOT_IN_REFERENCE = 32  # the atom was not there when the reference was taken
 
 PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_facet": SMALL_FACET}
+SAME_VOLUME = 1e-9     # of the box: one missing neighbour of one cell shows
 
 
 @dataclass
 class Sites:
-    """features (n_own, n), flags (n_own,) int32 (bits above), coordination (n_own,) int32
+    """features (n_own, n), flags (n_own,) int32 (bits of ``flags``), coordination (n_own,) int32
     (facets after the small ones are dropped), the means that normalise, and seconds by stage."""
 
     features: np.ndarray
     flags: np.ndarray
     coordination: np.ndarray
-    means: object
+    means: Means
     seconds: dict
 
 
-def site_features(atoms, domain, names, elements, means=None, parameters=PARAMETERS,
-                  check_range=None, counted=None, dtype=np.float64, load=None, msd=None):
+def site_features(atoms, domain, names, elements, means=None, parameters=PARAMETERS, counted=None,
+                  dtype=np.float64, **inputs):
     """Features of the owned atoms.  Collective over the ranks of ``domain``.
 
     Parameters
     ----------
-    atoms : Atoms
+    atoms : Atoms, with all others within ``features.reach`` as ghosts
     domain : the rank and its neighbours (WholeDomain, MpiDomain)
-    names : tuple of feature names of the catalogue
+    names : tuple of feature names
     elements : symbols of types 1, 2, ...
     means : Means of a reference, or None for those of this configuration
-    check_range : called with the Cells before anything else is made of them; raises if the ghosts
-        do not reach far enough
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
-    load : (6,) tensor of the load (see ``density``), for features that go by it
-    msd : (n_own,) A^2, mean square displacements about the mean position in the undeformed glass,
-        for the vibrations
+    inputs : what features need besides the structure (``features.needs``), None if it is not there:
+        load, (6,) tensor (``families.densities.load_tensor``); msd, (n_own,) A^2
 
     Raises
     ------
-    InputError, GhostRangeError : on all ranks, whichever met it.
+    InputError, MissingInputError, InternalError : on all ranks, whichever met it.
     """
-    clock, plan = _Clock(), make_plan(names, elements)
+    clock, plan = _Clock(), plan_of(names, elements)
     with domain.raise_on_all():
-        if plan.axial and load is None:
-            raise OptionError("some features go by the load: tell its axis and sense, in a deck  "
-                              "variable mgml_load string \"z compression\"  , in Python load=\"z\", "
-                              "for mgml --load z")
-        if plan.vibration and msd is None:
-            raise OptionError("some features are vibrations of the undeformed glass: bring the mean "
-                              "square displacements, in a deck and a dump the column d_msd  (include "
-                              "${vibration}  measures it), in Python msd=")
+        _check_inputs(plan, inputs)
         cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
-        if check_range is not None:
-            check_range(cells)
     clock.lap("cells")
     with domain.raise_on_all():
-        values = np.empty((domain.n_rows, len(plan.columns)))
         counted = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
-        sums = np.concatenate([
-            site_statistics(atoms, cells, plan, parameters["small_facet"], counted, values),
-            [cells.volume.sum(), float(cells.is_open.sum())],
-            np.bincount(atoms.types[:atoms.n_own], minlength=len(elements) + 1)[1:]])
-    sums = domain.sum(sums)
-    volume, n_open = sums[N_SUMS:N_SUMS + 2]
-    if check_range is not None and atoms.box.periodic.all() and n_open == 0:
-        # Cells cut by too few atoms are too large: in a periodic box the sum betrays even one.
-        excess = volume / atoms.box.volume - 1.0
-        if abs(excess) > 1e-9:
-            raise GhostRangeError(
-                f"the cells' volumes add up to {1 + excess:.12f} of the box: some lack a neighbour. "
-                f"Communicate ghosts farther, e.g. comm_modify cutoff "
-                f"{2 * parameters['open_radius'] + 2:.1f}")
-    measured = means_of(sums[:N_SUMS], sums[N_SUMS + 2:])
+        work = Work(atoms, cells, elements, parameters, counted, inputs, domain.n_rows,
+                    domain.row_of)
+        values = np.empty((domain.n_rows, len(plan.columns)))
+        tables = [np.empty((domain.n_rows, len(task.columns))) if task.family.averaged else values
+                  for task in plan.tasks]
+        sums = [np.array([cells.volume.sum(), float(cells.is_open.sum()), atoms.n_own])]
+        for task, table in zip(plan.tasks, tables):
+            found = task.family.measure(work, task.plan, table)
+            sums.append(np.empty(0) if found is None else found)
+            clock.lap(task.family.stage)
+    total = domain.sum(np.concatenate(sums))
+    whole, *sums = np.split(total, np.cumsum([len(s) for s in sums])[:-1])
+    with domain.raise_on_all():
+        _check_volume(atoms.box, *whole)
+    measured = Means(**{field: value for task, s in zip(plan.tasks, sums)
+                        for field, value in task.family.means(s).items()})
     means = measured if means is None else means
     if not means.composition:
         means = replace(means, composition=measured.composition)
-    with domain.raise_on_all():
-        composition_statistics(atoms, cells, plan, means.composition, values)
-        lists = {"voro": (cells.facet_start, cells.facet_count, cells.neighbour),
-                 "dist": (cells.near_start, cells.near_count, cells.near)}
-        rows = {x: (start, count, domain.row_of[neighbour])
-                for x, (start, count, neighbour) in lists.items()}
-    clock.lap("sro")
-    coarse = {x: _bond_order(atoms, cells, domain, task, lists[x], rows[x], values, clock)
-              for x, task in plan.lists.items()}
-    shells = _shells(atoms, cells, domain, plan, len(elements), load, msd, rows["dist"], clock)
-    values[:atoms.n_own] *= scales(means, plan)
-    del lists
+    work.means = means
+    products = _fill(work, plan, tables, sums, domain, clock)
+    products += _averages(work, plan, tables, domain, clock)
+    values[:atoms.n_own] *= plan.scales(means)
     cells.forget_lists()
     if plan.uses_neighbours:
         domain.forward(values)
         clock.lap("halo")
     with domain.raise_on_all():
         features = np.empty((atoms.n_own, len(names)), dtype)
-        neighbour_statistics(values, plan, rows, features)
-        for x, task in plan.lists.items():
-            for k in np.flatnonzero(task.coarse_into >= 0):
-                features[:, task.coarse_into[k]] = coarse[x][:, k]
-        for (columns, into), shell in zip(plan.shells_into, shells):
-            features[:, into] = shell[:, columns]
+        neighbour_statistics(values, plan.lists, work.rows, features)
+        for numbers, table, columns in products:
+            features[:, numbers] = table[:, columns]
         is_open = cells.is_open != 0
         features[is_open] = np.nan           # also where all its neighbours happen to be closed
         undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
@@ -132,55 +104,79 @@ def site_features(atoms, domain, names, elements, means=None, parameters=PARAMET
     return Sites(features, flags, cells.facet_count, means, clock.seconds)
 
 
-def reach_of(names, elements, parameters):
-    """Distance (A) within which all atoms around an owned one enter its features, besides those
-    that cut its cell."""
-    densities_too = make_plan(names, elements).densities
-    return max(parameters["near_cutoff"], DENSITY_REACH if densities_too else 0.0)
+def _check_inputs(plan, inputs):
+    known = known_inputs()
+    strangers = set(inputs) - set(known)
+    if strangers:
+        raise OptionError(f"unknown input {', '.join(sorted(strangers))}: there are "
+                          f"{', '.join(known)}")
+    for need, feature in plan.needs.items():
+        if inputs.get(need) is None:
+            raise MissingInputError(
+                need, f"feature {feature} takes {need}, which is not given: {known[need]}")
 
 
-def _bond_order(atoms, cells, domain, task, neighbours, rows, values, clock):
-    """Bond order over one kind of neighbours into ``values``; returns the averaged ones, or None.
+def _check_volume(box, volume, n_open, n):
+    """Cells cut by too few atoms are too large: in a periodic box their sum betrays even one."""
+    if not box.periodic.all() or n_open or not n:
+        return
+    excess = volume / box.volume - 1.0
+    if abs(excess) > SAME_VOLUME:
+        raise InternalError(f"the cells' volumes add up to {1 + excess:.12f} of the box: a cell lacks "
+                            f"a neighbour. That is a fault of lammps_mgml: please report it")
 
-    Its q_lm, half a kilobyte an atom, end here.
+
+def _fill(work, plan, tables, sums, domain, clock):
+    """``fill`` of all families, side by side, with the exchanges that they ask for.
+
+    Returns [(numbers of features, table (n_own, k), columns of it)].
     """
-    averaged = None
-    coarse = (task.coarse_into >= 0).any()
-    if not coarse and (task.boop_into < 0).all():
-        return averaged
+    products, active = [], []
     with domain.raise_on_all():
-        qlm = bond_order(atoms, cells, neighbours, domain.n_rows)
-        order_parameters(qlm, atoms.n_own, task.boop_into, values)
-    clock.lap("boop")
-    if coarse:
-        domain.forward(qlm)
-        clock.lap("halo")
+        work.rows                            # while the lists are there
+        for task, table, s in zip(plan.tasks, tables, sums):
+            steps = task.family.fill(work, task.plan, table, s)
+            clock.lap(task.family.stage)
+            if steps is not None:
+                active.append((task.family, steps))
+    while active:
+        going, wanted = [], []
         with domain.raise_on_all():
-            averaged = averaged_order_parameters(qlm, rows)
-        clock.lap("boop")
-    return averaged
+            for family, steps in active:
+                try:
+                    wanted.append(next(steps))
+                    going.append((family, steps))
+                except StopIteration as end:
+                    products += end.value or []
+                clock.lap(family.stage)
+        while wanted:
+            domain.forward(wanted.pop(0))    # and not kept: it may be large
+            clock.lap("halo")
+        active = going
+    return products
 
 
-def _shells(atoms, cells, domain, plan, n_elements, load, msd, near, clock):
-    """``plan.shells`` of the sites and their averages (n_own, n), as many levels as are asked."""
-    if not plan.shells:
-        return []
-    shell = np.empty((domain.n_rows, len(plan.shells)))
-    with domain.raise_on_all():
-        if plan.densities:
-            densities(atoms, cells, n_elements, load if plan.axial else None, shell)
-    if plan.vibration:
-        shell[:atoms.n_own, -1] = relative_vibration(atoms, cells, n_elements, msd, domain)
-    clock.lap("density")
-    found = [shell]
-    for _ in range(max(k for k, (columns, _) in enumerate(plan.shells_into) if len(columns))):
-        domain.forward(shell)
-        clock.lap("halo")
-        with domain.raise_on_all():
-            shell = averaged(shell, near, domain.n_rows)
-        found.append(shell)
-        clock.lap("density")
-    return [f[:atoms.n_own] for f in found]
+def _averages(work, plan, tables, domain, clock):
+    """[(numbers of features, table, columns)] of the families that are averaged, level by level."""
+    products, n_own = [], work.atoms.n_own
+    active = [(task, table) for task, table in zip(plan.tasks, tables) if task.averages]
+    level = 0
+    while active:
+        for task, table in active:
+            columns, numbers = task.averages[level]
+            if len(columns):
+                products.append((numbers, table[:n_own], columns))
+        level += 1
+        active = [(task, table) for task, table in active if level < len(task.averages)]
+        for _, table in active:
+            domain.forward(table)
+            clock.lap("halo")
+        if active:
+            with domain.raise_on_all():
+                for k, (task, table) in enumerate(active):
+                    active[k] = task, averaged(table, work.rows[NEAR], work.n_rows)
+                    clock.lap(task.family.stage)
+    return products
 
 
 class _Clock:

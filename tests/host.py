@@ -1,8 +1,11 @@
 """Run a deck in a Python host under MPI, perhaps with a fault; helper of test_insitu.py.
 
     mpirun -np 2 python tests/host.py DECK [--features OUT.npz] [--fault KIND] [-var name value ...]
+
+``--fault collective`` is no fault: it makes any communication inside rank-local work one.
 """
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 from mpi4py import MPI
@@ -53,6 +56,38 @@ if fault in ("local", "exchange"):
         pipeline.tessellate = after_first(pipeline.tessellate)
     else:
         route.Route.push = after_first(route.Route.push)
+
+class Watched:
+    """A communicator that refuses to communicate inside ``raise_on_all``."""
+
+    def __init__(self, comm):
+        self.comm, self.local = comm, 0
+
+    def __getattr__(self, name):
+        if self.local and name not in ("rank", "size"):
+            raise RuntimeError(f"{name} inside rank-local work")
+        return getattr(self.comm, name)
+
+
+if fault == "collective":
+    from lammps_mgml.system.mpi import MpiDomain
+
+    plain_init, plain_context = MpiDomain.__init__, MpiDomain.raise_on_all
+
+    def watched_init(self, comm):
+        plain_init(self, comm)
+        self.comm = Watched(self.comm)
+
+    @contextmanager
+    def watched_context(self):
+        with plain_context(self):
+            self.comm.local += 1
+            try:
+                yield
+            finally:
+                self.comm.local -= 1
+
+    MpiDomain.__init__, MpiDomain.raise_on_all = watched_init, watched_context
 
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none", *arguments])
 if fault in ("poison", "coincide"):

@@ -10,8 +10,8 @@ from lammps_mgml import featurize, feature_names
 from lammps_mgml.api import sites
 from lammps_mgml.system.atoms import periodic_atoms
 from lammps_mgml.system.box import Box
-from lammps_mgml.catalogue import DENSITY_REACH, SPLINE_FIRST, SPLINE_SPACING, SPLINES
 from lammps_mgml.errors import OptionError
+from lammps_mgml.families.densities import DENSITY_REACH, SPLINE_FIRST, SPLINE_SPACING, SPLINES
 
 
 def text_of(vector):
@@ -23,7 +23,7 @@ LOAD = text_of(AXIS)
 NAMES = feature_names("pair")
 SYSTEMS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
            "triclinic": lambda: sheared(liquid(), 0.3, -0.2, 0.4),
-           "small box": lambda: random_system(60, (6.5, 6.0, 7.0), seed=9),
+           "small box": lambda: random_system(60, (9.0, 8.5, 9.5), seed=9),
            "fcc": lambda: crystal("fcc", 4, noise=1e-3)}
 
 
@@ -120,5 +120,5 @@ def test_wrong_load_is_refused(load):
 
 
 def test_axial_features_need_a_load():
-    with pytest.raises(OptionError, match="mgml_load string"):
+    with pytest.raises(OptionError, match="feature axial_cu_0 takes load, .*z compression"):
         densities_of(liquid(), None)

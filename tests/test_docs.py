@@ -8,7 +8,7 @@ import pytest
 from decks import ROOT
 from test_files import BIN, mgml
 
-from lammps_mgml.catalogue import TABLE3, by_name, catalogue, set_names
+from lammps_mgml.features import TABLE3, by_name, catalogue, set_names
 
 
 def sizes(elements=("Cu", "Zr")):

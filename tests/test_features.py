@@ -17,13 +17,12 @@ from scipy.special import eval_legendre, sph_harm_y
 
 from lammps_mgml import featurize
 from lammps_mgml.api import sites
-from lammps_mgml.boop import bond_order
-from lammps_mgml.catalogue import TABLE3, catalogue, resolve, set_names
-from lammps_mgml.geometry.cells import tessellate
 from lammps_mgml.errors import InputError, MgmlError, OptionError
-from lammps_mgml.pipeline import NO_FEATURES, OPEN_CELL, PARAMETERS
-from lammps_mgml.plan import make_plan
-from lammps_mgml.sro import Means, site_statistics
+from lammps_mgml.families.bond_order import bond_order
+from lammps_mgml.families.facets import COLUMNS, facet_statistics
+from lammps_mgml.features import TABLE3, catalogue, resolve, set_names
+from lammps_mgml.geometry.cells import tessellate
+from lammps_mgml.pipeline import NO_FEATURES, OPEN_CELL, PARAMETERS, Means
 
 CUZR = ("Cu", "Zr")
 FOUR = ("Cu", "Zr", "Al", "Ni")
@@ -128,7 +127,7 @@ def icosahedron(r=2.6):
 CONFIGURATIONS = {
     "glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
     "triclinic": lambda: sheared(liquid(), 0.3, -0.2, 0.4),
-    "small box": lambda: random_system(60, (6.5, 6.0, 7.0), seed=9),
+    "small box": lambda: random_system(60, (9.0, 8.5, 9.5), seed=9),
     "one atom": lambda: sheared(random_system(1, (2.5, 2.6, 2.7), seed=9), 0.3, 0.2),
     "void": with_void, "laves": laves,
     **{name: lambda name=name: crystal(name, 4, noise=1e-3) for name in ("fcc", "bcc", "hcp")},
@@ -528,7 +527,7 @@ def test_elements_have_no_order():
 def test_small_facets_go_by_one_threshold_whatever_their_order():
     system = glass()
     atoms, owner = atoms_of(system)
-    plan = make_plan(names_of("sro"), CUZR)
+    every = np.arange(len(COLUMNS), dtype=np.int32)
     tables = []
     for seed in (None, 1, 2):
         cells = tessellate(atoms)
@@ -541,8 +540,9 @@ def test_small_facets_go_by_one_threshold_whatever_their_order():
         centre, _, area, *_ = facets_of(cells, np.arange(atoms.n_all))
         threshold = SMALL * np.bincount(centre, area) / np.bincount(centre)
         expected = np.bincount(centre, area >= threshold[centre]).astype(int)
-        columns = np.zeros((atoms.n_own, len(plan.columns)))
-        sums = site_statistics(atoms, cells, plan, SMALL, np.ones(atoms.n_own, np.uint8), columns)
+        columns = np.zeros((atoms.n_own, len(every)))
+        sums = facet_statistics(atoms, cells, SMALL, np.ones(atoms.n_own, np.uint8),
+                                (every, every), columns)
         np.testing.assert_array_equal(cells.facet_count, expected)
         centre, neighbour, *_ = facets_of(cells, np.arange(atoms.n_all))
         tables.append((columns, sums, sorted(zip(centre.tolist(), neighbour.tolist()))))
@@ -742,7 +742,9 @@ def test_open_cells_have_no_features_at_all(name):
 
 
 def test_a_gas_has_no_features():
-    found = sites_of(random_system(5, 40.0, seed=8))
+    pairs = random_system(5, 40.0, seed=8)
+    x = np.concatenate([pairs.positions, pairs.positions + [0.0, 3.0, 3.0]])
+    found = sites_of(pairs._replace(positions=x, types=np.tile(pairs.types, 2)))
     assert np.isnan(found.features).all() and (found.flags == OPEN_CELL).all()
 
 

@@ -7,7 +7,7 @@ from decks import COMPRESS, GLASS, MGML, ROOT, SYSTEM, run_lammps, run_site, sam
 
 import lammps_mgml
 from lammps_mgml.api import feature_names, sites
-from lammps_mgml.catalogue import TABLE3
+from lammps_mgml.features import TABLE3
 from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.table import read_table, table_steps
 from lammps_mgml.models.model import load_model
@@ -412,6 +412,22 @@ def test_fault_on_one_rank_ends_the_run(tmp_path, fault, expected):
     assert [f.step for f in whole][:1] == [0]
 
 
+def test_no_rank_communicates_inside_rank_local_work(tmp_path):
+    """Every stage under a communicator that refuses it: a rank with an error would leave the others
+    waiting there."""
+    watch = ("variable vibration getenv MGML_VIBRATION\ninclude ${vibration}\n"
+             "fix watch all python/invoke 2 end_of_step vibration\nrun 4\nunfix watch\n")
+    options = ("variable mgml_model string cuzr-axial-vibration\nvariable mgml_load string z\n"
+               "variable mgml_columns string 'd_boop_q6_voro d_facet_area_std_mean_nn'\n"
+               "variable mgml_features string 'boop_q_coarse,cn'\n")
+    deck = SYSTEM + watch + options + MGML + ("run 10\nwrite_restart half.restart\n"
+                                              "minimize 0 1e-2 3 10\nrun 10\n")
+    done = run_lammps(tmp_path, deck, 3, host=["--fault", "collective"], out="out.dump")
+    assert done.returncode == 0, done.stdout[-3000:]
+    frame = list(read_dump(tmp_path / "out.dump"))[-1]
+    assert np.isfinite(frame.columns["d_s"]).all()
+
+
 @pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
 def test_reference_in_thermal_motion_is_told_once(tmp_path, run):
     """100 K at the inherent structure are fine; 20 steps later the reference is another matter."""
@@ -450,3 +466,27 @@ def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
 
 def test_glass_file_is_there():
     assert GLASS.exists()
+
+
+@pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
+def test_live_quantities_and_extra_columns(tmp_path, run):
+    """Thermo output at evaluations, nan between them; a column that is asked for by name."""
+    mgml = MGML.replace("i_site\n", "i_site d_d2mean\n")
+    deck = ("variable mgml_columns string d_d2mean\n" + SYSTEM + mgml + "thermo 5\n"
+            "thermo_style custom step v_mgml_plastic v_mgml_undefined v_mgml_d2mean\n"
+            "fix stop all halt 10 v_mgml_d2mean > 1000\n"
+            "thermo_modify format float %.12g\nrun 20\n")
+    done = run(tmp_path, deck, ranks=2, out="out.dump")
+    assert done.returncode == 0, done.stdout[-3000:]
+    rows = {int(w[0]): w[1:] for w in map(str.split, done.stdout.splitlines())
+            if len(w) == 4 and w[0] in ("0", "5", "10", "15", "20")}
+    for frame in read_dump(tmp_path / "out.dump"):
+        d2 = frame.columns["d_d2min"]
+        np.testing.assert_allclose(
+            [float(w) for w in rows[frame.step]], [(d2 > 5.0).mean(), 0.0, d2.mean()],
+            rtol=1e-9, atol=1e-12)
+        ratio = d2 / frame.columns["d_d2mean"]
+        if frame.step:
+            np.testing.assert_allclose(ratio, np.round(ratio), atol=1e-6)
+            assert 10 < ratio.min() and ratio.max() < 30
+    assert all(w == "nan" for step in (5, 15) for w in rows[step])

@@ -12,7 +12,7 @@ from test_files import mgml
 
 from lammps_mgml import load_model
 from lammps_mgml.system.box import Box
-from lammps_mgml.catalogue import TABLE3, resolve
+from lammps_mgml.features import TABLE3, resolve
 from lammps_mgml.cli.dataset import _glass
 from lammps_mgml.cli.score import print_scores, score_all
 from lammps_mgml.errors import InputError

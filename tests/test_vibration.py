@@ -117,13 +117,13 @@ def test_features_are_logarithms_and_their_averages(system):
 
 def test_vibrations_that_are_not_there_are_asked_for():
     g = liquid()
-    with pytest.raises(OptionError, match="column d_msd"):
+    with pytest.raises(OptionError, match="takes msd, which is not given: the mean square displacement"):
         featurize(g.positions, g.types, g.edges, features="vibration")
     with pytest.raises(InputError, match="no atom has a mean square displacement"):
         featurize(g.positions, g.types, g.edges, features="vibration", msd=np.zeros(len(g.types)))
     with pytest.raises(InputError, match="msd must have shape"):
         featurize(g.positions, g.types, g.edges, features="vibration", msd=np.ones(3))
-    with pytest.raises(OptionError, match="column d_msd"):
+    with pytest.raises(OptionError, match="takes msd, which is not given: the mean square displacement"):
         softness(g.positions, g.types, g.edges, model="cuzr-vibration")
 
 

@@ -1,5 +1,10 @@
 """mgml featurize"""
 
+# What to do about an input that features take and that is not there.
+REMEDIES = {"load": "; give --load z",
+            "msd": "; take a dump with the column d_msd, which a run with  include ${vibration}  "
+                   "measures"}
+
 
 def arguments(parser):
     parser.add_argument("frame", help="LAMMPS text dump or data file (.data), also .gz, .zst")
@@ -149,8 +154,8 @@ def featurize_frame(frame, job):
     import numpy as np
 
     from ..api import ELEMENTS, sites
-    from ..catalogue import resolve
-    from ..errors import InputError, ModelError
+    from ..errors import InputError, MissingInputError, ModelError, OptionError
+    from ..features import resolve
     from ..models.model import load_model
 
     model = load_model(job["model"]) if job["model"] else None
@@ -164,10 +169,13 @@ def featurize_frame(frame, job):
     keep = _kept(frame, job["crop"], job["margin"])
     if not keep.any():
         raise InputError(f"{frame.where}: no atom is within --crop and --margin")
-    found = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
-                  elements, job["parameters"], job["means"], None if keep.all() else keep,
-                  np.float64 if job["double"] or model else np.float32, job["load"],
-                  frame.columns.get("d_msd"))
+    try:
+        found = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
+                      elements, job["parameters"], job["means"], None if keep.all() else keep,
+                      np.float64 if job["double"] or model else np.float32, load=job["load"],
+                      msd=frame.columns.get("d_msd"))
+    except MissingInputError as e:
+        raise OptionError(f"{e}{REMEDIES.get(e.needs, '')}") from None
     columns = [wanted.index(name) for name in names]
     out = {"step": frame.step, "id": frame.columns["id"][keep], "names": names,
            "features": found.features[keep][:, columns] if len(columns) < len(wanted)

@@ -1,5 +1,9 @@
 """mgml model"""
 
+# What features may take besides the structure: what the card says, and where a run gets it from.
+INPUTS = {"load": ("goes by the load", "variable mgml_load"),
+          "msd": ("by vibrations", "column d_msd, by include ${vibration}")}
+
 
 def arguments(parser):
     parser.add_argument("words", nargs="*", metavar="[show] NAME",
@@ -10,7 +14,8 @@ def arguments(parser):
 def run(args):
     import json
 
-    from ..errors import OptionError
+    from ..errors import ModelError, OptionError
+    from ..features import needs
     from ..models.model import load_model, shipped_models
 
     words = args.words[1:] if args.words[:1] == ["show"] else args.words
@@ -23,26 +28,27 @@ def run(args):
     if args.json:
         print(json.dumps(model.card, indent=1))
         return
-    card, training = model.card, model.card["training"]
-    label = card["label"]
-    by_load = any(name.startswith("axial_") for name in model.features)
-    vibrates = any(name.startswith("vibration") for name in model.features)
+    card, training, label = model.card, model.entry("training"), model.entry("label")
+    auc = training["auc_out_of_fold"]
+    needed = needs(model.features, model.elements)
     lines = {
         "model": f"{model.name}, for {' '.join(model.elements)}",
         "features": f"{len(model.features)}: " + ", ".join(model.features[:13])
                     + (" ..." if len(model.features) > 13 else ""),
-        "goes by the load": "yes: variable mgml_load" if by_load else "no",
-        "by vibrations": "yes: column d_msd, by include ${vibration}" if vibrates else "no",
+        **{label: f"yes: {where}" if need in needed else "no"
+           for need, (label, where) in INPUTS.items()},
+        **{f"takes {need}": "yes" for need in sorted(needed - set(INPUTS))},
         "parameters": ", ".join(f"{k} {v:g}" for k, v in model.parameters.items()),
         "positions": card["positions"],
         "label": f"D2min ({label['d2min']}, within {label['cutoff']} A) above {label['threshold']} "
                  f"A^2 at strain {label['strain']}",
         "learner": f"{training['learner']}, classes balanced by {training.get('balance', 'weights')}",
-        "calibration": f"{card['calibration']['method']}; {model.knots.shape[1]} knots",
+        "calibration": f"{card['calibration'].get('method', 'unknown')}; "
+                       f"{model.knots.shape[1]} knots",
         "natural share": f"{100 * model.natural_share:.2f} % plastic",
         "trained on": f"{', '.join(training['glasses'])} ({len(training['loadings'])} loadings, "
                       f"{training['atoms']} rows)",
-        "AUC out of fold": f"{training['auc_out_of_fold']:.3f}",
+        "AUC out of fold": "undefined" if auc is None else f"{auc:.3f}",
         "checksum": model.checksum,
     }
     for key, value in lines.items():
@@ -51,4 +57,17 @@ def run(args):
         from .score import print_scores
 
         print("\nglasses that no step of training saw:")
-        print_scores(card["scores"])
+        try:
+            print_scores(_with_nan(card["scores"]))
+        except (LookupError, TypeError, ValueError):
+            raise ModelError(f"model {model.name}: the scores in its file are not those that mgml "
+                             f"train writes") from None
+
+
+def _with_nan(scores):
+    """``scores`` with NaN for null, which a file has for what could not be computed."""
+    if isinstance(scores, dict):
+        return {k: _with_nan(v) for k, v in scores.items()}
+    if isinstance(scores, list):
+        return [_with_nan(v) for v in scores]
+    return float("nan") if scores is None else scores

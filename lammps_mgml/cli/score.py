@@ -11,9 +11,12 @@ def arguments(parser):
 
 
 def check_unseen(card, loadings):
-    """ModelError if the model was trained on one of these glasses."""
+    """ModelError if the model was trained on one of these glasses, or does not tell on which."""
     from ..errors import ModelError
 
+    if "training" not in card:
+        raise ModelError(f"model {card['name']} does not tell the glasses that it was trained on: a "
+                         f"score says nothing if these are among them")
     seen = sorted({x.glass for x in loadings} & set(card["training"]["glasses"]))
     if seen:
         raise ModelError(f"model {card['name']} was trained on {', '.join(seen)}: "
@@ -94,8 +97,8 @@ def score_all(model, loadings, strain, training=(), other=None):
     out = {"strain": strain, "all": whole, "loadings": single}
     if still:
         out["without_plastic"] = still
-    if model.card["label"]["strain"] != strain:
-        out["probabilities_at"] = model.card["label"]["strain"]
+    if model.entry("label")["strain"] != strain:
+        out["probabilities_at"] = model.entry("label")["strain"]
     return out
 
 

@@ -18,8 +18,8 @@ def arguments(parser):
 
 
 def run(args):
-    from ..catalogue import resolve
     from ..errors import InputError
+    from ..features import resolve
     from ..models.model import from_card, save_model, with_envelope
     from ..train.dataset import read_loadings
     from ..train.fit import train

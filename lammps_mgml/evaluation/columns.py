@@ -35,6 +35,8 @@ COLUMNS = (
            "non-affine displacement D2min against the reference, sum over the partners",
            lambda e: e.d2min),
     Column("d_eta", "1", PRESENT, "von Mises strain against the reference", lambda e: e.eta),
+    Column("d_d2mean", "A^2", PRESENT, "D2min per partner, the mean of Eq. 4 as printed in the paper",
+           lambda e: e.d2min / np.where(e.partners > 0, e.partners, np.nan), standard=False),
 )
 STANDARD = tuple(c for c in COLUMNS if c.standard)
 BY_NAME = {c.name: c for c in COLUMNS}

@@ -5,9 +5,11 @@ from time import perf_counter
 import numpy as np
 
 from ..errors import InputError
-from ..pipeline import NOT_IN_REFERENCE, NO_REFERENCE, site_features
+from ..flags import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE
+from ..pipeline import site_features
 from ..plasticity.reference import Reference
 from ..system.box import Box, times
+from ..system.units import check_distances
 from . import live
 from .columns import Evaluated
 from .restart_state import RestartState, Settings, new_identity
@@ -105,6 +107,8 @@ class Evaluator:
             since = perf_counter()
             atoms = domain.surround(snap.tags, snap.positions, snap.types, snap.box, request.reach)
             self._add("halo", since)
+            if first:
+                check_distances(atoms, domain)
             if first or request.running:
                 features = self._features(atoms, request.names, snap.msd, np.float64)
             if request.table:
@@ -119,7 +123,7 @@ class Evaluator:
         with domain.raise_on_all():
             softness, probability = self._softness(features, len(snap.tags))
             site = features.flags if features is not None else snap.site & ~(
-                NO_REFERENCE | NOT_IN_REFERENCE)
+                NO_REFERENCE | NOT_IN_REFERENCE | NOT_EVALUATED)
             site = (site | np.where(np.isnan(found.d2min), NO_REFERENCE, 0)
                     | np.where(snap.number == 0, NOT_IN_REFERENCE, 0)).astype(np.int32)
             evaluated = Evaluated(softness, probability, found.d2min, found.eta, found.partners,
@@ -127,6 +131,10 @@ class Evaluator:
         self._add("model", since)
         self.evaluations += 1
         return Outcome(evaluated, features, table, first, *live.measure(evaluated, domain))
+
+    def forget_plan(self):
+        """Tell the homes of the reference anew who owns which atom, at the next evaluation."""
+        self._numbers = None
 
     def _features(self, atoms, names, msd, dtype):
         request = self.request

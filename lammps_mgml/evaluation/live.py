@@ -30,6 +30,8 @@ QUANTITIES = (
              lambda e: ((e.d2min > PLASTIC).sum(), np.isfinite(e.d2min).sum()), _ratio),
     Quantity("undefined", "1", "share of atoms without a D2min",
              lambda e: (np.isnan(e.d2min).sum(), len(e.d2min)), _ratio),
+    Quantity("d2mean", "A^2", "mean D2min of the atoms that have one",
+             lambda e: (np.nansum(e.d2min), np.isfinite(e.d2min).sum()), _ratio),
 )
 
 

@@ -12,8 +12,8 @@ from secrets import randbits
 import numpy as np
 
 from ..errors import InputError, ModelError
+from ..families.family import Means
 from ..system.box import Box
-from ..sro import Means
 
 VERSION = 2
 WIDTH = 5                 # numbers that each atom carries: identity, piece, three numbers of text

@@ -1,1 +1,12 @@
-"""Families of site features, one file each."""
+"""Families of features, one file each; ``lammps_mgml.features`` is their registry.
+
+    facets        Voronoi cells: numbers, shapes and sizes of facets, distances across them
+    distances     near neighbours: their number and distances
+    bond_order    bond orientational order, plain and averaged
+    composition   which elements are around
+    densities     two-body densities, isotropic and along the load
+    vibrations    how far an atom of the undeformed glass vibrates
+
+``family`` says what a family is.  ``neighbours`` and ``averages`` make further features of the
+values of any family: statistics over an atom's neighbours, and averages over it and them.
+"""

@@ -35,6 +35,11 @@ class Cells:
     reach: np.ndarray
     is_open: np.ndarray
 
+    def lists(self):
+        """{kind: (start, count, neighbour)} of the Voronoi and of the near neighbours."""
+        return {"voro": (self.facet_start, self.facet_count, self.neighbour),
+                "dist": (self.near_start, self.near_count, self.near)}
+
     def forget_lists(self):
         """Free the facets and near neighbours, 300 bytes an atom; the counts stay."""
         self.neighbour = self.area = self.edges = self.near = None

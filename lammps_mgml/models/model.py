@@ -1,186 +1,102 @@
-"""Softness models: one readable file of data, checked before use, evaluated without LightGBM."""
+"""Softness models: one readable file of data, checked before use."""
+from __future__ import annotations
+
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+import math
+import os
+import re
+import stat
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .._kernels import scorers as _scorers
-from ..catalogue import DEFINITION, by_name
-from ..errors import ModelError
+from ..features import DEFINITION, by_name
+from ..errors import InputError, ModelError
+from . import forest, linear  # noqa: F401  a kind of model is registered by its import
+from .calibration import Calibration
+from .checks import (
+    MAX_BYTES, MAX_CONTAINERS, MAX_VALUES, a_number, a_text, an_object, entry, fits, numbers, shown,
+    texts, whole_card,
+)
+from .forest import Forest
+from .linear import Linear
+from .scorers import KINDS, Scorer
+
+__all__ = ["FORMAT", "MAX_BYTES", "SCHEMA", "SHIPPED", "Forest", "Linear", "SoftnessModel",
+           "checksum_of", "from_card", "load_model", "save_model", "shipped_models",
+           "with_envelope"]
 
 FORMAT, SCHEMA = "mgml-model", 2
-MAX_BYTES = 64 << 20
 SHIPPED = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Trees laid end to end; a child below 0 is ~leaf.  See ``trees.raw_scores``."""
-
-    root: np.ndarray
-    feature: np.ndarray
-    threshold: np.ndarray
-    kind: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    leaf: np.ndarray
-    shallow: tuple | None = None       # the same as (feature, threshold, leaf), if two levels do
-
-    @classmethod
-    def from_lightgbm(cls, text, n_features):
-        """Read LightGBM's model text; ModelError if it is not a sound set of trees."""
-        blocks = text.split("\nTree=")
-        header = dict(line.split("=", 1) for line in blocks[0].splitlines() if "=" in line)
-        if header.get("num_class") != "1" or int(header.get("max_feature_idx", -2)) + 1 != n_features:
-            raise ModelError(f"the trees are not of one class and {n_features} features")
-        root, columns, leaves = [], [[], [], [], [], []], []
-        n_nodes = n_leaves = 0
-        for number, block in enumerate(blocks[1:]):
-            tree = dict(line.split("=", 1) for line in block.split("\n\n")[0].splitlines()[1:]
-                        if "=" in line)
-            if tree.get("num_cat", "0") != "0" or tree.get("is_linear", "0") != "0":
-                raise ModelError(f"tree {number}: categorical splits and linear leaves are not used")
-            leaf = _numbers(tree, "leaf_value", number)
-            leaves.append(leaf)
-            if len(leaf) == 1:
-                root.append(~n_leaves)
-                n_leaves += 1
-                continue
-            parts = [_numbers(tree, key, number) for key in (
-                "split_feature", "threshold", "decision_type", "left_child", "right_child")]
-            n = len(leaf) - 1
-            if any(len(p) != n for p in parts):
-                raise ModelError(f"tree {number}: {len(leaf)} leaves need {n} splits")
-            left, right = parts[3], parts[4]
-            children = np.concatenate([left, right])
-            # every node but the root and every leaf is somebody's child once, and children come
-            # after their parent: so each walk ends
-            if (sorted(children) != list(range(-n - 1, 0)) + list(range(1, n))
-                    or (np.r_[left[left >= 0] <= np.flatnonzero(left >= 0),
-                              right[right >= 0] <= np.flatnonzero(right >= 0)]).any()
-                    or not ((parts[0] >= 0) & (parts[0] < n_features)).all()
-                    or np.isnan(parts[1]).any()
-                    or not np.isin(parts[2], (0, 2, 4, 6, 8, 10)).all()):
-                raise ModelError(f"tree {number} is damaged")
-            root.append(n_nodes)
-            for p in (left, right):
-                p[:] = np.where(p >= 0, p + n_nodes, p - n_leaves)
-            for column, p in zip(columns, parts):
-                column.append(p)
-            n_nodes += n
-            n_leaves += n + 1
-        if not root:
-            raise ModelError("the model has no trees")
-
-        def flat(k, dtype):
-            return np.concatenate(columns[k]).astype(dtype) if columns[k] else np.empty(0, dtype)
-        forest = cls(np.array(root, np.int32), flat(0, np.int32), flat(1, np.float64),
-                     flat(2, np.uint8), flat(3, np.int32), flat(4, np.int32),
-                     np.concatenate(leaves))
-        return replace(forest, shallow=forest._two_levels())
-
-    def _two_levels(self):
-        """feature, threshold (n_trees, 3) and leaf (n_trees, 4), or None if trees are deeper or
-        treat gaps apart.  What ends sooner is filled up with splits that all rows pass."""
-        if (self.kind & 12).any():
-            return None
-        feature = np.zeros((len(self.root), 3), np.int32)
-        threshold = np.full((len(self.root), 3), np.inf)
-        leaf = np.empty((len(self.root), 4))
-        for t, root in enumerate(self.root):
-            children = (root, root) if root < 0 else (self.left[root], self.right[root])
-            if root >= 0:
-                feature[t, 0], threshold[t, 0] = self.feature[root], self.threshold[root]
-            for side, child in enumerate(children):
-                ends = (child, child)
-                if child >= 0:
-                    ends = self.left[child], self.right[child]
-                    feature[t, 1 + side] = self.feature[child]
-                    threshold[t, 1 + side] = self.threshold[child]
-                if max(ends) >= 0:
-                    return None
-                leaf[t, 2 * side:2 * side + 2] = self.leaf[~ends[0]], self.leaf[~ends[1]]
-        return feature, threshold, leaf
-
-    def raw_scores(self, features):
-        """(n,) raw margins of the rows of ``features`` (n, n_features)."""
-        out, features = np.empty(len(features)), np.ascontiguousarray(features, dtype=np.float64)
-        if self.shallow is None:
-            _scorers.raw_scores(features, self.root, self.feature, self.threshold, self.kind,
-                              self.left, self.right, self.leaf, out)
-        elif _scorers.shallow_scores(features, *self.shallow, out):
-            raise MemoryError("no memory for the rows of a forest")
-        return out
-
-
-def _numbers(tree, key, number):
-    try:
-        values = np.array(tree[key].split(), dtype=np.float64)
-    except (KeyError, ValueError):
-        raise ModelError(f"tree {number}: {key} is missing or not numbers") from None
-    if key == "leaf_value" and (not len(values) or not np.isfinite(values).all()):
-        raise ModelError(f"tree {number}: a leaf is not finite")
-    if key not in ("leaf_value", "threshold") and (values != np.round(values)).any():
-        raise ModelError(f"tree {number}: {key} is not whole numbers")
-    return values
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Weights (n_elements, n_features) and intercept (n_elements,) of each element's own sites.
-
-    The first feature is ``element_type``; it chooses the row.
-    """
-
-    weights: np.ndarray
-    intercept: np.ndarray
-
-    @classmethod
-    def from_card(cls, content, features, n_elements):
-        """ModelError unless there are finite weights for every element and feature."""
-        weights = np.array(content["weights"], dtype=np.float64)
-        intercept = np.array(content["intercept"], dtype=np.float64)
-        if features[:1] != ("element_type",):
-            raise ModelError("the first feature of linear weights must be element_type")
-        if weights.shape != (n_elements, len(features)) or intercept.shape != (n_elements,):
-            raise ModelError(f"the weights are not those of {n_elements} elements and "
-                             f"{len(features)} features")
-        if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
-            raise ModelError("a weight is not finite")
-        return cls(weights, intercept)
-
-    def raw_scores(self, features):
-        """(n,) margins of the rows of ``features`` (n, n_features)."""
-        out, features = np.empty(len(features)), np.ascontiguousarray(features, dtype=np.float64)
-        kinds = features[:, 0]
-        if len(kinds) and not 0 <= kinds.min() <= kinds.max() < len(self.weights):
-            raise ModelError("a site's element_type is none of the model's elements")
-        _scorers.linear_scores(features, self.weights, self.intercept, out)
-        return out
+MAX_ELEMENTS = 10
+# A symbol is part of the names of features, whose parts "_" divides.
+SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,7}")
+# name: least, greatest, unit.  Atoms of metals are 2 to 4 A apart: below, none has a neighbour or all
+# cells are open; far above, an evaluation would take minutes and gigabytes.
+RANGES = {"near_cutoff": (2.0, 8.0, "A"), "open_radius": (2.0, 8.0, "A"),
+          "small_facet": (0.0, 0.5, "of a cell's mean facet area")}
+MASSES = (0.1, 1000.0)                 # g/mol
+# What else a card may tell, for the commands that print it.
+OPTIONAL: dict[str, Any] = {
+    "units": str, "normalisation": str,
+    "label": {"d2min": str, "cutoff": float, "threshold": float, "strain": float},
+    "training": {"loadings": [str], "glasses": [str], "atoms": float, "plastic": float,
+                 "auc_out_of_fold": float, "learner": str, "balance": str, "recipe": str},
+    "scores": {"strain": float, "probabilities_at": float, "without_plastic": [str],
+               "all": {"against": {}, str: float},
+               "loadings": {str: {
+                   "auc_interval95": [float], "calibration": [{str: float}],
+                   "auc_by_type": {str: float}, "auc_by_strain": {str: float},
+                   "baselines": {str: [float]}, str: float}}},
+}
+# If it tells of these, then whole.
+WHOLE = {"label": ("d2min", "cutoff", "threshold", "strain"),
+         "training": ("loadings", "glasses", "atoms", "auc_out_of_fold", "learner")}
 
 
 @dataclass(frozen=True)
 class SoftnessModel:
-    """A trained model and all that one must know to use it.  ``card`` is the file without trees.
+    """A trained model and all that one must know to use it.
 
-    ``scorer``: the Forest or Linear that makes margins.  ``knots`` (2, n): margins and the
-    probabilities (balanced prior) at them, linear in between.
+    elements : symbols of types 1, 2, ...  features : names, in the order of the columns that the
+    methods get.  parameters : near_cutoff and open_radius in A, small_facet.  scorer : makes the
+    margins (see ``scorers``).  card : the file, without what a scorer leaves out of it.
     """
 
     name: str
-    elements: tuple
-    features: tuple
-    parameters: dict
-    natural_share: float
-    knots: np.ndarray
-    scorer: Forest | Linear
+    elements: tuple[str, ...]
+    features: tuple[str, ...]
+    parameters: dict[str, float]
+    calibration: Calibration
+    scorer: Scorer
     checksum: str
     card: dict = field(repr=False)
 
-    def margins(self, features):
-        """(n,) scores before calibration; NaN where a feature is NaN."""
+    @property
+    def knots(self) -> np.ndarray:
+        """(2, n): margins and the probabilities (balanced prior) at them, linear in between."""
+        return self.calibration.knots
+
+    @property
+    def natural_share(self) -> float:
+        """Share of plastic atoms among all."""
+        return self.calibration.natural_share
+
+    def margins(self, features: np.ndarray) -> np.ndarray:
+        """(n,) scores before calibration of ``features`` (n, n_features); NaN where one is NaN.
+
+        Raises
+        ------
+        InputError : another number of features.
+        ModelError : an element_type that is none of the model's elements.
+        """
+        features = np.asarray(features)
+        if features.ndim != 2 or features.shape[1] != len(self.features):
+            raise InputError(f"model {self.name} takes features of shape (n, {len(self.features)}), "
+                             f"not {features.shape}")
         defined = ~np.isnan(features).any(axis=1)
         if defined.all():
             return self.scorer.raw_scores(features)
@@ -188,108 +104,225 @@ class SoftnessModel:
         out[defined] = self.scorer.raw_scores(features[defined])
         return out
 
-    def softness(self, features):
-        """(n,) S^q in [0, 1], balanced prior; NaN where a feature is NaN."""
-        return np.interp(self.margins(features), *self.knots)
+    def softness(self, features: np.ndarray) -> np.ndarray:
+        """(n,) S^q in [0, 1], balanced prior; NaN where a feature is NaN.  Errors as ``margins``."""
+        return self.calibration.softness(self.margins(features))
 
-    def probability(self, softness):
+    def probability(self, softness: np.ndarray) -> np.ndarray:
         """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""
-        odds = self.natural_share / (1.0 - self.natural_share)
-        return odds * softness / (odds * softness + (1.0 - softness))
+        return self.calibration.probability(softness)
+
+    def entry(self, key: str) -> Any:
+        """Entry ``key`` of the card; ModelError if its maker left it out."""
+        if key not in self.card:
+            raise ModelError(f"model {self.name}: its file has no {key}, which this command needs; "
+                             f"mgml train writes it")
+        return self.card[key]
 
 
-def checksum_of(card):
+def checksum_of(card: dict) -> str:
+    """"sha256:..." of a card's content, whatever the white space and order of its file."""
     payload = {k: v for k, v in card.items() if k != "checksum"}
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def with_envelope(card):
-    """``card`` with format, versions and checksum."""
-    card = {**card, "format": FORMAT, "schema": SCHEMA, "feature_definition": DEFINITION}
+def with_envelope(card: dict) -> dict:
+    """``card`` with format, versions and checksum.
+
+    Numbers of "training" and "scores" that are not finite (such as the AUC of one class) could not
+    be computed: they become None, null in the file.
+    """
+    card = {k: _finite(v) if k in ("training", "scores") else v for k, v in card.items()}
+    card |= {"format": FORMAT, "schema": SCHEMA, "feature_definition": DEFINITION}
     return {**card, "checksum": checksum_of(card)}
 
 
-def save_model(path, card):
-    """Write ``card`` (with ``trees`` or ``linear``) and its checksum, whole or not at all."""
-    import os
+def save_model(path: str | os.PathLike, card: dict) -> None:
+    """Write ``card`` (with the entry of one scorer) and its checksum, whole or not at all.
 
+    Raises
+    ------
+    ModelError : it could not be read again, or the file cannot be written.
+    """
     card = with_envelope(card)
-    part = Path(f"{path}.part")
     from_card(card, str(path))
-    part.write_text(json.dumps(card, indent=1))
-    os.replace(part, path)
+    text, part = json.dumps(card, indent=1), Path(f"{path}.part")
+    _check_size(text.encode(), str(path))
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    except OSError as e:
+        part.unlink(missing_ok=True)
+        raise ModelError(f"{path}: cannot be written: {e.strerror or e}") from None
 
 
-def shipped_models():
+def _finite(value):
+    """``value`` with None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def shipped_models() -> list[str]:
+    """Names of the models that come with the package."""
     return sorted(p.stem for p in SHIPPED.glob("*.mgml"))
 
 
-def load_model(name):
+def load_model(name: str | os.PathLike) -> SoftnessModel:
     """Load a shipped model by name, or a model file by path.
 
     Raises
     ------
-    ModelError : no such model, not a model file, damaged, or of another feature definition.
+    ModelError : no such model, not a model file, damaged, or of another feature definition; or an
+    entry of the file is missing or out of its range.  The message names file and entry.
     """
     name = str(name)
     path = SHIPPED / f"{name}.mgml" if name in shipped_models() else Path(name)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path} is larger than {MAX_BYTES >> 20} MiB: not a model file")
-        card = json.loads(path.read_bytes())
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise ModelError(f"{path} is no regular file: not a model file")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except ModelError:
         raise
     except OSError as e:
         raise ModelError(f"model {name!r}: {e.strerror or e}; shipped models: "
                          f"{', '.join(shipped_models()) or 'none'}, or give a file's path") from None
+    except ValueError:                              # a name with a null character
+        raise ModelError(f"{name!r} is no file's name: not a model file") from None
+    _check_size(raw, str(path))
+    try:
+        card = json.loads(raw, object_pairs_hook=_without_doubles)
+    except ModelError as e:
+        raise ModelError(f"{path}: {e}") from None
     except (ValueError, RecursionError):
         raise ModelError(f"{path} is not a model file (JSON is expected)") from None
     return from_card(card, str(path))
 
 
-def from_card(card, where):
-    """SoftnessModel from the content of a model file; ModelError names what is wrong."""
-    def wrong(what):
-        raise ModelError(f"{where}: {what}")
+def _check_size(raw, where):
+    """ModelError if these bytes are more than reading may take."""
+    if len(raw) > MAX_BYTES:
+        raise ModelError(f"{where} is larger than {MAX_BYTES >> 20} MiB: not a model file")
+    if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS or raw.count(b",") > MAX_VALUES:
+        raise ModelError(f"{where} has more than {MAX_CONTAINERS} objects and lists or {MAX_VALUES} "
+                         f"values: not a model file")
 
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        wrong(f"not a model file ({FORMAT} is expected)")
-    if card.get("schema") != SCHEMA:
-        wrong(f"schema {card.get('schema')!r}; this version reads {SCHEMA}: install the version "
-              f"that wrote it")
-    if card.get("checksum") != checksum_of(card):
-        wrong("checksum does not match: the file is damaged or was edited; fetch it again")
-    if card.get("feature_definition") != DEFINITION:
-        wrong(f"trained on feature definition {card.get('feature_definition')!r}, this version "
-              f"computes {DEFINITION}: train it again")
+
+def _without_doubles(pairs):
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        seen: set[str] = set()
+        double = next(k for k, _ in pairs if k in seen or seen.add(k))
+        raise ModelError(f"the key {shown(double)} comes twice: the file is damaged or was edited")
+    return out
+
+
+def from_card(card: Any, where: str) -> SoftnessModel:
+    """SoftnessModel from the content of a model file.
+
+    where : the file's name, for messages.
+
+    Raises
+    ------
+    ModelError : ``where`` and what is wrong, whatever the content is.
+    """
     try:
-        features, elements = tuple(card["features"]), tuple(map(str, card["elements"]))
-        knots = np.array([card["calibration"]["margin"], card["calibration"]["probability"]],
-                         dtype=np.float64)
-        model = SoftnessModel(
-            name=str(card["name"]), elements=elements, features=features,
-            parameters={k: float(card["parameters"][k])
-                        for k in ("near_cutoff", "open_radius", "small_facet")},
-            natural_share=float(card["natural_share"]), knots=knots,
-            scorer=(Linear.from_card(card["linear"], features, len(elements)) if "linear" in card
-                    else Forest.from_lightgbm(card["trees"], len(features))),
-            checksum=card["checksum"], card={k: v for k, v in card.items() if k != "trees"})
+        return _model(card)
     except ModelError as e:
-        wrong(str(e))
-    except (KeyError, TypeError, ValueError, AttributeError) as e:
-        wrong(f"{type(e).__name__}: {e}")
-    if not 0 < model.natural_share < 1 or not model.elements:
-        wrong("natural share or elements are out of range")
-    if (not features or set(features) - set(by_name(model.elements))
-            or len(set(features)) != len(features)):
-        wrong("it asks for features that this version does not compute")
-    if (knots.ndim != 2 or knots.shape[1] < 1 or not np.isfinite(knots).all()
-            or (np.diff(knots[0]) <= 0).any() or (np.diff(knots[1]) < 0).any()
-            or knots[1].min() < 0 or knots[1].max() > 1):
-        wrong("the calibration does not rise from 0 to 1")
-    masses = card.get("masses")
-    if not (isinstance(masses, list) and len(masses) == len(model.elements)
-            and all(isinstance(m, (int, float)) and m > 0 for m in masses)):
-        wrong("masses do not fit the elements")
-    return model
+        raise ModelError(f"{where}: {e}") from None
+
+
+def _wrong(what: str) -> NoReturn:
+    raise ModelError(what)
+
+
+def _model(card: Any) -> SoftnessModel:
+    """``from_card``, without the file's name in the messages."""
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        _wrong(f"not a model file ({FORMAT} is expected)")
+    not_finite = whole_card(card)
+    if _no_number(card, "schema", SCHEMA):
+        _wrong(f"schema {shown(card.get('schema'))}; this version reads {SCHEMA}: install the "
+               f"version that wrote it")
+    if card.get("checksum") != checksum_of(card):
+        _wrong("checksum does not match: the file is damaged or was edited; fetch it again")
+    if _no_number(card, "feature_definition", DEFINITION):
+        _wrong(f"trained on feature definition {shown(card.get('feature_definition'))}, this "
+               f"version computes {DEFINITION}: train it again")
+    name = a_text(entry(card, "name"), "name")
+    elements = _elements(entry(card, "elements"))
+    _masses(entry(card, "masses"), len(elements))
+    features = _features(entry(card, "features"), elements)
+    parameters = _parameters(entry(card, "parameters"))
+    a_text(entry(card, "positions"), "positions")
+    for key, form in OPTIONAL.items():
+        if key in card:
+            fits(card[key], form, key)
+            for part in WHOLE.get(key, ()):
+                entry(card[key], part, f"{key}.")
+    if card.get("units", "metal") != "metal":
+        _wrong(f"units must be metal, not {shown(card['units'])}")
+    calibration = Calibration.from_card(entry(card, "calibration"), entry(card, "natural_share"))
+    scorer = _scorer(card, features, len(elements))
+    if not_finite:
+        _wrong(f"{not_finite} is not finite")
+    return SoftnessModel(
+        name, elements, features, parameters, calibration, scorer, card["checksum"],
+        {k: v for k, v in card.items() if k not in KINDS or KINDS[k].in_card})
+
+
+def _no_number(card, key, expected):
+    # True and 1.0 are equal to 1
+    return type(card.get(key)) is not int or card[key] != expected
+
+
+def _elements(value):
+    elements = texts(value, "elements", MAX_ELEMENTS)
+    for symbol in elements:
+        if not SYMBOL.fullmatch(symbol):
+            _wrong(f"elements must be symbols of a letter and up to 7 letters or digits more, not "
+                   f"{shown(symbol)}")
+    if not elements or len({e.lower() for e in elements}) != len(elements):
+        _wrong(f"elements must be 1 to {MAX_ELEMENTS} different symbols")
+    return elements
+
+
+def _masses(value, n_elements):
+    masses = numbers(value, "masses", MAX_ELEMENTS, *MASSES)
+    if len(masses) != n_elements:
+        _wrong(f"{len(masses)} masses do not fit {n_elements} elements")
+
+
+def _features(value, elements):
+    known = by_name(elements)
+    features = texts(value, "features", len(known))
+    unknown = [name for name in features if name not in known]
+    if unknown:
+        _wrong(f"it asks for features that this version does not compute: {shown(unknown[0])}")
+    if not features or len(set(features)) != len(features):
+        _wrong("features must be one or more different names")
+    return features
+
+
+def _parameters(value):
+    an_object(value, "parameters")
+    out = {key: a_number(entry(value, key, "parameters."), f"parameters.{key}", *allowed)
+           for key, allowed in RANGES.items()}
+    unknown = [key for key in value if key not in RANGES]
+    if unknown:
+        _wrong(f"parameters has {shown(unknown[0])}, which this version does not know: there are "
+               f"{', '.join(RANGES)}")
+    return out
+
+
+def _scorer(card, features, n_elements):
+    there = [key for key in KINDS if card.get(key) is not None]
+    if not there:
+        _wrong(f"it has none of {', '.join(KINDS)}: nothing makes scores")
+    if len(there) > 1:
+        _wrong(f"it has both {there[0]} and {there[1]}: one is expected")
+    return KINDS[there[0]].from_card(card[there[0]], features, n_elements)

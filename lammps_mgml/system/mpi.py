@@ -107,6 +107,10 @@ class MpiDomain:
                      types=np.concatenate([types, kinds[rows]]).astype(np.int32),
                      n_own=self.n_own, box=box, tags=tags)
 
+    def forget_plan(self):
+        """Make the next plan of ghosts anew."""
+        self._plan = None
+
     def forward(self, values):
         """Fill the rows of other ranks' atoms in ``values`` (n_rows, k) float64."""
         values[self.n_own:] = self._route.push(values)

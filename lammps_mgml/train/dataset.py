@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..api import sites
-from ..catalogue import by_name, resolve
 from ..errors import InputError
+from ..features import needs, resolve
 from ..io.dump import read_dump
 from ..io.glass import read_glass
 from ..plasticity.d2min import CUTOFF, d2min
@@ -37,16 +37,16 @@ class Structure:
 
     def features(self, names, load=None, dtype=np.float64):
         """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it."""
-        known = by_name(tuple(self.elements))
-        if self.msd is None and any(known[n].set == "vibration" for n in names if n in known):
+        resolved = resolve(names, self.elements)
+        needed = needs(resolved, self.elements)
+        if self.msd is None and "msd" in needed:
             raise InputError(f"{self.glass} comes without the vibrations of its atoms (d_msd): "
                              f"mgml dataset make measures them")
-        by_load = any(known[n].set.startswith("axial") for n in names if n in known)
-        key = (tuple(names), load if by_load else None, np.dtype(dtype).name)
+        key = (resolved, load if "load" in needed else None, np.dtype(dtype).name)
         if key not in self._known:
             self._known[key] = sites(
                 self.positions, self.types, self.box.edges, self.box.periodic,
-                resolve(names, self.elements), self.elements, load=load, dtype=dtype,
+                resolved, self.elements, load=load, dtype=dtype,
                 msd=self.msd).features
         return self._known[key]
 

@@ -1,7 +1,7 @@
 """Ways to a model: the paper's, step by step, and ours."""
 import numpy as np
 
-from ..catalogue import TABLE3, resolve
+from ..features import TABLE3, resolve
 from .fit import Boosting, Logistic, folds, table
 
 DENSITIES = "element_type,density,density_avg,density_avg2"

@@ -1,19 +1,30 @@
-"""Tree evaluation against LightGBM, bit for bit, and model files that must be refused."""
+"""Scorers against their oracles, bit for bit; model files to be refused; new kinds of models."""
 import json
+import os
 import pickle
+from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import lightgbm
 import numpy as np
 import pytest
 
+import hostile_models
 from lammps_mgml import load_model
-from lammps_mgml.catalogue import TABLE3, catalogue
-from lammps_mgml.errors import ModelError
-from lammps_mgml.models.model import (
-    MAX_BYTES, Forest, SoftnessModel, checksum_of, save_model, shipped_models, with_envelope,
-)
+from lammps_mgml._kernels import scorers as kernels
+from lammps_mgml.features import TABLE3, catalogue
+from lammps_mgml.cli import main as mgml
+from lammps_mgml.errors import InputError, ModelError
 from lammps_mgml.pipeline import PARAMETERS
+from lammps_mgml.models.checks import an_object, numbers
+from lammps_mgml.models.forest import MAX_LEAVES, MAX_TREES
+from lammps_mgml.models.model import (
+    MAX_BYTES, SHIPPED, Forest, Linear, SoftnessModel, checksum_of, from_card, save_model,
+    shipped_models, with_envelope,
+)
+from lammps_mgml.models.scorers import KINDS, register
+from lammps_mgml.system.threads import threads, use_threads
 
 WIDTH = len(TABLE3)
 BASE = {"objective": "binary", "num_leaves": 15, "min_data_in_leaf": 20, "verbose": -1, "seed": 1,
@@ -180,7 +191,7 @@ def small_trees():
 def card(**changes):
     return {"name": "test", "elements": ["Cu", "Zr"], "masses": [63.546, 91.224],
             "features": list(TABLE3),
-            "parameters": PARAMETERS, "natural_share": 0.05,
+            "parameters": PARAMETERS, "positions": "inherent structure", "natural_share": 0.05,
             "calibration": {"margin": [-1.0, 0.0, 2.0], "probability": [0.0, 0.4, 1.0]},
             "trees": small_trees(), **changes}
 
@@ -342,13 +353,13 @@ def test_linear_model_weighs_by_the_site_s_element(tmp_path):
     ({**LINEAR, "intercept": [1.0, float("nan")]}, THREE, "not finite"),
     (LINEAR, THREE[::-1], "must be element_type"),
     ({"weights": LINEAR["weights"]}, THREE, "intercept"),
-    ({**LINEAR, "weights": [["a", 1, 2]] * 2}, THREE, "a.mgml: ValueError"),
-    ([], THREE, "a.mgml: TypeError"),
+    ({**LINEAR, "weights": [["a", 1, 2]] * 2}, THREE, r"a.mgml: linear.weights\[0\]\[0\] must be"),
+    ([], THREE, "a.mgml: linear must be an object, not a list"),
 ])
 def test_damaged_weights_are_refused_though_the_checksum_is_right(tmp_path, linear, features,
                                                                   message):
     with pytest.raises(ModelError, match=message):
-        load_model(signed(tmp_path / "a.mgml", linear=linear, features=features))
+        load_model(signed(tmp_path / "a.mgml", linear=linear, features=features, trees=None))
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -383,8 +394,8 @@ def test_wrong_cards_are_refused_though_the_checksum_is_right(tmp_path, changes,
         load_model(signed(tmp_path / "a.mgml", **changes))
 
 
-@pytest.mark.parametrize("key", ["name", "elements", "features", "parameters", "natural_share",
-                                 "calibration", "trees"])
+@pytest.mark.parametrize("key", ["name", "elements", "masses", "features", "parameters", "positions",
+                                 "natural_share", "calibration", "trees"])
 def test_missing_entry_is_named(tmp_path, key):
     content = with_envelope(card())
     del content[key]
@@ -414,7 +425,7 @@ def test_huge_file_is_refused_unread(tmp_path):
     path = tmp_path / "a.mgml"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    with pytest.raises(ModelError, match="larger than 64 MiB"):
+    with pytest.raises(ModelError, match=f"larger than {MAX_BYTES >> 20} MiB"):
         load_model(path)
 
 
@@ -441,3 +452,270 @@ def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
         assert 0.8 < scores["all"]["expected_plastic"] / scores["all"]["plastic"] < 1.2
         assert not set(model.card["training"]["glasses"]) & {
             loading.split(".")[0] for loading in scores["loadings"]}
+
+
+# ---- scorers ----
+
+def rows_of(model, n):
+    rows = np.random.default_rng(n).normal(0.4, 0.5, (n, len(model.features)))
+    if model.features[0] == "element_type":
+        rows[:, 0] = np.arange(n) % len(model.elements)
+    return rows
+
+
+@pytest.mark.parametrize("name", ["cuzr", "cuzr-axial-vibration"])
+def test_linear_margins_are_the_plain_sum_to_the_last_bit(name):
+    model = load_model(name)
+    rows = rows_of(model, 700)
+    expected = []
+    for row in rows.tolist():
+        total, e = 0.0, int(row[0])
+        for w, v in zip(model.scorer.weights[e].tolist(), row):
+            total += w * v
+        expected.append(total + float(model.scorer.intercept[e]))
+    np.testing.assert_array_equal(model.margins(rows), expected)
+
+
+@pytest.fixture
+def again():
+    """The number of threads is put back."""
+    before = threads()
+    yield
+    use_threads(before)
+
+
+@pytest.mark.parametrize("n", [0, 1, 511, 513, 5000])
+@pytest.mark.parametrize("kind", ["weights", "two levels", "deep"])
+def test_margins_do_not_depend_on_threads_or_on_the_other_rows(again, kind, n):
+    if kind == "weights":
+        model = load_model("cuzr-axial")
+        scorer, rows = model.scorer, rows_of(model, n)
+    else:
+        booster = booster_of("shipped" if kind == "two levels" else "deep", 20, False)
+        scorer = Forest.from_lightgbm(booster.model_to_string(), WIDTH)
+        rows = np.random.default_rng(n).normal(0.5, 0.3, (n, WIDTH))
+        assert (scorer.shallow is not None) == (kind == "two levels")
+    use_threads(1)
+    one = scorer.raw_scores(rows)
+    for number in (2, 3, 7):
+        use_threads(number)
+        np.testing.assert_array_equal(scorer.raw_scores(rows), one)
+    np.testing.assert_array_equal(scorer.raw_scores(rows[n // 3:]), one[n // 3:])
+
+
+@pytest.mark.parametrize("element", [np.nan, np.inf, -np.inf, -1.0, -0.5, 0.5, 3.0, 2.0**31, 2.0**63,
+                                     -2.0**31, 1e300])
+def test_kernel_of_weights_reads_no_row_of_an_element_that_is_not_there(element):
+    weights, out = np.arange(12.0).reshape(3, 4), np.zeros(3)
+    rows = np.array([[1.0, 1, 1, 1], [element, 1, 1, 1], [2.0, 1, 1, 1]])
+    kernels.linear_scores(rows, weights, np.array([0.5, 0.25, 0.125]), out, 2)
+    np.testing.assert_array_equal(out, [4 + 5 + 6 + 7 + 0.25, np.nan, 2 * 8 + 9 + 10 + 11 + 0.125])
+
+
+def test_sites_of_an_unknown_element_are_told_from_undefined_ones():
+    scorer = Linear(np.ones((2, 3)), np.zeros(2))
+    found = scorer.raw_scores(np.array([[np.nan, 1, 1], [1, 1, 1], [1, 0, np.nan]]))
+    np.testing.assert_array_equal(found, [np.nan, 3, np.nan])
+    for element in (0.5, 2.0, -1.0, np.inf):
+        with pytest.raises(ModelError, match="none of the model's elements.*0 to 1"):
+            scorer.raw_scores(np.array([[0.0, 1, 1], [element, 1, 1]]))
+
+
+@pytest.mark.parametrize("name", ["cuzr", "cuzr-wang13"])
+def test_rows_of_another_width_are_refused(name):
+    model = load_model(name)
+    n = len(model.features)
+    for shape in ((5, n - 1), (5, n + 1), (5, 0), (n,), (2, 5, n)):
+        with pytest.raises(InputError, match=rf"shape \(n, {n}\)"):
+            model.margins(np.zeros(shape))
+        with pytest.raises(InputError, match=rf"shape \(n, {n}\)"):
+            model.scorer.raw_scores(np.zeros(shape))
+
+
+def test_softness_stays_within_0_and_1_at_the_last_knots():
+    """Interpolated, the value just below a knot may round to more than the knot's."""
+    for name in shipped_models():
+        calibration = load_model(name).calibration
+        at = calibration.knots[0]
+        beside = [np.nextafter(at, to) for to in (-np.inf, np.inf)]
+        margins = np.concatenate([at, *beside, [-1e300, 1e300]])
+        found = calibration.softness(margins)
+        assert found.min() >= 0 and found.max() <= 1
+        np.testing.assert_array_equal(found[:len(at)], calibration.knots[1])
+
+
+# ---- another kind of model, in one place ----
+
+@pytest.fixture
+def nearest():
+    """A kind of model that the package does not have: minus the distance to the nearest centre."""
+
+    @register
+    @dataclass(frozen=True)
+    class Nearest:
+        entry: ClassVar[str] = "nearest"
+        in_card: ClassVar[bool] = True
+
+        centres: np.ndarray
+
+        @classmethod
+        def from_card(cls, content, features, n_elements):
+            rows = an_object(content, "nearest").get("centres", [])
+            centres = [numbers(row, f"nearest.centres[{k}]", len(features))
+                       for k, row in enumerate(rows)]
+            if not centres or {len(row) for row in centres} != {len(features)}:
+                raise ModelError(f"nearest.centres must be rows of {len(features)} numbers")
+            return cls(np.array(centres))
+
+        def raw_scores(self, features):
+            return -np.linalg.norm(features[:, None] - self.centres, axis=2).min(axis=1)
+
+    yield Nearest
+    del KINDS["nearest"]
+
+
+def test_a_new_kind_of_model_takes_one_class(tmp_path, nearest):
+    content = {"centres": [[0.0] * WIDTH, [1.0] * WIDTH]}
+    path = tmp_path / "own.mgml"
+    save_model(path, {**card(name="own", nearest=content), "trees": None})
+    model = load_model(path)
+    assert isinstance(model.scorer, nearest) and model.card["nearest"] == content
+    rows = np.array([[0.25] * WIDTH, [1.0] * WIDTH, [np.nan, *[0.0] * (WIDTH - 1)]])
+    expected = [-0.25 * np.sqrt(WIDTH), 0.0, np.nan]
+    np.testing.assert_allclose(model.margins(rows), expected, rtol=1e-15)
+    np.testing.assert_allclose(model.softness(rows), np.interp(expected, [-1.0, 0.0, 2.0],
+                                                               [0.0, 0.4, 1.0]))
+    with pytest.raises(ModelError, match="own.mgml: nearest.centres must be rows of 13 numbers"):
+        load_model(signed(path, nearest={"centres": [[1.0]]}, trees=None))
+    with pytest.raises(ModelError, match="both .*trees.*one is expected"):
+        load_model(signed(path, nearest=content))
+    with pytest.raises(ValueError, match="'nearest' of model files belongs to Nearest"):
+        register(type("Other", (), {"entry": "nearest"}))
+
+
+def test_a_file_of_a_kind_that_is_not_there_names_those_that_are(tmp_path):
+    with pytest.raises(ModelError, match="none of .*trees.*nothing makes scores"):
+        load_model(signed(tmp_path / "a.mgml", nearest={}, trees=None))
+
+
+# ---- hostile files ----
+
+WRONG = {
+    "list among features": ({"features": [*TABLE3[:-1], ["cn_voro"]]},
+                            r"features\[12\] must be a text, not a list"),
+    "object among elements": ({"elements": ["Cu", {"Zr": 1}]}, r"elements\[1\] must be a text"),
+    "elements as one text": ({"elements": "CuZr"}, "elements must be a list, not a text"),
+    "elements that differ by case": ({"elements": ["zr", "Zr"]}, "different symbols"),
+    "eleven elements": ({"elements": [f"X{k}" for k in range(11)]}, "at most 10 entries, not 11"),
+    "a sentence for an element": ({"elements": ["Cu", "Zr and Al"]}, "symbols of a letter"),
+    "positions is a number": ({"positions": 4}, "positions must be a text, not a number"),
+    "huge share": ({"natural_share": 10**300}, "natural_share is a whole number beyond"),
+    "share near 0": ({"natural_share": 1e-300}, "from 1e-06 to 0.999999, not 1e-300"),
+    "huge mass": ({"masses": [63.5, 10**350]}, r"masses\[1\] is a whole number beyond"),
+    "mass of true": ({"masses": [63.5, True]}, r"masses\[1\] must be a number, not True"),
+    "infinite mass": ({"masses": [63.5, float("inf")]}, r"masses\[1\] is not finite"),
+    "near cutoff beyond": ({"parameters": {**PARAMETERS, "near_cutoff": 9.5}},
+                           "parameters.near_cutoff must be a number from 2 to 8 A, not 9.5"),
+    "negative open radius": ({"parameters": {**PARAMETERS, "open_radius": -2.0}},
+                             "parameters.open_radius must be a number from 2 to 8 A, not -2"),
+    "NaN open radius": ({"parameters": {**PARAMETERS, "open_radius": float("nan")}},
+                        "parameters.open_radius must be a number from 2 to 8 A, not nan"),
+    "large facets": ({"parameters": {**PARAMETERS, "small_facet": 0.75}},
+                     "parameters.small_facet must be a number from 0 to 0.5 of"),
+    "facets as text": ({"parameters": {**PARAMETERS, "small_facet": "0.05"}}, "not '0.05'"),
+    "a parameter of another version": ({"parameters": {**PARAMETERS, "far_cutoff": 6.0}},
+                                       "'far_cutoff', which this version does not know"),
+    "steep calibration": ({"calibration": {"margin": [0.0, 1e-310], "probability": [0.0, 1.0]}},
+                          "calibration's margins must rise"),
+    "many knots": ({"calibration": {"margin": list(range(20_000)), "probability": [0.5] * 20_000}},
+                   "at most 10000 entries, not 20000"),
+    "name of control characters": ({"name": "\x1b[2J"}, "printable characters"),
+    "other units": ({"units": "lj"}, "units must be metal, not 'lj'"),
+    "label in part": ({"label": {"cutoff": 4.5}}, "label.d2min is missing"),
+    "training on a number": ({"training": {"glasses": [1]}}, r"training.glasses\[0\] must be a text"),
+    "NaN where nobody looks": ({"remark": {"a": [0, float("nan")]}}, r"remark.a\[1\] is not finite"),
+    "schema as 2.0": ({"schema": 2.0}, "schema 2.0"),
+    "definition as true": ({"feature_definition": True}, "feature definition True"),
+    "depth": ({"remark": [[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]}, "nested deeper than 20"),
+    "trees and weights": ({"linear": {}}, "both .*one is expected"),
+    "head that announces more trees": ({"trees": "tree\nnum_class=1\nmax_feature_idx=12\n"
+                                        "tree_sizes=9 9\n\nTree=0\nleaf_value=1\n"},
+                                       "2 trees are announced, but there are 1"),
+    "very many trees": ({"trees": "tree\nnum_class=1\nmax_feature_idx=12\n"
+                         + "\nTree=0\nleaf_value=1\n" * (MAX_TREES + 1)}, f"at most {MAX_TREES}"),
+    "a very large tree": ({"trees": "tree\nnum_class=1\nmax_feature_idx=12\n\nTree=0\nleaf_value="
+                           + "1 " * MAX_LEAVES + "1"}, f"more than {MAX_LEAVES} numbers"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_said_in_one_line(tmp_path, what):
+    changes, message = WRONG[what]
+    with pytest.raises(ModelError, match=f"^{tmp_path / 'a.mgml'}: .*{message}") as error:
+        load_model(signed(tmp_path / "a.mgml", **changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text, message", [
+    ('"natural_share": 0.5,', "the key 'natural_share' comes twice"),
+    ('"remark": {"a": 1, "a": 1},', "the key 'a' comes twice"),
+    (f'"remark": {"[" * 400}{"]" * 400},', "nested deeper than 20"),
+    (f'"remark": {"[" * 40_000}{"]" * 40_000},', "JSON is expected"),
+    (f'"remark": [0{",[]" * 60_000}],', "more than 50000 objects and lists"),
+    (f'"remark": [0{",0" * 600_000}],', "or 500000 values"),
+    (f'"remark": {"9" * 5000},', "JSON is expected"),
+])
+def test_odd_json_is_refused_before_anything_is_made_of_it(tmp_path, model_bytes, text, message):
+    path = tmp_path / "a.mgml"
+    path.write_bytes(model_bytes.replace(b"{", b"{" + text.encode(), 1))
+    with pytest.raises(ModelError, match=f"^{path}.*{message}"):
+        load_model(path)
+
+
+def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelError, match="pipe is no regular file"):
+        load_model(tmp_path / "pipe")
+
+
+def test_scores_that_could_not_be_computed_are_null_in_the_file(tmp_path):
+    path = tmp_path / "a.mgml"
+    save_model(path, card(scores={"all": {"auc": float("nan")}}))
+    assert json.loads(path.read_text())["scores"] == {"all": {"auc": None}}
+    assert load_model(path).card["scores"]["all"]["auc"] is None
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ModelError, match="natural_share"):
+            save_model(path, card(natural_share=value))
+
+
+def test_a_model_that_cannot_be_written_is_told_in_one_line(tmp_path):
+    with pytest.raises(ModelError, match="no/a.mgml: cannot be written: No such file"):
+        save_model(tmp_path / "no" / "a.mgml", card())
+
+
+def test_cards_in_memory_may_hold_tuples_but_nothing_that_json_has_not():
+    assert from_card(with_envelope(card(elements=("Cu", "Zr"))), "x").elements == ("Cu", "Zr")
+    content = {**with_envelope(card()), "remark": {1: 2}}
+    with pytest.raises(ModelError, match="x: remark has a key that is no text: 1"):
+        from_card({**content, "checksum": "sha256:0"}, "x")
+    with pytest.raises(ModelError, match="x: remark is a set, no JSON value"):
+        from_card({**content, "remark": {1, 2}}, "x")
+
+
+def test_a_card_without_training_scores_but_is_not_shown(tmp_path, capsys):
+    save_model(tmp_path / "a.mgml", card())
+    assert mgml(["model", "show", str(tmp_path / "a.mgml")]) == 1
+    assert "model test: its file has no training" in capsys.readouterr().err
+    whole = json.loads((SHIPPED / "cuzr.mgml").read_text())
+    del whole["scores"]["all"]["auc"]
+    save_model(tmp_path / "b.mgml", whole)
+    assert mgml(["model", "show", str(tmp_path / "b.mgml")]) == 1
+    assert "the scores in its file are not those" in capsys.readouterr().err
+
+
+def test_hostile_files_are_refused_or_score_within_bounds():
+    """In a process of its own, each within a second and 200 MB; hostile_models.py runs more."""
+    counts, seconds, megabytes, failures = hostile_models.run(500, 20261124)
+    assert not failures
+    assert counts["refused"] > 300 and counts["loaded"] > 30
+    assert seconds < hostile_models.SECONDS and megabytes < hostile_models.MEGABYTES

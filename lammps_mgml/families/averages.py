@@ -1,0 +1,45 @@
+"""Averages of values over an atom and its near neighbours, and of these once more.
+
+The recursive averaging is that of Boattini, Smallenburg & Filion (Phys. Rev. Lett. 127, 088007,
+2021).
+"""
+from dataclasses import replace
+
+import numpy as np
+
+from .._kernels import density as _density
+from ..system.threads import threads
+
+# Ends of names; the statistic of a Feature.
+LEVELS = {"": "", "_avg": ", mean over the atom and its near neighbours",
+          "_avg2": ", the same of that mean"}
+NEAR = "dist"                  # the kind of neighbours
+
+
+def levels(features, one_set=False):
+    """``features``, then their averages, level by level; each level a set, or all in one set."""
+    for end, text in LEVELS.items():
+        for f in features:
+            yield replace(f, name=f.name + end, set=f.set + ("" if one_set else end),
+                          definition=f.definition + text, statistic=end, neighbours=NEAR)
+
+
+def averages_plan(at, asked):
+    """For each level (columns, features): which column of it is which feature.
+
+    at : {column: number}.  asked : {number: Feature}.
+    """
+    out = []
+    for end in LEVELS:
+        pairs = [(at[f.base], k) for k, f in asked.items() if f.statistic == end]
+        out.append(np.array(pairs, np.int64).reshape(-1, 2).T)
+    while len(out) > 1 and not out[-1].size:
+        out.pop()
+    return tuple(out)
+
+
+def averaged(values, neighbours, n_rows):
+    """(n_rows, n) means over each owned atom and its ``neighbours`` (start, count, row)."""
+    out = np.empty((n_rows, values.shape[1]))
+    _density.averaged(values, *neighbours, out, threads())
+    return out

@@ -1,0 +1,52 @@
+"""Chemical short-range order: which elements are around an atom."""
+import numpy as np
+
+from .._kernels import sro as _sro
+from .family import LISTS, NEIGHBOURS, STATISTICS, Family, Set, ratio
+
+QUANTITIES = ("number", "comp", "csro")         # rows of the kernel's ``into``
+
+
+class Composition(Family):
+    order, stage, always = "SRO", "sro", True
+    sets = {"csro": Set("element, numbers and fractions of elements around, chemical short-range "
+                        "order", STATISTICS, True)}
+
+    def features(self, elements):
+        yield self.site("element_type", "csro", "label", "0, 1, ... in the order of the elements")
+        for x in LISTS:
+            around = NEIGHBOURS[x]
+            for e in elements:
+                yield self.site(f"number_{e.lower()}_{x}", "csro", "count",
+                                f"number of {e} among {around}", x)
+            for e in elements:
+                yield self.site(f"comp_{e.lower()}_{x}", "csro", "fraction",
+                                f"x, fraction of {e} among {around}", x)
+            for e in elements:
+                yield self.site(f"csro_{e.lower()}_{x}", "csro", "1",
+                                f"(x - c) / c, x of {e} among {around}, c in the whole system", x)
+
+    def plan(self, at, asked, elements):
+        into = {x: np.array([[at.get(f"{what}_{e.lower()}_{x}", -1) for e in elements]
+                             for what in QUANTITIES], np.int32) for x in LISTS}
+        return at.get("element_type"), into
+
+    def measure(self, work, plan, table):
+        n_own = work.atoms.n_own
+        return np.bincount(work.atoms.types[:n_own], minlength=len(work.elements) + 1)[1:]
+
+    def means(self, sums):
+        total = sum(sums)
+        return {"composition": tuple(ratio(n, total) for n in sums)}
+
+    def fill(self, work, plan, table, sums):
+        own_column, lists = plan
+        atoms, is_open = work.atoms, work.cells.is_open
+        share = np.array(work.means.composition, dtype=np.float64)
+        for x, into in lists.items():
+            if (into >= 0).any():
+                _sro.element_statistics(atoms.types, is_open, *work.lists[x], share, into, table)
+        if own_column is not None:
+            own = table[:atoms.n_own, own_column]
+            own[:] = atoms.types[:atoms.n_own] - 1
+            own[is_open != 0] = np.nan

@@ -1,0 +1,86 @@
+"""Two-body densities of a site, isotropic and along the load."""
+import numpy as np
+
+from .._kernels import density as _density
+from ..errors import OptionError
+from ..system.threads import threads
+from .averages import levels
+from .family import Family, Set
+
+# Cubic B-splines: centre of the first, spacing (A), number.
+SPLINE_FIRST, SPLINE_SPACING, SPLINES = 2.0, 0.4, 9
+DENSITY_REACH = SPLINE_FIRST + (SPLINES + 1) * SPLINE_SPACING
+KINDS = {"density": "", "axial": ", weighted by P2(cos) to the axis of the load, minus that in "
+                                 "tension"}
+
+AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+SENSES = {"compression": 1.0, "tension": -1.0}
+
+
+def load_tensor(load):
+    """(6,) xx yy zz xy xz yz of the tensor that stands for a uniaxial load.
+
+    load : text of an axis (x, y, z or three numbers) and, perhaps, of a sense: "z", "x tension",
+    "0 1 1 compression".  The tensor is 3/2 n n - 1/2 (P2 of the angle to n), minus that in tension.
+
+    Raises
+    ------
+    OptionError : it is none of these.
+    """
+    words = str(load).split()
+    sign = SENSES[words.pop()] if words and words[-1] in SENSES else 1.0
+    try:
+        n = np.array(AXES[words[0]] if len(words) == 1 else words, dtype=np.float64)
+        length = np.linalg.norm(n)
+        if n.shape == (3,) and np.isfinite(length) and length > 0:
+            e = sign * (1.5 * np.outer(n, n) / length**2 - 0.5 * np.eye(3))
+            return e[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+    except (KeyError, ValueError, IndexError):
+        pass
+    raise OptionError(f"load {load!r}: give x, y, z or three numbers, then compression (the "
+                      f"default) or tension")
+
+
+class Densities(Family):
+    """Beyond the paper.  Not normalised; averaged over near neighbours, once and twice."""
+
+    order, title, stage = "PAIR", "two-body densities, not in the paper", "density"
+    averaged, reach = True, DENSITY_REACH
+    inputs = {"load": "the axis and the sense of the load, as \"z compression\""}
+    sets = {
+        "density": Set("atoms of each element by distance, in cubic splines"),
+        "axial": Set("the same weighted by the angle to the axis of the load"),
+        "density_avg": Set("density averaged over the atom and its near neighbours"),
+        "axial_avg": Set("axial averaged over the atom and its near neighbours"),
+        "density_avg2": Set("density averaged twice"),
+        "axial_avg2": Set("axial averaged twice")}
+
+    def features(self, elements):
+        return levels([
+            self.site(name, kind, "1",
+                      f"{e} atoms by the cubic spline about {SPLINE_FIRST + k * SPLINE_SPACING:.1f} "
+                      f"A{KINDS[kind]}", needs=("load",) if kind == "axial" else ())
+            for kind in KINDS for e in elements for k, name in enumerate(_columns(kind, [e]))])
+
+    def columns(self, asked, elements):
+        """All of the kernel's: one call makes the isotropic ones or both kinds."""
+        kinds = KINDS if any(f.needs for f in asked) else ("density",)
+        return [name for kind in kinds for name in _columns(kind, elements)] if asked else []
+
+    def plan(self, at, asked, elements):
+        return any(f.needs for f in asked.values())
+
+    def read_input(self, name, value):
+        return load_tensor(value)
+
+    def measure(self, work, axial, table):
+        problem = _density.densities(
+            work.atoms.positions, work.atoms.types, work.cells.is_open, len(work.elements),
+            SPLINE_FIRST, SPLINE_SPACING, SPLINES, work.inputs["load"] if axial else np.empty(0),
+            table, threads())
+        if problem:
+            raise MemoryError("no memory for the grid of the densities")
+
+
+def _columns(kind, elements):
+    return [f"{kind}_{e.lower()}_{k}" for e in elements for k in range(SPLINES)]

@@ -1,0 +1,163 @@
+"""What a family of features is: one class, and one line of the registry (``lammps_mgml.features``).
+
+``pipeline`` calls the methods of each family in this order, on every rank:
+
+    measure   rank-local, after the cells: fills columns; returns sums that all ranks add up
+    means     what the sums over all ranks say of the means that normalise
+    fill      rank-local, with sums and means known: fills the other columns.  As a generator it
+              yields tables; each comes back with the rows of other ranks' atoms filled
+
+Then the columns are divided by their means and exchanged, and statistics over the neighbours
+(``neighbours``) or averages (``averages``) are made of them, for all families alike.
+"""
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+LISTS = ("voro", "dist")       # neighbours that share a facet; neighbours within a distance
+STATISTICS = ("mean", "std", "min", "max")
+WORDS = {"sum": "sum", "mean": "mean", "std": "population standard deviation", "min": "minimum",
+         "max": "maximum"}
+NEIGHBOURS = {"voro": "the Voronoi neighbours", "dist": "the neighbours within the near cutoff"}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One site feature.
+
+    order : group of families that is asked for by one word: "SRO", "MRO", "PAIR" ...
+    base, statistic : the column and what is made of it over the neighbours ("" for itself).
+    neighbours : "voro", "dist" or "" (neither).
+    mean : field of Means that its values are divided by, "" for none.
+    needs : names of the inputs that it takes besides the structure, as ("load",).
+    among : columns; ``base`` has a share in the sum of these over the neighbours (``pooled``).
+    """
+
+    name: str
+    set: str
+    order: str
+    units: str
+    definition: str
+    base: str
+    statistic: str = ""
+    neighbours: str = ""
+    mean: str = ""
+    needs: tuple = ()
+    among: tuple = ()
+
+
+@dataclass(frozen=True)
+class Set:
+    """What is common to the features of a set.
+
+    text : what they are, in a few words.
+    over : statistics over the neighbours that are made of each of them, in a set ``..._stats_nn``.
+    difference : whether the neighbours' mean minus the atom's own value is a feature, too.
+    """
+
+    text: str
+    over: tuple = ()
+    difference: bool = False
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means over all pairs of the reference configuration that make features dimensionless.
+
+    area : facet area, A^2.  volume : pyramid of a facet and the atom, A^3.  distance_voro,
+    distance_dist : distance to Voronoi and near neighbours, A.  composition : share of each
+    element.
+    """
+
+    area: float = 1.0
+    volume: float = 1.0
+    distance_voro: float = 1.0
+    distance_dist: float = 1.0
+    composition: tuple = ()
+
+
+def ratio(a, n):
+    """a / n, NaN for none."""
+    return float(a / n) if n > 0 else float("nan")
+
+
+@dataclass
+class Work:
+    """What the families of one rank work on.
+
+    atoms : Atoms.  cells : Cells.  elements : symbols of types 1, 2, ...  parameters : dict.
+    counted : (n_own,) uint8, atoms whose pairs enter the means.  inputs : {name: value} of what
+    features need besides the structure.  n_rows : rows of a table of values.  row_of : (n_all,)
+    int32, row of each atom.  means : Means, known when ``fill`` is called.
+    """
+
+    atoms: object
+    cells: object
+    elements: tuple
+    parameters: dict
+    counted: np.ndarray
+    inputs: dict
+    n_rows: int
+    row_of: np.ndarray
+    means: Means = Means()
+
+    @property
+    def lists(self):
+        """{kind: (start, count, neighbour)}, neighbours as numbers of atoms."""
+        return self.cells.lists()
+
+    @cached_property
+    def rows(self):
+        """{kind: (start, count, row)}, neighbours as rows of a table of values."""
+        return {x: (start, count, self.row_of[neighbour])
+                for x, (start, count, neighbour) in self.lists.items()}
+
+
+class Family:
+    """Base of the families.  A family has no state; one object serves all ranks and threads."""
+
+    order = ""           # of its own features
+    title = ""           # of its order, in the overview; the paper's two have theirs
+    sets = {}            # {name: Set}
+    inputs = {}          # {name: text}, what its features may need besides the structure
+    reach = 0.0          # A, within which all atoms must be known, besides those of the cells
+    stage = ""           # under which its time is counted
+    always = False       # whether ``measure`` is called though no feature of it is asked for
+    averaged = False     # whether averages are made of its columns, not statistics over neighbours
+    made_here = ()       # statistics that ``fill`` itself makes, for which no column is needed
+
+    def site(self, name, group, units, definition, neighbours="", **more):
+        """Feature of an atom itself."""
+        return Feature(name, group, self.order, units, definition, name, "", neighbours, **more)
+
+    def features(self, elements):
+        """All its features but those that ``neighbours`` makes: an iterable of Feature."""
+        raise NotImplementedError
+
+    def columns(self, asked, elements):
+        """Names of the columns that the features ``asked`` are made of: an iterable, in order."""
+        return dict.fromkeys(name for f in asked if f.statistic not in self.made_here
+                             for name in f.among or (f.base,))
+
+    def plan(self, at, asked, elements):
+        """Whatever ``measure`` and ``fill`` must know; made once for a request, then kept.
+
+        at : {column: its number in ``table``}.  asked : {number: Feature}, those of this family.
+        """
+        return at
+
+    def read_input(self, name, value):
+        """An input as users give it -> as ``work.inputs`` holds it; OptionError if it is wrong."""
+        return value
+
+    def measure(self, work, plan, table):
+        """Fill columns of ``table`` (n_rows, n), rows of owned atoms; return sums (1-d) or None."""
+
+    def means(self, sums):
+        """{field of Means: value} from the sums over all ranks."""
+        return {}
+
+    def fill(self, work, plan, table, sums):
+        """Fill further columns.  A generator may yield tables (n_rows, k) to be exchanged, and
+        return [(numbers of features (m,), table (n_own, k), columns of it (m,))], of ``made_here``."""

@@ -1,0 +1,100 @@
+"""Statistics over an atom's neighbours of the values of any family (the paper's medium range)."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels import mro as _mro
+from ..system.threads import threads
+from .family import LISTS, NEIGHBOURS, WORDS, Feature
+
+STATISTICS = ("", "sum", "mean", "std", "min", "max", "diff")     # rows of the kernel's ``into``
+DIFFERENCE = "structural_difference"
+
+
+def over_neighbours(features, sets):
+    """Features made of ``features`` over the neighbours, as the Sets of ``sets`` tell."""
+    for name, group in sets.items():
+        for f in features:
+            if f.set == name and f.neighbours:
+                for s in group.over:
+                    yield Feature(f"{f.name}_{s}_nn", f"{name}_stats_nn", _order(f), f.units,
+                                  f"{WORDS[s]} of {f.name} over {NEIGHBOURS[f.neighbours]}",
+                                  f.name, s, f.neighbours, f.mean, f.needs)
+    for f in features:
+        if f.set in sets and sets[f.set].difference and f.neighbours:
+            yield Feature(f"{f.name}_diff_nn", difference_set(f.set, f.order), _order(f), f.units,
+                          f"{f.name}_mean_nn - {f.name}", f.name, "diff", f.neighbours, f.mean,
+                          f.needs)
+
+
+def _order(f):
+    return "MRO" if f.order == "SRO" else f.order
+
+
+def difference_set(name, order):
+    """The paper has one set of all its differences; families beyond it have their own."""
+    return DIFFERENCE if order == "SRO" else f"{name}_difference"
+
+
+def texts(name, group, order):
+    """{set: what it is} of the sets made of the set ``name`` of features of ``order``."""
+    out = {f"{name}_stats_nn": f"neighbours' statistics of {name}"} if group.over else {}
+    if group.difference:
+        out[difference_set(name, order)] = "neighbours' mean minus the atom's own value"
+    return out
+
+
+@dataclass(frozen=True)
+class ListPlan:
+    """What is made of the columns over one kind of neighbours.
+
+    first, into : first column of the table and, for each statistic and column from there on, the
+    feature's number or -1.  pooled, into_pooled : columns that make a pooled ratio.
+    """
+
+    first: int
+    into: np.ndarray
+    pooled: np.ndarray
+    into_pooled: np.ndarray
+
+
+def in_order(columns, known):
+    """``columns`` as the table holds them: those over near neighbours last."""
+    return tuple(sorted(columns, key=lambda name: known[name].neighbours == "dist"))
+
+
+def neighbours_plan(columns, asked, known):
+    """{kind: ListPlan}.  columns : ``in_order``.  asked : {number: Feature}."""
+    at = {name: k for k, name in enumerate(columns)}
+    n_voro = sum(known[n].neighbours != "dist" for n in columns)
+    out = {}
+    for x in LISTS:
+        first, last = (0, n_voro) if x == "voro" else (n_voro, len(columns))
+        into = np.full((len(STATISTICS), last - first), -1, np.int32)
+        pooled, into_pooled = (), np.empty(0, np.int32)
+        for k, f in asked.items():
+            if (f.neighbours or "voro") != x:
+                continue
+            if f.statistic == "pooled":
+                if pooled not in ((), f.among):
+                    raise ValueError(f"{f.name}: one group of pooled columns for each kind of "
+                                     f"neighbours, not {pooled} and {f.among}")
+                if not pooled:
+                    pooled, into_pooled = f.among, np.full(len(f.among), -1, np.int32)
+                into_pooled[pooled.index(f.base)] = k
+            else:
+                into[STATISTICS.index(f.statistic), at[f.base] - first] = k
+        out[x] = ListPlan(first, into, np.array([at[n] - first for n in pooled], np.int32),
+                          into_pooled)
+    return out
+
+
+def neighbour_statistics(values, lists, neighbours, out):
+    """Fill in ``out`` (n_own, n_features) what ``lists`` makes of the columns of ``values``.
+
+    values : (n_rows, n) normalised columns, rows of other ranks' atoms filled.
+    lists : {kind: ListPlan}.  neighbours : for each kind, (start, count, row).
+    """
+    for x, task in lists.items():
+        _mro.neighbour_statistics(values, task.first, *neighbours[x], task.into, task.pooled,
+                                  task.into_pooled, out, threads())

@@ -1,0 +1,69 @@
+"""Weights for each element's own sites."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._kernels import scorers as _scorers
+from ..errors import ModelError
+from ..system.threads import threads
+from .checks import a_list, an_object, entry, numbers
+from .scorers import register, rows_of
+
+
+@register
+@dataclass(frozen=True)
+class Linear:
+    """Weights (n_elements, n_features) and intercept (n_elements,) of each element's own sites.
+
+    The first feature is ``element_type``; it chooses the row.
+    """
+
+    entry: ClassVar[str] = "linear"
+    in_card: ClassVar[bool] = True
+
+    weights: np.ndarray
+    intercept: np.ndarray
+
+    @classmethod
+    def from_card(cls, content: Any, features: tuple[str, ...], n_elements: int) -> Linear:
+        """From {"weights": n_elements lists of n_features numbers, "intercept": n_elements numbers}.
+
+        Raises
+        ------
+        ModelError : the first feature is not element_type, or there are not finite weights for
+        every element and feature.
+        """
+        an_object(content, "linear")
+        rows = a_list(entry(content, "weights", "linear."), "linear.weights", n_elements)
+        weights = [numbers(row, f"linear.weights[{k}]", len(features)) for k, row in enumerate(rows)]
+        intercept = numbers(entry(content, "intercept", "linear."), "linear.intercept", n_elements)
+        if features[:1] != ("element_type",):
+            raise ModelError("the first feature of linear weights must be element_type")
+        if ([len(row) for row in weights] != [len(features)] * n_elements
+                or len(intercept) != n_elements):
+            raise ModelError(f"the weights are not those of {n_elements} elements and "
+                             f"{len(features)} features")
+        return cls(np.array(weights), intercept)
+
+    def raw_scores(self, features: np.ndarray) -> np.ndarray:
+        """(n,) margins of the rows of ``features`` (n, n_features); NaN where element_type is NaN.
+
+        Raises
+        ------
+        ModelError : an element_type is none of the model's elements.
+        InputError : another number of features.
+        """
+        features = rows_of(features, self.weights.shape[1])
+        out = np.empty(len(features))
+        _scorers.linear_scores(features, self.weights, self.intercept, out, threads())
+        undefined = np.isnan(out)
+        if undefined.any():
+            kinds = features[undefined, 0]
+            strange = kinds[~np.isnan(kinds) & ~np.isin(kinds, np.arange(len(self.weights)))]
+            if len(strange):
+                raise ModelError(f"a site's element_type is none of the model's elements: "
+                                 f"{strange[0]:g} is not one of 0 to {len(self.weights) - 1}")
+        return out

@@ -1,0 +1,69 @@
+"""What makes margins of features, and the kinds there are of it."""
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+from ..errors import InputError
+
+
+class Scorer(Protocol):
+    """One kind of model.
+
+    entry : name of the entry of a model file that holds it, another one for each kind.
+    in_card : whether the entry stays in ``SoftnessModel.card`` (False for what is long and says
+        nothing to a reader).
+    """
+
+    entry: ClassVar[str]
+    in_card: ClassVar[bool]
+
+    @classmethod
+    def from_card(cls, content: Any, features: tuple[str, ...], n_elements: int) -> Scorer:
+        """The scorer of what the entry holds: any JSON value, also a hostile one.
+
+        features : their names, in the order of the columns that ``raw_scores`` gets.
+
+        Raises
+        ------
+        ModelError : the content is not sound.  It says which part and what is allowed there; the
+        caller puts the file's name in front.
+        """
+
+    def raw_scores(self, features: np.ndarray) -> np.ndarray:
+        """(n,) float64 margins of the rows of ``features`` (n, n_features), which may be float32.
+
+        A row's margin must not depend on the other rows, nor on the number of threads.
+        """
+
+
+KINDS: dict[str, type] = {}          # entry of the model file -> class
+_Kind = TypeVar("_Kind", bound=type)
+
+
+def register(kind: _Kind) -> _Kind:
+    """Decorator: model files may hold this kind of Scorer.
+
+    Raises
+    ------
+    ValueError : the entry belongs to another kind.
+    """
+    other = KINDS.setdefault(kind.entry, kind)
+    if other is not kind:
+        raise ValueError(f"entry {kind.entry!r} of model files belongs to {other.__name__}")
+    return kind
+
+
+def rows_of(features: np.ndarray, n_features: int) -> np.ndarray:
+    """``features`` as (n, n_features) float64, rows one after another, as the kernels take them.
+
+    Raises
+    ------
+    InputError : the shape is another one.  A kernel would read beyond the array.
+    """
+    features = np.ascontiguousarray(features, dtype=np.float64)
+    if features.ndim != 2 or features.shape[1] != n_features:
+        raise InputError(f"features must have shape (n, {n_features}) for this model, not "
+                         f"{features.shape}")
+    return features

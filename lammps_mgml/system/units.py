@@ -1,0 +1,103 @@
+"""Whether lengths can be in A: condensed matter has nearest neighbours between 1 and 6 A apart."""
+import numpy as np
+
+from ..errors import InputError
+
+LEAST, MOST = 1.0, 6.0         # A, of the median distance to the nearest neighbour
+FAR = 7.2                      # A; an atom without another within it is alone
+PLACES, AT_EACH = 4, 25        # of the sample
+WINDOW = 9.0                   # A, half edge of the cube that a place is searched in
+HINT = ("lengths must be in A: multiply positions and cell by 10 if they are in nm, by 0.529177 if "
+        "in Bohr radii")
+# Upper ends of the classes that a median is read from.
+EDGES = np.unique(np.concatenate([np.logspace(-12, 6, 18 * 50 + 1), [LEAST, MOST]]))
+
+
+def check_cell(box, n):
+    """Refuse a periodic cell in which ``n`` atoms cannot keep a distance of 1 A from each other.
+
+    It takes no images of atoms, of which a cell in other units would have far too many.
+
+    Raises
+    ------
+    InputError : the cell is too small.
+    """
+    if not box.periodic.any() or not n:
+        return
+    # no arrangement is denser than close packing, where each atom has d^3 / sqrt(2)
+    if box.periodic.all():
+        distance = (np.sqrt(2.0) * box.volume / n) ** (1.0 / 3.0)
+        if distance < LEAST:
+            raise InputError(f"{n} atoms in {box.volume:.4g} A^3: even close packed they would be "
+                             f"{distance:.3g} A apart; {HINT}")
+    # a lattice vector along which atoms repeat is a distance between atoms
+    edges = np.linalg.norm(box.edges[box.periodic], axis=1)
+    if edges.min() < LEAST:
+        raise InputError(f"the cell repeats every {edges.min():.3g} A; {HINT}")
+
+
+def check_distances(atoms, domain):
+    """Refuse positions that no condensed matter has in A.  Collective over the ranks of ``domain``.
+
+    Of about 100 owned atoms on each rank, in 4 places, the median distance to the nearest other
+    atom must be between 1 and 6 A, atoms without a neighbour left out; and not all atoms may be
+    without.  A single atom is not refused.
+
+    Raises
+    ------
+    InputError : on all ranks.
+    """
+    with domain.raise_on_all():
+        nearest = _sample(atoms.positions, atoms.n_own)
+        counts = np.bincount(np.searchsorted(EDGES, nearest), minlength=len(EDGES) + 1)
+    *counts, n = domain.sum(np.concatenate([counts, [atoms.n_own]]))
+    counts = np.array(counts)
+    if not counts.sum() and n > 1:
+        with domain.raise_on_all():
+            alone = not _any_pair(atoms.positions, atoms.n_own)
+        if domain.sum([float(not alone)])[0] == 0:
+            with domain.raise_on_all():
+                raise InputError(f"none of the {n:.0f} atoms has another within {FAR} A; {HINT}")
+    if not counts.sum():
+        return
+    at = int(np.searchsorted(np.cumsum(counts), 0.5 * counts.sum()))
+    median = EDGES[min(at, len(EDGES) - 1)]
+    with domain.raise_on_all():
+        if not LEAST < median <= MOST:
+            raise InputError(f"atoms are about {median:.2g} A from their nearest neighbours; {HINT}")
+
+
+def _sample(x, n_own):
+    """(k,) distances, A, to the nearest other atom; of those that have one within FAR."""
+    out, places, first = [np.empty(0)], min(PLACES, n_own), x[:, 0].copy()
+    for place in range(places):
+        middle = x[(2 * place + 1) * n_own // (2 * places)]
+        around = np.flatnonzero(np.abs(first - middle[0]) < WINDOW)
+        for axis in (1, 2):
+            around = around[np.abs(x[around, axis] - middle[axis]) < WINDOW]
+        d = x[around] - middle
+        away = np.sqrt((d * d).sum(axis=1))
+        taken = np.flatnonzero((around < n_own) & (away < 0.5 * WINDOW))
+        taken = taken[np.argsort(away[taken], kind="stable")[:AT_EACH]]
+        # the middle is a neighbour: so the nearest one is no farther from there than twice that
+        near = np.flatnonzero(away <= max(2.0 * away[taken].max(), np.sort(away)[:2][-1]))
+        square = ((d[near] - d[taken][:, None]) ** 2).sum(axis=2)
+        square[near == taken[:, None]] = np.inf
+        nearest = np.sqrt(square.min(axis=1))
+        # two atoms at one point are another error, which the cells tell
+        out.append(nearest[(nearest > 0.0) & (nearest < FAR)])
+    return np.concatenate(out)
+
+
+def _any_pair(x, n_own):
+    """Whether any owned atom has another within FAR."""
+    order = np.argsort(x[:, 0], kind="stable")
+    x, own = x[order], order < n_own
+    for k in range(1, len(x)):
+        close = np.flatnonzero(x[k:, 0] - x[:-k, 0] < FAR)
+        if not len(close):
+            return False
+        d = x[close + k] - x[close]
+        if ((own[close] | own[close + k]) & ((d * d).sum(axis=1) < FAR**2)).any():
+            return True
+    return False
