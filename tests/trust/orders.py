@@ -293,7 +293,8 @@ class Worker:
             start_new_session=True)
 
     def run(self, path, timeout=60):
-        """("ok" | "refused" | "crash" | "hang", message)."""
+        """("ok" | "refused" | "crash" | "hang", message); ``self.words`` is what was said."""
+        self.words = ""
         if self.process is None or self.process.poll() is not None:
             self.start()
         self.process.stdin.write(f"{path}\n")
@@ -303,6 +304,7 @@ class Worker:
             text = self.replies.read_text()[self.at:]
             if text.endswith("\n"):
                 self.at += len(text)
+                self.words = self.said.read_text()[before:]
                 word, _, message = text.strip().partition(" ")
                 return word, message
             if self.process.poll() is not None:
@@ -353,6 +355,8 @@ def explore(install, ranks, folder, sequences, seconds, seed=0, batch=60):
     from hypothesis import seed as seeded
     from hypothesis import strategies as st
 
+    from lammps_mgml.errors import MgmlError
+
     folder.mkdir(parents=True, exist_ok=True)
     glasses = tuple(small(folder, 5, "lj", "charge", k) for k in (1, 2))
     rerun, worker = rerun_dump(folder, glasses[0]), Worker(install, ranks, folder)
@@ -375,9 +379,16 @@ def explore(install, ranks, folder, sequences, seconds, seed=0, batch=60):
         elif word in ("crash", "hang"):
             fault = f"{word}: {message}"
         if not fault:
-            verdict = judge(deck)
+            try:
+                verdict = judge(deck)
+            except MgmlError as e:
+                # atoms at one point, say: the run must have been refused too
+                verdict = Verdict(silent=[] if word == "refused" else [f"offline refuses: {e}"])
             silent, verdict.silent = verdict.silent, []
             total.add(verdict)
+            if silent and "WARNING: lammps_mgml: the box changes" in worker.words:
+                count["warned"] += 1          # fix deform after the lines, on a LAMMPS that tells
+                silent = []                   # no styles
             # zeros before the first evaluation are one kind, whatever the order: others come first
             fault = min(silent, key=lambda x: "before the first" in x, default="")
         text = path.read_text()

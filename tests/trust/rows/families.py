@@ -66,14 +66,14 @@ def identity(case):
 def phase(case):
     data = small(case.folder, 6, "eam")
     drift = "velocity all set 60.0 40.0 0.0 sum yes units box\n"
+    show = "write_dump all custom w1.dump " + OUT + " modify sort id format float %.17g\n"
     bodies = {
         "run 0, minimise, run": "run 0\nminimize 0 1e-3 50 500\n" + EVALUATE + drift + "run 300\n",
         "respa": "run_style respa 2 2\n" + drift + "run 150\nrun 300\n",
         "one step, run 0": "minimize 0 1e-1 1 2\n" + EVALUATE
-                           + "displace_atoms all random 0.1 0.1 0.1 5\nrun 0\n"
-                           + "change_box all z scale 0.98 remap\nrun 0\n",
-        "every, pre no": drift + "run 100 every 50 NULL\nrun 100 pre no\nrun 100\n".replace(
-            "NULL", '"variable k equal 1"'),
+                           + "displace_atoms all random 0.1 0.1 0.1 5\nrun 0\n" + show
+                           + "change_box all z scale 0.98 remap\nrun 0\n" + show.replace("1", "2"),
+        "every, pre no": drift + "run 100 every 50 NULL\nrun 100 pre no\nrun 100\n",
     }
     for install in case.installs():
         for name, body in bodies.items():
@@ -81,10 +81,14 @@ def phase(case):
             deck = system(data) + PUSH + NVE + lines(50) + body
             if case.attempt(install.must, folder, deck, 2, out="o.dump"):
                 frames = read(folder / "o.dump")
-                case.judge(Checker(frames[0]).check(frames), f"{install.name} {name}")
-                if "drift" not in name:
-                    case.expect(any(np.isfinite(f.columns["d_d2min"]).any() for f in frames[1:]),
-                                f"{install.name} {name}: nothing evaluated after the first frame")
+                checker = Checker(frames[0])
+                case.judge(checker.check(frames), f"{install.name} {name}")
+                if name == "one step, run 0":
+                    frames += [read(folder / f"w{k}.dump")[0] for k in (1, 2)]
+                    case.judge(checker.check(frames[-2:], due=lambda step: True),
+                               f"{install.name} {name}")
+                case.expect(any(np.isfinite(f.columns["d_d2min"]).any() for f in frames[1:]),
+                            f"{install.name} {name}: nothing evaluated after the first frame")
         folder = case.sub(f"{install.name}-rerun")
         first = system(data) + PUSH + NVE + lines(50) + drift + "run 300\n"
         deck = (system(data) + NVE + lines(50) + "run 0\nundump out\n"
@@ -192,7 +196,7 @@ def options(case):
             ("cutoff", "variable mgml_d2_cutoff string 12\n" + plain + lines(2) + "run 2\n",
              ["mgml_d2_cutoff", "12"]),
             ("distance", system(data, LJ) + "change_box all x scale 10 y scale 10 z scale 10 remap "
-             "units box\n" + NVE + lines(2) + "run 2\n", ["units"]),
+             "units box\n" + NVE + lines(2) + "run 2\n", ["lengths must be in A"]),
         ]
         if install.name == "wheel":
             cases.append(("order", plain + lines(2) + "fix d all deform 1 z erate -1 remap x\nrun 4\n",

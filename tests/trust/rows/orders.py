@@ -21,7 +21,7 @@ def _orders(name, ranks, share):
         c, v = found["counts"], found["values"]
         worst = ", ".join(f"{k[2:]} {x:.1e}" for k, x in sorted(found["worst"].items()))
         case.say(f"{c.get('sequences', 0)} sequences: {c.get('ok', 0)} ran, "
-                 f"{c.get('refused', 0)} refused; {found['frames']} frames, "
+                 f"{c.get('refused', 0)} refused, {c.get('warned', 0)} warned of; {found['frames']} frames, "
                  f"{v.get('right', 0)} values right, {v.get('flagged', 0)} NaN with a flag; "
                  f"{len(found['found'])} kinds of silent differences, crashes or hangs; "
                  f"largest difference {worst}")
