@@ -293,7 +293,8 @@ class Worker:
             start_new_session=True)
 
     def run(self, path, timeout=60):
-        """("ok" | "refused" | "crash" | "hang", message); ``self.words`` is what was said."""
+        """("ok" | "refused" | "crash" | "hang", message); ``self.words`` is what was said since the start (a
+        session warns once)."""
         self.words = ""
         if self.process is None or self.process.poll() is not None:
             self.start()
@@ -304,7 +305,7 @@ class Worker:
             text = self.replies.read_text()[self.at:]
             if text.endswith("\n"):
                 self.at += len(text)
-                self.words = self.said.read_text()[before:]
+                self.words = self.said.read_text()
                 word, _, message = text.strip().partition(" ")
                 return word, message
             if self.process.poll() is not None:

@@ -130,7 +130,8 @@ def r14(case):
     columns = OUT.replace("iz ", "iz q ")
     hole = "group gone id 5 17 100\ndelete_atoms group gone compress {}\ngroup gone delete\n"
     slab = "change_box all z delta 0 15\n"
-    top = "region top block INF INF INF INF $(zhi-6) $(zhi-4) units box\n"
+    inside = "$(xlo+0.1) $(xhi-0.1) $(ylo+0.1) $(yhi-0.1)"
+    top = f"region top block {inside} $(zhi-6) $(zhi-4) units box\n"
     changes = {
         "delete, compress": ("", hole.format("yes"), ""),
         "delete, keep": ("", hole.format("no"), ""),
