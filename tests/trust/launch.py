@@ -193,11 +193,14 @@ EVALUATE = 'if "$(is_defined(variable,mgml_evaluate))" then "${mgml_evaluate}"\n
 
 
 def lines(every=10, name="${out}", dump=None, columns=OUT, first="", form="%.17g", which="out"):
-    """The lines of the plugin and a dump."""
+    """The lines of the plugin and a dump.
+
+    Not sorted: where atoms come and go, LAMMPS may write one twice and another not at all.
+    """
     return (f"variable mgml getenv MGML_DECK\n{first}include ${{mgml}}\n"
             f"fix sq all python/invoke {every} end_of_step softness\n"
             f"dump {which} all custom {dump or every} {name} {columns}\n"
-            f"dump_modify {which} sort id format float {form}\n")
+            f"dump_modify {which} format float {form}\n")
 
 
 def system(data, pair=EAM, style="atomic", before="", after="", boundary="p p p", neighbor=1.0,

@@ -83,7 +83,7 @@ class Deck:
         part = Part(self.path(kind), kind, self.history)
         self.parts.append(part)
         self.add(f"dump out all custom 1 {part.path} {COLUMNS}",
-                 "dump_modify out sort id format float %.17g")
+                 "dump_modify out format float %.17g")
 
     def close(self):
         if self.included:
@@ -95,7 +95,7 @@ class Deck:
             return
         part = Part(self.path(kind), kind, self.history)
         self.parts.append(part)
-        self.add(f"write_dump all custom {part.path} {COLUMNS} modify sort id format float %.17g")
+        self.add(f"write_dump all custom {part.path} {COLUMNS} modify format float %.17g")
 
     def number(self):
         """Atoms created before the reference belong to it."""

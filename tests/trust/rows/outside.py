@@ -36,7 +36,7 @@ def r13(case):
             "cells": ("tests/test_cells.py", "-k", "lammps or qhull"),
             "order": ("tests/test_features.py", "-k", case.pick(
                 "voronoi_indices_are", "pyscal or freud or ovito or addition")),
-            "trees": ("tests/test_trees.py", "-k", "lightgbm or scikit")}.items():
+            "trees": ("tests/test_softness.py", "-k", "lightgbm")}.items():
         counts = _pytest(case, *words)
         case.expect(counts.get("passed", 0) > 0, f"{name}: no test ran")
         case.say(f"{name}: " + ", ".join(f"{n} {word}" for word, n in counts.items()))
