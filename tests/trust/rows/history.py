@@ -110,8 +110,8 @@ def r7(case):
                                    system(data) + PUSH + both + "run 40\n", 2, out="o.dump")
                 where = f"{install.name} {order} {name}"
                 if done.code != 0:
-                    refused += case.expect(order == "before" and "fix deform" in done.text
-                                           and "Traceback" not in done.text,
+                    refused += case.expect(order == "before"
+                                           and "comes after fix sq" in done.text and "Traceback" not in done.text,
                                            f"{where}: {done.tail()}")
                     continue
                 verdict = verify(folder / "o.dump", due=lambda step: True)

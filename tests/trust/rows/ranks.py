@@ -32,7 +32,7 @@ def apart(a, b, names=("d_sq", "d_p", "d_s", "d_d2min", "d_eta")):
      "A glass of 8000 atoms under compression on 1, 2, 3, 4 and 8 ranks, with processors 1 1 4 and "
      "4 1 1, on both LAMMPS; the 13 features of the paper are columns too.", 150, 40)
 def r1(case):
-    from lammps_mgml.catalogue import TABLE3
+    from lammps_mgml.features import TABLE3
 
     names = [f"d_{n}" for n in TABLE3]
     first = f"variable mgml_columns string '{' '.join(names)}'\n"
