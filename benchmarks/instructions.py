@@ -42,47 +42,56 @@ def kernels():
     from features import system
 
     import lammps_mgml
-    from lammps_mgml import mro, sro
     from lammps_mgml.api import sites
-    from lammps_mgml.system.atoms import image_shell, periodic_atoms, with_images
-    from lammps_mgml.boop import bond_order
-    from lammps_mgml.system.box import Box
-    from lammps_mgml.catalogue import DENSITY_REACH, resolve
+    from lammps_mgml.families.averages import averaged
+    from lammps_mgml.families.bond_order import BondOrder, bond_order
+    from lammps_mgml.families.densities import Densities, load_tensor
+    from lammps_mgml.families.family import Means, Work
+    from lammps_mgml.families.neighbours import neighbour_statistics
+    from lammps_mgml.features import plan as plan_of
+    from lammps_mgml.features import reach, resolve
     from lammps_mgml.geometry.cells import tessellate
-    from lammps_mgml.density import averaged, densities, load_tensor
-    from lammps_mgml.halo import ImageHalo
-    from lammps_mgml.plasticity.d2min import CUTOFF, partners_within, residual
     from lammps_mgml.pipeline import PARAMETERS
-    from lammps_mgml.plan import make_plan
+    from lammps_mgml.plasticity.d2min import CUTOFF, partners_within, residual
+    from lammps_mgml.system.atoms import image_shell, periodic_atoms, with_images
+    from lammps_mgml.system.box import Box
+    from lammps_mgml.system.domain import WholeDomain
 
     x, types, edges = system((1, 1, 1))
     n, box, elements = len(x), Box.make(edges), ("Cu", "Zr")
-    atoms, owner = periodic_atoms(x, types, box, max(2 * PARAMETERS["open_radius"],
-                                                     DENSITY_REACH) * 1.001)
-    halo, counted = ImageHalo(owner, n), np.ones(n, np.uint8)
+    atoms, owner = periodic_atoms(x, types, box, reach(("density_cu_0",), elements, PARAMETERS))
+    domain, counted = WholeDomain(owner, n), np.ones(n, np.uint8)
     whole = tessellate(atoms)
-    load = load_tensor("z")
     density, both = np.empty((n, 36)), np.empty((n, 72))
-    near = (whole.near_start, whole.near_count, halo.row_of[whole.near])
+
+    def work(cells):
+        return Work(atoms, cells, elements, PARAMETERS, counted, {"load": load_tensor("z")}, n,
+                    domain.row_of, Means(composition=(0.65, 0.35)))
+
+    def densities(axial, out):
+        Densities().measure(work(whole), axial, out)
+    near = work(whole).rows["dist"]
     out = {
         "cells": (lambda: None, lambda _: tessellate(atoms)),
-        "densities": (lambda: None, lambda _: densities(atoms, whole, 2, None, density)),
-        "densities, axial too": (lambda: None, lambda _: densities(atoms, whole, 2, load, both)),
+        "densities": (lambda: None, lambda _: densities(False, density)),
+        "densities, axial too": (lambda: None, lambda _: densities(True, both)),
         "densities averaged": (lambda: None, lambda _: averaged(density, near, n))}
     for features in ("table3", "all"):
-        plan = make_plan(resolve(features, elements), elements)
+        plan = plan_of(resolve(features, elements), elements)
         cells, values = copy.deepcopy(whole), np.zeros((n, len(plan.columns)))
-        sro.site_statistics(atoms, cells, plan, PARAMETERS["small_facet"], counted, values)
-        sro.composition_statistics(atoms, cells, plan, (0.65, 0.35), values)
-        rows = {"voro": (cells.facet_start, cells.facet_count, halo.row_of[cells.neighbour]),
-                "dist": (cells.near_start, cells.near_count, halo.row_of[cells.near])}
 
-        def statistics(cells, plan=plan, values=values.copy()):
-            sro.site_statistics(atoms, cells, plan, PARAMETERS["small_facet"], counted, values)
-            sro.composition_statistics(atoms, cells, plan, (0.65, 0.35), values)
+        def statistics(cells, plan=plan, values=values):
+            here = work(cells)
+            tasks = [task for task in plan.tasks if not isinstance(task.family, BondOrder)]
+            for task in tasks:
+                task.family.measure(here, task.plan, values)
+            for task in tasks:
+                task.family.fill(here, task.plan, values, ())
+        statistics(cells)
+        rows = work(cells).rows
 
-        def medium(result, plan=plan, values=values, rows=rows):
-            mro.neighbour_statistics(values, plan, rows, result)
+        def medium(result, plan=plan, values=values.copy(), rows=rows):
+            neighbour_statistics(values, plan.lists, rows, result)
 
         label = "13 features" if features == "table3" else "all"
         out[f"SRO, {label}"] = (lambda: copy.deepcopy(whole), statistics)

@@ -168,7 +168,7 @@ def order_parameters(const double[:, ::1] qlm, int64_t n_own, const int32_t[::1]
     """out[i, into[k]] = q_4, q_6, q_8, q_10, w_4 .. w_10 of qlm[i]; into < 0 is not wanted.
 
     The terms of w_l = sum 3j q_m1 q_m2 q_m3 are those with m1 >= m2 >= 0; their weights count the
-    permutations and mirror images that equal them (``lammps_mgml.boop``).
+    permutations and mirror images that equal them (``lammps_mgml.families.bond_order``).
     """
     cdef int64_t chunk
     for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):

@@ -21,6 +21,13 @@ enum {
     SIMD_WALLS = 6                     /* the first planes: the walls of the starting cube */
 };
 
+/* No atom farther than twice the farthest vertex can cut the cell: four, of distances squared.  The
+   candidates' order comes from single precision about the middle of a grid cell, good to some 1e-7;
+   the rest of the number is a margin for that.  Both cutters stop here, so that they agree. */
+#define MGML_STOP_SQ 4.00002
+/* A second search goes a little beyond the stop: the cell that it completes then counts as such. */
+#define MGML_SEARCH_SQ 4.00003
+
 typedef struct {
     const double *x, *y, *z;           /* all atoms, in grid order */
     const int32_t *atom;
@@ -34,20 +41,26 @@ typedef struct {
     double near_sq;                    /* 0: no near list */
 } SimdSearch;
 
-/* Where a cell goes; room for SIMD_PLANES facets and SIMD_CANDIDATES near neighbours. */
+/* Where a cell goes, from either cutter; this one needs room for SIMD_PLANES facets and
+   SIMD_CANDIDATES near neighbours. */
 typedef struct {
     int32_t *neighbour, *near_list;
     double *area;
     uint8_t *edges;
     int n_facets, n_near;
     double volume;
-} SimdOutput;
+} CellOutput;
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(MGML_NO_AVX512)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(MGML_NO_AVX512) || defined(MGML_EMULATE)
+#ifdef MGML_EMULATE                    /* the instructions in plain C, for tests */
+#include "avx512_in_c.h"
+#define MGML_AVX512
+#else
 #include <immintrin.h>
 
 #define MGML_AVX512 \
     __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,bmi,bmi2,lzcnt,popcnt")))
+#endif
 #define MGML_INLINE MGML_AVX512 __attribute__((always_inline)) static inline
 
 enum { SIMD_CLIPPING, SIMD_DONE, SIMD_REFUSED };
@@ -68,10 +81,14 @@ typedef struct {
 
 static int simd_supported(void)
 {
+#ifdef MGML_EMULATE
+    return 1;
+#else
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("bmi2");
+#endif
 }
 
 MGML_INLINE __m512i low_numbers(void)
@@ -341,7 +358,7 @@ MGML_INLINE void clip_one(SimdCell *c, double tolerance, int small)
 
     c->state = SIMD_DONE;
     if (s > 10) {                      /* the stop of cut_cell: nothing farther can cut */
-        const __m512d stop = _mm512_set1_pd(4.00002), d2 = _mm512_set1_pd(2.0 * c->offset[s]);
+        const __m512d stop = _mm512_set1_pd(MGML_STOP_SQ), d2 = _mm512_set1_pd(2.0 * c->offset[s]);
         __mmask8 far[4] = {0, 0, 0, 0};
         for (q = 0; q < n_vectors; q++)
             far[q] = _mm512_cmp_pd_mask(_mm512_mul_pd(stop, dot(
@@ -479,7 +496,7 @@ MGML_AVX512 static void simd_cut(SimdCell *cells, int n, double tolerance)
 }
 
 /* Areas, edges and volume; 0: the cell is not closed, or refused. */
-MGML_AVX512 static int simd_measure(const SimdCell *c, const SimdSearch *search, SimdOutput *out)
+MGML_AVX512 static int simd_measure(const SimdCell *c, const SimdSearch *search, CellOutput *out)
 {
     const __m512i one = _mm512_set1_epi32(1), byte = _mm512_set1_epi32(0xff);
     const __m512i top = _mm512_set1_epi32(31);
@@ -491,7 +508,7 @@ MGML_AVX512 static int simd_measure(const SimdCell *c, const SimdSearch *search,
     double surface;
     int h, r, at = 0, rounds = 0;
 
-    if (c->state != SIMD_DONE || !(4.00002 * c->reach_sq <= search->closed_sq)
+    if (c->state != SIMD_DONE || !(MGML_STOP_SQ * c->reach_sq <= search->closed_sq)
             || (facets & ((1u << SIMD_WALLS) - 1)))
         return 0;
     /* Sixteen facets at once, one in each lane: around its polygon, vertex by vertex. */
@@ -612,7 +629,7 @@ static void simd_cut(SimdCell *cells, int n, double tolerance)
     (void)cells; (void)n; (void)tolerance;
 }
 
-static int simd_measure(const SimdCell *c, const SimdSearch *search, SimdOutput *out)
+static int simd_measure(const SimdCell *c, const SimdSearch *search, CellOutput *out)
 {
     (void)c; (void)search; (void)out;
     return 0;

@@ -23,6 +23,8 @@ cdef extern from "cell_avx512.h" nogil:
         SIMD_GROUP
         SIMD_CANDIDATES
         SIMD_PLANES
+    const double STOP_SQ "MGML_STOP_SQ"
+    const double SEARCH_SQ "MGML_SEARCH_SQ"
     ctypedef struct SimdCell:
         double reach_sq
     ctypedef struct SimdSearch:
@@ -37,7 +39,7 @@ cdef extern from "cell_avx512.h" nogil:
         int64_t block_size
         float search_sq
         double closed_sq, open_radius, tolerance, facet_floor, same_sq, near_sq
-    ctypedef struct SimdOutput:
+    ctypedef struct CellOutput:
         int32_t *neighbour
         int32_t *near_list
         double *area
@@ -47,7 +49,7 @@ cdef extern from "cell_avx512.h" nogil:
     bint simd_supported()
     void simd_start(SimdCell* c, const SimdSearch* search, int64_t place, float x, float y, float z)
     void simd_cut(SimdCell* cells, int n, double tolerance)
-    bint simd_measure(const SimdCell* c, const SimdSearch* search, SimdOutput* out)
+    bint simd_measure(const SimdCell* c, const SimdSearch* search, CellOutput* out)
 
 cdef const char* _wanted = getenv("MGML_SIMD")
 # The processor has AVX-512, and MGML_SIMD=0 does not forbid its use.
@@ -60,6 +62,8 @@ cdef double FACET_FLOOR = 1e-9
 cdef double TIE = 1e-11
 # Two atoms closer than this part of open_radius are one and the same point.
 cdef double COINCIDENT = 1e-6
+# Single precision decides only which atoms are looked at: searches go farther by this factor.
+cdef double FARTHER = 1.0001
 # Insertion sort is the faster one for the 25 or so candidates of the first search, not beyond.
 cdef int64_t INSERTION_MOST = 64
 
@@ -77,7 +81,7 @@ cdef enum:                    # columns of the table of jobs
     AT_NEAR                   # the same for the near neighbours
     ROOM_NEAR
     PROBLEM                   # how it ended
-    ATOM                      # at fault, and with whom
+    ATOM                      # the lowest one at fault, and with whom
     OTHER
     N_JOB
 
@@ -92,6 +96,33 @@ cdef struct Block:
     float* z
     float* d2
     int32_t* place                # in the grid order
+
+
+cdef struct Cut:                  # what is asked for
+    int64_t n_own
+    double open_radius
+    double first_radius           # of the first search, and of the farthest
+    double far_radius
+    double near_cutoff            # 0: no near neighbours
+    bint simd
+    int one[3]                    # grid cells on either side that these two searches take in
+    int far[3]
+    int64_t most                  # atoms in the largest block of either
+    int64_t far_most
+
+cdef struct Workspace:            # of one job
+    const Grid* grid
+    const Cut* cut
+    int64_t cell[3]               # the grid cell at work, and its middle
+    double middle[3]
+    Block block                   # the atoms around it, for both searches; empty: not filled yet
+    Block far_block
+    Candidate* found
+    int64_t n_found
+    ConvexCell voronoi
+    SimdCell cells[SIMD_GROUP]
+    SimdSearch first_search
+    SimdSearch far_search
 
 
 cdef void free_block(Block* b) noexcept nogil:
@@ -210,7 +241,7 @@ cdef inline int cut_cell(ConvexCell* c, const Grid* g, const Candidate* found, i
     start_cube(c, open_radius)
     for s in range(n_found):
         # single precision decides the order only; the stop keeps its rounding as a margin
-        if found[s].d2 > 4.00002 * r2:
+        if found[s].d2 > STOP_SQ * r2:
             break
         q = found[s].index
         rx = g.x[q] - x
@@ -229,35 +260,25 @@ cdef inline int cut_cell(ConvexCell* c, const Grid* g, const Candidate* found, i
     return FINE
 
 
-cdef void search_in(SimdSearch* search, const Block* b, double radius_sq) noexcept nogil:
-    search.block_x = b.x
-    search.block_y = b.y
-    search.block_z = b.z
-    search.block_place = b.place
-    search.block_size = b.size
-    search.search_sq = <float>radius_sq
-    search.closed_sq = radius_sq
-
-
-cdef int cut_group(SimdCell* cells, const SimdSearch* search, const Grid* g, int64_t place,
-                   int64_t end, int64_t n_own, const double* middle) noexcept nogil:
-    """Cut the cells of the next owned atoms from ``place`` on; how many."""
-    cdef int n = 0
-    while place < end and n < SIMD_GROUP:
-        if g.atom[place] < n_own:
-            simd_start(&cells[n], search, place, <float>(g.x[place] - middle[0]),
-                       <float>(g.y[place] - middle[1]), <float>(g.z[place] - middle[2]))
-            n += 1
-        place += 1
-    simd_cut(cells, n, search.tolerance)
-    return n
-
-
 cdef class Buffers:
     """Output of ``tessellate``: facets and near neighbours of atom i at start[i] .. + count[i]."""
     cdef public object facet_start, facet_count, neighbour, area, edges
     cdef public object near_start, near_count, near
     cdef public object volume, reach, is_open
+
+
+cdef class Tables:
+    """The same as typed views, for the threads."""
+    cdef int64_t[::1] facet_start, near_start
+    cdef int32_t[::1] facet_count, neighbour, near_count, near
+    cdef double[::1] area, volume, reach
+    cdef uint8_t[::1] edges, is_open
+
+    def __init__(self, Buffers b):
+        self.facet_start, self.facet_count = b.facet_start, b.facet_count
+        self.near_start, self.near_count = b.near_start, b.near_count
+        self.neighbour, self.area, self.edges, self.near = b.neighbour, b.area, b.edges, b.near
+        self.volume, self.reach, self.is_open = b.volume, b.reach, b.is_open
 
 
 def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, double first_radius,
@@ -280,12 +301,14 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
     Returns
     -------
     (Buffers, problem, atom, other): problem 0 when all went well, else the kind of fault and the
-    atoms at fault (see ``lammps_mgml.cells``, which turns it into an error).  Between the stretches
-    of facets and near neighbours are gaps; the indices there are valid and mean nothing.
+    atoms at fault (see ``lammps_mgml.geometry.cells``, which turns it into an error): of all atoms
+    at fault the lowest, on any number of threads.  Between the stretches of facets and near
+    neighbours are gaps; the indices there are valid and mean nothing.
     """
     cdef int64_t bad[2]
     cdef int problem
     cdef Grid grid
+    cdef Cut cut
     cdef Buffers out = Buffers()
     cdef int64_t[:, ::1] jobs
     out.facet_start = np.zeros(n_own, np.int64)
@@ -299,7 +322,13 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
     out.area, out.edges = np.empty(0), np.empty(0, np.uint8)
     if n_own == 0:
         return out, 0, -1, -1
-    first_radius = max(first_radius, 1.0001 * near_cutoff)
+    first_radius = max(first_radius, FARTHER * near_cutoff)
+    cut.n_own = n_own
+    cut.open_radius = open_radius
+    cut.first_radius = first_radius
+    cut.far_radius = max(2.0 * open_radius, near_cutoff) * FARTHER
+    cut.near_cutoff = near_cutoff
+    cut.simd = simd and HAS_SIMD
     bad[0] = bad[1] = 0
     with nogil:
         problem = build_grid(&grid, x, first_radius, &bad[0])
@@ -310,13 +339,15 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
         room = table[:, [ROOM_FACETS, ROOM_NEAR]].sum(axis=0)
         out.neighbour, out.near = np.zeros(room[0], np.int32), np.zeros(room[1], np.int32)
         out.area, out.edges = np.zeros(room[0]), np.zeros(room[0], np.uint8)
+        worst = None
         while len(table):
             jobs = table
-            _run(&grid, n_own, open_radius, first_radius, near_cutoff, simd and HAS_SIMD, out, jobs,
-                 threads)
-            failed = table[(table[:, PROBLEM] != FINE) & (table[:, PROBLEM] != OUTPUT_FULL)]
-            if len(failed):
-                return out, failed[0, PROBLEM], failed[0, ATOM], failed[0, OTHER]
+            _run(&grid, cut, Tables(out), jobs, threads)
+            if (table[:, PROBLEM] == NO_MEMORY).any():
+                return out, NO_MEMORY, -1, -1
+            for row in table[(table[:, PROBLEM] != FINE) & (table[:, PROBLEM] != OUTPUT_FULL)]:
+                if worst is None or row[ATOM] < worst[ATOM]:
+                    worst = row
             # rare: more facets than usual; these jobs again, with room at the end
             table = table[table[:, PROBLEM] == OUTPUT_FULL].copy()
             for at, room, names in ((AT, ROOM_FACETS, ("neighbour", "area", "edges")),
@@ -327,6 +358,8 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
                     old = getattr(out, name)
                     setattr(out, name, np.concatenate(
                         [old, np.zeros(table[:, room].sum(), old.dtype)]))
+        if worst is not None:
+            return out, worst[PROBLEM], worst[ATOM], worst[OTHER]
     finally:
         free_grid(&grid)
     return out, FINE, -1, -1
@@ -352,177 +385,232 @@ cdef _jobs(const Grid* g, int64_t n_own, bint near):
     return table
 
 
-cdef int _run(Grid* g, int64_t n_own, double open_radius, double first_radius, double near_cutoff,
-              bint simd, Buffers out, int64_t[:, ::1] jobs, int threads) except -1:
+cdef int _run(Grid* g, Cut cut, Tables out, int64_t[:, ::1] jobs, int threads) except -1:
     """All ``jobs``, shared out to the threads; each tells in its row how it ended."""
-    cdef int64_t[::1] facet_start = out.facet_start, near_start = out.near_start
-    cdef int32_t[::1] facet_count = out.facet_count, near_count = out.near_count
-    cdef int32_t[::1] neighbour = out.neighbour, near = out.near
-    cdef double[::1] area = out.area, volume = out.volume, reach = out.reach
-    cdef uint8_t[::1] edges = out.edges, is_open = out.is_open
-    cdef double far_radius = max(2.0 * open_radius, near_cutoff) * 1.0001
-    cdef int one[3]
-    cdef int far[3]
     cdef int d
-    cdef int64_t k, most, far_most
+    cdef int64_t k
     for d in range(3):
-        one[d] = <int>ceil(first_radius / g.width[d])
-        far[d] = <int>ceil(far_radius / g.width[d])
+        cut.one[d] = <int>ceil(cut.first_radius / g.width[d])
+        cut.far[d] = <int>ceil(cut.far_radius / g.width[d])
     with nogil:
-        most = largest_block(g, one)
-        far_most = largest_block(g, far)
+        cut.most = largest_block(g, cut.one)
+        cut.far_most = largest_block(g, cut.far)
         for k in prange(jobs.shape[0], num_threads=threads, schedule="dynamic"):
-            cut_cells(g, n_own, open_radius, first_radius, far_radius, near_cutoff, simd, one, far,
-                      most, far_most, facet_start, facet_count, neighbour, area, edges, near_start,
-                      near_count, near, volume, reach, is_open, &jobs[k, 0])
+            cut_cells(g, &cut, out, &jobs[k, 0])
     return 0
 
 
-cdef void cut_cells(const Grid* g, int64_t n_own, double open_radius, double first_radius,
-                    double far_radius, double near_cutoff, bint simd, const int* one, const int* far,
-                    int64_t most, int64_t far_most, int64_t[::1] facet_start,
-                    int32_t[::1] facet_count, int32_t[::1] neighbour, double[::1] area,
-                    uint8_t[::1] edges, int64_t[::1] near_start, int32_t[::1] near_count,
-                    int32_t[::1] near, double[::1] volume, double[::1] reach_out,
-                    uint8_t[::1] is_open, int64_t* job) noexcept nogil:
+cdef void cut_cells(const Grid* g, const Cut* cut, Tables out, int64_t* job) noexcept nogil:
     """The cells of one job, which tells how it ended."""
     cdef int64_t at = job[AT], at_near = job[AT_NEAR]
     cdef int64_t capacity = at + job[ROOM_FACETS], capacity_near = at_near + job[ROOM_NEAR]
-    cdef int64_t i, s, m, place, c
-    cdef int64_t cell[3]
-    cdef int d, k, problem, n_group, ready
-    cdef bint done
-    cdef double reach_sq = 0.0, total, rx, ry, rz
-    cdef double near_sq = near_cutoff * near_cutoff
-    cdef double tiny, wider_sq
-    cdef double middle[3]
-    cdef Block block, far_block
-    cdef Candidate* found = <Candidate*>malloc((max(most, far_most) + 1) * sizeof(Candidate))
-    cdef ConvexCell voronoi
-    cdef SimdCell cells[SIMD_GROUP]
-    cdef SimdSearch first_search, far_search
-    cdef SimdOutput output
-
-    first_search.x = g.x
-    first_search.y = g.y
-    first_search.z = g.z
-    first_search.atom = g.atom
-    first_search.open_radius = open_radius
-    first_search.tolerance = TIE * open_radius * open_radius
-    first_search.facet_floor = FACET_FLOOR
-    first_search.same_sq = (COINCIDENT * open_radius) ** 2
-    first_search.near_sq = near_sq if near_cutoff > 0.0 else 0.0
-    far_search = first_search
-    problem = make_block(&block, most)
-    problem |= make_block(&far_block, far_most)
-    if found == NULL:
+    cdef int64_t i, c, place, other = -1
+    cdef int d, problem, fault = FINE, n_group, ready
+    cdef bint done, near = cut.near_cutoff > 0.0
+    cdef double reach_sq = 0.0
+    cdef CellOutput output
+    cdef Workspace w
+    w.grid = g
+    w.cut = cut
+    problem = max(make_block(&w.block, cut.most), make_block(&w.far_block, cut.far_most))
+    w.found = <Candidate*>malloc((max(cut.most, cut.far_most) + 1) * sizeof(Candidate))
+    if w.found == NULL:
         problem = NO_MEMORY
+    set_searches(&w)
+    job[ATOM] = -1
     c = job[FIRST]
     while c < job[LAST] and problem == FINE:
-        cell[0] = c % g.n[0]
-        cell[1] = (c // g.n[0]) % g.n[1]
-        cell[2] = c // (g.n[0] * g.n[1])
+        w.cell[0] = c % g.n[0]
+        w.cell[1] = (c // g.n[0]) % g.n[1]
+        w.cell[2] = c // (g.n[0] * g.n[1])
         for d in range(3):
-            middle[d] = g.origin[d] + (cell[d] + 0.5) * g.width[d]
-        block.size = 0
-        far_block.size = 0
+            w.middle[d] = g.origin[d] + (w.cell[d] + 0.5) * g.width[d]
+        w.block.size = 0
+        w.far_block.size = 0
         n_group = 0
         ready = 0
         for place in range(g.first[c], g.first[c + 1]):
             i = g.atom[place]
-            if i >= n_own:
+            if i >= cut.n_own:
                 continue
-            if block.size == 0:
-                fill_block(&block, g, cell, one)
-                search_in(&first_search, &block, first_radius * first_radius)
-            if simd:
+            if w.block.size == 0:
+                fill_block(&w.block, g, w.cell, cut.one)
+                search_in(&w.first_search, &w.block, cut.first_radius * cut.first_radius)
+            done = False
+            if cut.simd:
                 if (at + SIMD_PLANES > capacity
-                        or at_near + SIMD_CANDIDATES > capacity_near and near_cutoff > 0.0):
+                        or at_near + SIMD_CANDIDATES > capacity_near and near):
                     problem = OUTPUT_FULL
                     break
                 if ready == n_group:
-                    n_group = cut_group(cells, &first_search, g, place, g.first[c + 1], n_own,
-                                        middle)
+                    n_group = cut_group(&w, &w.first_search, place, g.first[c + 1])
                     ready = 0
-                output.neighbour = &neighbour[at]
-                output.area = &area[at]
-                output.edges = &edges[at]
-                output.near_list = &near[at_near] if near_cutoff > 0.0 else NULL
-                done = simd_measure(&cells[ready], &first_search, &output)
-                reach_sq = cells[ready].reach_sq
-                if not done and 4.00002 * reach_sq > first_radius * first_radius:
-                    if far_block.size == 0:
-                        fill_block(&far_block, g, cell, far)
-                    search_in(&far_search, &far_block,
-                              min(4.00003 * reach_sq, far_radius * far_radius))
-                    cut_group(&cells[ready], &far_search, g, place, place + 1, n_own, middle)
-                    done = simd_measure(&cells[ready], &far_search, &output)
-                    reach_sq = cells[ready].reach_sq
+                output.neighbour = &out.neighbour[at]
+                output.area = &out.area[at]
+                output.edges = &out.edges[at]
+                output.near_list = &out.near[at_near] if near else NULL
+                done = vector_cell(&w, &w.cells[ready], place, &reach_sq, &output)
                 ready += 1
-                if done:
-                    facet_start[i] = at
-                    facet_count[i] = output.n_facets
-                    at += output.n_facets
-                    volume[i] = output.volume
-                    reach_out[i] = sqrt(reach_sq)
-                    is_open[i] = reach_sq > open_radius * open_radius
-                    if near_cutoff > 0.0:
-                        near_start[i] = at_near
-                        near_count[i] = output.n_near
-                        at_near += output.n_near
+            if not done:
+                problem = portable_cell(&w, place, &reach_sq, &other)
+                if problem == FINE and (at + w.voronoi.n_planes > capacity
+                                        or at_near + w.n_found > capacity_near and near):
+                    problem = OUTPUT_FULL
+                if problem == COINCIDENT_ATOMS or problem == TOO_MANY_FACETS:
+                    # of all atoms at fault the lowest is named, so that no other is left out
+                    if job[ATOM] < 0 or i < job[ATOM]:
+                        fault = problem
+                        job[ATOM] = i
+                        job[OTHER] = other
+                    problem = FINE
                     continue
-            m = nearest_first(&block, found, <float>(g.x[place] - middle[0]),
-                              <float>(g.y[place] - middle[1]), <float>(g.z[place] - middle[2]),
-                              <float>(first_radius * first_radius), place)
-            problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq, &job[OTHER])
-            if problem == FINE and 4.00002 * reach_sq > first_radius * first_radius:
-                # the cell is within reach_sq: nothing beyond twice that distance can cut it
-                wider_sq = min(4.00003 * reach_sq, far_radius * far_radius)
-                if far_block.size == 0:
-                    fill_block(&far_block, g, cell, far)
-                m = nearest_first(&far_block, found, <float>(g.x[place] - middle[0]),
-                                  <float>(g.y[place] - middle[1]),
-                                  <float>(g.z[place] - middle[2]), <float>wider_sq, place)
-                problem = cut_cell(&voronoi, g, found, m, place, open_radius, &reach_sq,
-                                   &job[OTHER])
-            if problem == FINE and not measure(&voronoi):
-                problem = TOO_MANY_FACETS
-            if problem == FINE and (at + voronoi.n_planes > capacity
-                                    or at_near + m > capacity_near and near_cutoff > 0.0):
-                problem = OUTPUT_FULL
-            if problem != FINE:
-                job[ATOM] = i
-                break
-
-            total = 0.0
-            for k in range(voronoi.n_planes):
-                total += voronoi.area[k]
-            tiny = FACET_FLOOR * total
-            facet_start[i] = at
-            for k in range(N_WALLS, voronoi.n_planes):
-                if voronoi.edges[k] > 2 and voronoi.area[k] > tiny:
-                    neighbour[at] = g.atom[found[voronoi.source[k]].index]
-                    area[at] = voronoi.area[k]
-                    edges[at] = <uint8_t>voronoi.edges[k]
-                    at += 1
-            facet_count[i] = <int32_t>(at - facet_start[i])
-            volume[i] = voronoi.volume
-            reach_out[i] = sqrt(reach_sq)
-            is_open[i] = reach_sq > open_radius * open_radius
-            if near_cutoff > 0.0:
-                near_start[i] = at_near
-                for s in range(m):
-                    if found[s].d2 > 1.0001 * near_sq:
-                        break
-                    rx = g.x[found[s].index] - g.x[place]
-                    ry = g.y[found[s].index] - g.y[place]
-                    rz = g.z[found[s].index] - g.z[place]
-                    if rx * rx + ry * ry + rz * rz < near_sq:
-                        near[at_near] = g.atom[found[s].index]
-                        at_near += 1
-                near_count[i] = <int32_t>(at_near - near_start[i])
+                if problem != FINE:
+                    break
+                output.neighbour = &out.neighbour[at]
+                output.area = &out.area[at]
+                output.edges = &out.edges[at]
+                output.near_list = &out.near[at_near] if near and w.n_found > 0 else NULL
+                put_portable(&w, place, &output)
+            out.facet_start[i] = at
+            out.facet_count[i] = output.n_facets
+            at += output.n_facets
+            out.volume[i] = output.volume
+            out.reach[i] = sqrt(reach_sq)
+            out.is_open[i] = reach_sq > cut.open_radius * cut.open_radius
+            if near:
+                out.near_start[i] = at_near
+                out.near_count[i] = output.n_near
+                at_near += output.n_near
         c += 1
-    job[PROBLEM] = problem
-    free_block(&block)
-    free_block(&far_block)
-    free(found)
+    job[PROBLEM] = problem if problem != FINE else fault
+    free_block(&w.block)
+    free_block(&w.far_block)
+    free(w.found)
+
+
+cdef inline void set_searches(Workspace* w) noexcept nogil:
+    """What the vector cutter's two searches share."""
+    cdef SimdSearch* s = &w.first_search
+    s.x = w.grid.x
+    s.y = w.grid.y
+    s.z = w.grid.z
+    s.atom = w.grid.atom
+    s.open_radius = w.cut.open_radius
+    s.tolerance = TIE * w.cut.open_radius * w.cut.open_radius
+    s.facet_floor = FACET_FLOOR
+    s.same_sq = (COINCIDENT * w.cut.open_radius) ** 2
+    s.near_sq = w.cut.near_cutoff * w.cut.near_cutoff if w.cut.near_cutoff > 0.0 else 0.0
+    w.far_search = s[0]
+
+
+cdef inline void search_in(SimdSearch* search, const Block* b, double radius_sq) noexcept nogil:
+    search.block_x = b.x
+    search.block_y = b.y
+    search.block_z = b.z
+    search.block_place = b.place
+    search.block_size = b.size
+    search.search_sq = <float>radius_sq
+    search.closed_sq = radius_sq
+
+
+cdef inline double search_again_sq(Workspace* w, double reach_sq) noexcept nogil:
+    """How far, squared, a cell that reaches so far must be searched again; 0 if it is complete.
+
+    The cell can only shrink: nothing beyond twice its reach can cut it.  Fills the far block.
+    """
+    if STOP_SQ * reach_sq <= w.cut.first_radius * w.cut.first_radius:
+        return 0.0
+    if w.far_block.size == 0:
+        fill_block(&w.far_block, w.grid, w.cell, w.cut.far)
+    return min(SEARCH_SQ * reach_sq, w.cut.far_radius * w.cut.far_radius)
+
+
+cdef int cut_group(Workspace* w, const SimdSearch* search, int64_t place, int64_t end) noexcept nogil:
+    """Cut the cells of the next owned atoms from ``place`` on; how many."""
+    cdef const Grid* g = w.grid
+    cdef int n = 0
+    while place < end and n < SIMD_GROUP:
+        if g.atom[place] < w.cut.n_own:
+            simd_start(&w.cells[n], search, place, <float>(g.x[place] - w.middle[0]),
+                       <float>(g.y[place] - w.middle[1]), <float>(g.z[place] - w.middle[2]))
+            n += 1
+        place += 1
+    simd_cut(w.cells, n, search.tolerance)
+    return n
+
+
+cdef inline bint vector_cell(Workspace* w, SimdCell* cell, int64_t place, double* reach_sq,
+                             CellOutput* output) noexcept nogil:
+    """Write the cell that the vector cutter has cut; False: it is for the portable one."""
+    cdef const Grid* g = w.grid
+    cdef double wider_sq
+    reach_sq[0] = cell.reach_sq
+    if simd_measure(cell, &w.first_search, output):
+        return True
+    wider_sq = search_again_sq(w, cell.reach_sq)
+    if wider_sq == 0.0:
+        return False
+    search_in(&w.far_search, &w.far_block, wider_sq)
+    simd_start(cell, &w.far_search, place, <float>(g.x[place] - w.middle[0]),
+               <float>(g.y[place] - w.middle[1]), <float>(g.z[place] - w.middle[2]))
+    simd_cut(cell, 1, w.far_search.tolerance)
+    reach_sq[0] = cell.reach_sq
+    return simd_measure(cell, &w.far_search, output)
+
+
+cdef inline int portable_cell(Workspace* w, int64_t place, double* reach_sq,
+                              int64_t* other) noexcept nogil:
+    """Cut and measure the cell of the atom at ``place``; the kind of fault."""
+    cdef const Grid* g = w.grid
+    cdef float x = <float>(g.x[place] - w.middle[0])
+    cdef float y = <float>(g.y[place] - w.middle[1])
+    cdef float z = <float>(g.z[place] - w.middle[2])
+    cdef double wider_sq
+    cdef int problem
+    w.n_found = nearest_first(&w.block, w.found, x, y, z,
+                              <float>(w.cut.first_radius * w.cut.first_radius), place)
+    problem = cut_cell(&w.voronoi, g, w.found, w.n_found, place, w.cut.open_radius, reach_sq, other)
+    if problem != FINE:
+        return problem
+    wider_sq = search_again_sq(w, reach_sq[0])
+    if wider_sq > 0.0:
+        w.n_found = nearest_first(&w.far_block, w.found, x, y, z, <float>wider_sq, place)
+        problem = cut_cell(&w.voronoi, g, w.found, w.n_found, place, w.cut.open_radius, reach_sq,
+                           other)
+        if problem != FINE:
+            return problem
+    return FINE if measure(&w.voronoi) else TOO_MANY_FACETS
+
+
+cdef inline void put_portable(Workspace* w, int64_t place, CellOutput* output) noexcept nogil:
+    """Write the cell that ``portable_cell`` has measured."""
+    cdef const Grid* g = w.grid
+    cdef ConvexCell* v = &w.voronoi
+    cdef Candidate* found = w.found
+    cdef double near_sq = w.cut.near_cutoff * w.cut.near_cutoff
+    cdef double rx, ry, rz, tiny, total = 0.0
+    cdef int64_t s
+    cdef int k
+    for k in range(v.n_planes):
+        total += v.area[k]
+    tiny = FACET_FLOOR * total
+    output.n_facets = 0
+    output.n_near = 0
+    output.volume = v.volume
+    for k in range(N_WALLS, v.n_planes):
+        if v.edges[k] > 2 and v.area[k] > tiny:
+            output.neighbour[output.n_facets] = g.atom[found[v.source[k]].index]
+            output.area[output.n_facets] = v.area[k]
+            output.edges[output.n_facets] = <uint8_t>v.edges[k]
+            output.n_facets += 1
+    if w.cut.near_cutoff <= 0.0:
+        return
+    for s in range(w.n_found):
+        if found[s].d2 > FARTHER * near_sq:
+            break
+        rx = g.x[found[s].index] - g.x[place]
+        ry = g.y[found[s].index] - g.y[place]
+        rz = g.z[found[s].index] - g.z[place]
+        if rx * rx + ry * ry + rz * rz < near_sq:
+            output.near_list[output.n_near] = g.atom[found[s].index]
+            output.n_near += 1

@@ -4,40 +4,103 @@ from chunks cimport ATOMS_AT_ONCE, n_chunks
 from cython.parallel cimport prange
 from libc.math cimport NAN, fabs, sqrt
 from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+
+import numpy as np
+
+cdef enum:
+    ROOM = 32                 # partners of an atom for which there is room at first
 
 
 def pairs_within(const double[:, ::1] x, Py_ssize_t n_own, double cutoff,
                  const int64_t[::1] cell_first, const int32_t[::1] cell_atom,
                  const int32_t[:, ::1] cell_of, int nx, int ny, int nz,
-                 int64_t[::1] start, int32_t[::1] partner):
-    """Atoms within ``cutoff`` of each owned atom, from a cell list; returns how many pairs.
+                 int64_t[::1] start, int threads):
+    """Atoms within ``cutoff`` of each owned atom, from a cell list.
 
-    start : (n_own + 1,).  If ``partner`` is too short it is left unfilled past its end, and the
-    count tells the length it needs.
+    start : (n_own + 1,), filled.  Returns partner, int32: those of atom i, in the order of the cell
+    list, are partner[start[i] : start[i + 1]], on any number of threads.
+
+    Raises
+    ------
+    MemoryError
     """
-    cdef int64_t i, s, n = 0, room = partner.shape[0], row
+    cdef int64_t chunk, n = n_chunks(n_own), i
+    cdef int failed = 0
+    cdef int32_t** found = <int32_t**>calloc(n + 1, sizeof(int32_t*))
+    cdef int32_t[::1] all_found
+    if found == NULL:
+        raise MemoryError("no memory for the pairs")
+    try:
+        # each chunk into a list of its own, then all of them in their order into one
+        for chunk in prange(n, nogil=True, num_threads=threads, schedule="dynamic"):
+            failed |= pairs_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), x,
+                                  cutoff, cell_first, cell_atom, cell_of, nx, ny, nz, start,
+                                  &found[chunk])
+        if failed:
+            raise MemoryError("no memory for the pairs")
+        start[0] = 0
+        for i in range(n_own):
+            start[i + 1] += start[i]
+        partner = np.empty(start[n_own], np.int32)
+        all_found = partner
+        for chunk in prange(n, nogil=True, num_threads=threads, schedule="dynamic"):
+            copy_pairs(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), start,
+                       found[chunk], all_found)
+        return partner
+    finally:
+        for chunk in range(n):
+            free(found[chunk])
+        free(found)
+
+
+cdef int pairs_chunk(int64_t first, int64_t last, const double[:, ::1] x, double cutoff,
+                     const int64_t[::1] cell_first, const int32_t[::1] cell_atom,
+                     const int32_t[:, ::1] cell_of, int nx, int ny, int nz, int64_t[::1] start,
+                     int32_t** found) noexcept nogil:
+    """start[i + 1] = how many are near i, ``found`` = who, of atoms ``first`` to ``last`` - 1.
+
+    Returns 1 without memory, else 0; the list is to be freed.
+    """
+    cdef int64_t i, s, n = 0, before, row, room = ROOM * (last - first)
     cdef int j, k, lo, hi
     cdef int32_t q
+    cdef int32_t* more
     cdef double a, b, c, r2 = cutoff * cutoff
-    with nogil:
-        for i in range(n_own):
-            start[i] = n
-            for k in range(max(cell_of[i, 2] - 1, 0), min(cell_of[i, 2] + 2, nz)):
-                for j in range(max(cell_of[i, 1] - 1, 0), min(cell_of[i, 1] + 2, ny)):
-                    row = (<int64_t>k * ny + j) * nx
-                    lo = max(cell_of[i, 0] - 1, 0)
-                    hi = min(cell_of[i, 0] + 2, nx)
-                    for s in range(cell_first[row + lo], cell_first[row + hi]):
-                        q = cell_atom[s]
-                        a = x[q, 0] - x[i, 0]
-                        b = x[q, 1] - x[i, 1]
-                        c = x[q, 2] - x[i, 2]
-                        if a * a + b * b + c * c < r2 and q != i:
-                            if n < room:
-                                partner[n] = q
-                            n += 1
-        start[n_own] = n
-    return n
+    found[0] = <int32_t*>malloc(room * sizeof(int32_t))
+    if found[0] == NULL:
+        return 1
+    for i in range(first, last):
+        before = n
+        for k in range(max(cell_of[i, 2] - 1, 0), min(cell_of[i, 2] + 2, nz)):
+            for j in range(max(cell_of[i, 1] - 1, 0), min(cell_of[i, 1] + 2, ny)):
+                row = (<int64_t>k * ny + j) * nx
+                lo = max(cell_of[i, 0] - 1, 0)
+                hi = min(cell_of[i, 0] + 2, nx)
+                if n + cell_first[row + hi] - cell_first[row + lo] > room:
+                    room = 2 * room + cell_first[row + hi] - cell_first[row + lo]
+                    more = <int32_t*>realloc(found[0], room * sizeof(int32_t))
+                    if more == NULL:
+                        return 1
+                    found[0] = more
+                for s in range(cell_first[row + lo], cell_first[row + hi]):
+                    q = cell_atom[s]
+                    a = x[q, 0] - x[i, 0]
+                    b = x[q, 1] - x[i, 1]
+                    c = x[q, 2] - x[i, 2]
+                    if a * a + b * b + c * c < r2 and q != i:
+                        found[0][n] = q
+                        n += 1
+        start[i + 1] = n - before
+    return 0
+
+
+cdef void copy_pairs(int64_t first, int64_t last, const int64_t[::1] start, const int32_t* found,
+                     int32_t[::1] partner) noexcept nogil:
+    """The list of one chunk to its place among all."""
+    cdef int64_t s, at = start[first]
+    for s in range(start[last] - at):
+        partner[at + s] = found[s]
 
 
 def times(const double[:, ::1] rows, const double[:, ::1] matrix, double[:, ::1] out):

@@ -67,7 +67,7 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
             n_cells = g.n[0] * g.n[1] * g.n[2]
         for chunk in prange((n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE, num_threads=threads,
                             schedule="dynamic"):
-            problem += density_chunk(chunk * CELLS_AT_ONCE,
+            problem |= density_chunk(chunk * CELLS_AT_ONCE,
                                      min((chunk + 1) * CELLS_AT_ONCE, n_cells), &g, &splines,
                                      reach, n_elements, is_open, out)
         free_grid(&g)
@@ -78,7 +78,7 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
 cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSplines* splines,
                        double reach, int n_elements, const uint8_t[::1] is_open,
                        double[:, ::1] out) noexcept nogil:
-    """The atoms of the grid cells ``first`` to ``last`` - 1; 1 without memory."""
+    """The atoms of the grid cells ``first`` to ``last`` - 1; FINE or NO_MEMORY, no other code."""
     cdef int64_t n_own = is_open.shape[0], i, j, c, at, row, place
     cdef int64_t lo[3]
     cdef int64_t hi[3]
@@ -92,7 +92,7 @@ cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSpl
     cdef double* sums = <double*>malloc(2 * size)
     cdef double* along = sums + (n_elements + 1) * slots if axial else NULL
     if sums == NULL:
-        return 1
+        return NO_MEMORY
     for c in range(first, last):
         if g.first[c] == g.first[c + 1]:
             continue
@@ -126,7 +126,7 @@ cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSpl
                     if axial:
                         out[i, n_half + e * n_splines + k] = along[(e + 1) * slots + k + 3]
     free(sums)
-    return 0
+    return FINE
 
 
 def averaged(const double[:, ::1] values, const int64_t[::1] start, const int32_t[::1] count,

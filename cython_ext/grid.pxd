@@ -55,6 +55,9 @@ cdef inline int build_grid(Grid* g, const double[:, ::1] x, double width, int64_
             lo[d] = min(lo[d], x[i, d])
             hi[d] = max(hi[d], x[i, d])
     for d in range(3):
+        if n_all == 0:                 # no atoms, no extent: one empty grid cell
+            lo[d] = 0.0
+            hi[d] = 0.0
         room *= (hi[d] - lo[d]) / width + 1.0
     if room > 8.0 * n_all + 64.0:      # bound the memory of a box that is mostly vacuum
         width *= (room / (8.0 * n_all + 64.0)) ** (1.0 / 3.0)

@@ -6,7 +6,7 @@ from libc.math cimport INFINITY, NAN, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
-# Rows of ``into`` (``lammps_mgml.plan`` names them).
+# Rows of ``into`` (``lammps_mgml.families.neighbours`` names them).
 cdef enum:
     OWN = 0                    # the atom's own value
     SUM
@@ -38,7 +38,7 @@ def neighbour_statistics(const double[:, ::1] values, int first_column,
     cdef int64_t n_own = start.shape[0], chunk, n = n_chunks(n_own)
     cdef int failed = 0
     for chunk in prange(n, nogil=True, num_threads=threads, schedule="dynamic"):
-        failed += statistics_chunk(
+        failed |= statistics_chunk(
             chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), values, first_column,
             start, count, neighbour, into, pooled, into_pooled, out)
     if failed:

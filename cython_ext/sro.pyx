@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 import numpy as np
 
-# Columns of ``facet_statistics``, in this order (``lammps_mgml.sro`` names them).
+# Columns of ``facet_statistics``, in this order (``lammps_mgml.families.facets`` names them).
 cdef enum:
     CN = 0                     # 1
     INDEX = 1                  # 5, facets of 3, 4, 5, 6, 7 or more edges
@@ -270,27 +270,38 @@ cdef void near_chunk(int64_t first, int64_t last, const double[:, ::1] x,
 def element_statistics(const int32_t[::1] types, const uint8_t[::1] is_open,
                        const int64_t[::1] start, const int32_t[::1] count,
                        const int32_t[::1] neighbour, const double[::1] composition,
-                       const int32_t[:, ::1] into, double[:, ::1] values):
+                       const int32_t[:, ::1] into, double[:, ::1] values, int threads=1):
     """values[i, into[0, e]] = number of neighbours of element e (types e + 1), into[1, e]: their
     fraction x, into[2, e]: (x - composition[e]) / composition[e]; into < 0 is not wanted.
 
     NaN for open cells; without neighbours, or without any atom of e, where a quotient needs them.
     """
-    cdef int64_t n_own = start.shape[0], i, s
+    cdef int64_t n_own = start.shape[0], chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        element_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), types,
+                      is_open, start, count, neighbour, composition, into, values)
+
+
+cdef void element_chunk(int64_t first, int64_t last, const int32_t[::1] types,
+                        const uint8_t[::1] is_open, const int64_t[::1] start,
+                        const int32_t[::1] count, const int32_t[::1] neighbour,
+                        const double[::1] composition, const int32_t[:, ::1] into,
+                        double[:, ::1] values) noexcept nogil:
+    """The atoms ``first`` to ``last`` - 1 of ``element_statistics``."""
+    cdef int64_t i, s
     cdef int e, k, n_elements = composition.shape[0]
     cdef double number
     cdef double c[3]
-    with nogil:
-        for i in range(n_own):
-            for e in range(n_elements):
-                if into[0, e] < 0 and into[1, e] < 0 and into[2, e] < 0:
-                    continue
-                number = 0.0
-                for s in range(start[i], start[i] + count[i]):
-                    number += types[neighbour[s]] == e + 1
-                c[0] = number
-                c[1] = number / count[i] if count[i] else NAN
-                c[2] = (c[1] - composition[e]) / composition[e] if composition[e] > 0.0 else NAN
-                for k in range(3):
-                    if into[k, e] >= 0:
-                        values[i, into[k, e]] = NAN if is_open[i] else c[k]
+    for i in range(first, last):
+        for e in range(n_elements):
+            if into[0, e] < 0 and into[1, e] < 0 and into[2, e] < 0:
+                continue
+            number = 0.0
+            for s in range(start[i], start[i] + count[i]):
+                number += types[neighbour[s]] == e + 1
+            c[0] = number
+            c[1] = number / count[i] if count[i] else NAN
+            c[2] = (c[1] - composition[e]) / composition[e] if composition[e] > 0.0 else NAN
+            for k in range(3):
+                if into[k, e] >= 0:
+                    values[i, into[k, e]] = NAN if is_open[i] else c[k]

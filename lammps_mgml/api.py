@@ -4,6 +4,7 @@ import numpy as np
 from .system.atoms import periodic_atoms
 from .system.box import Box
 from .families.family import Means
+from .features import inputs as known_inputs
 from .features import reach, read_input, resolve
 from .errors import InputError, OptionError
 from .models.model import SoftnessModel, load_model
@@ -35,6 +36,10 @@ def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, m
 def _species(types, elements):
     """Element numbers 1, 2, ... of ``types``; OptionError if they are not 1 .. len(elements)."""
     types = np.asarray(types)
+    if types.dtype.kind not in "iufb":
+        raise InputError(f"types must be numbers 1 to {len(elements)} ({', '.join(elements)}), not "
+                         f"{types.dtype} as {types.ravel()[:1].tolist()}: number the symbols, or give "
+                         f"an ase.Atoms")
     low, high = types.min(initial=1), types.max(initial=0)
     if low < 1 or high > len(elements):
         raise OptionError(f"types must be 1 to {len(elements)} ({', '.join(elements)}), "
@@ -67,7 +72,7 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     msd : (n,) A^2, mean square displacement of each atom about its mean position in MD of the
         undeformed glass (20 ps at 300 K for the shipped models), for the vibrations
     parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
-        (3.6 A): see docs/features.md
+        (3.6 A): see docs/features.md; or what registered families take besides the structure
 
     Returns
     -------
@@ -79,6 +84,7 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     InputError, OptionError
     """
     positions, types, cell, pbc, elements = _system(positions, types, cell, pbc, elements)
+    inputs = {name: parameters.pop(name) for name in known_inputs() if name in parameters}
     unknown = set(parameters) - set(PARAMETERS)
     if unknown:
         raise OptionError(f"unknown parameter {', '.join(sorted(unknown))}: "
@@ -86,7 +92,8 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     names = resolve(features, tuple(dict.fromkeys(elements)))
     counted = _mask(select, len(positions))
     found = sites(positions, types, cell, pbc, names, elements, {**PARAMETERS, **parameters},
-                  None if normalize else Means(), counted, dtype, load=load, msd=msd).features
+                  None if normalize else Means(), counted, dtype, load=load, msd=msd,
+                  **inputs).features
     return found if counted is None else found[select]
 
 

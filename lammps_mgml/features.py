@@ -147,10 +147,10 @@ def resolve(features, elements=("Cu", "Zr")):
             names += TABLE3
         elif word == "all":
             names += [f.name for f in catalogue(elements)]
-        elif word in orders:
-            names += [f.name for f in known.values() if f.order.lower() == word]
         elif word in sets:
             names += [f.name for f in known.values() if f.set == word]
+        elif word in orders:
+            names += [f.name for f in known.values() if f.order.lower() == word]
         else:
             names.append(word)
     unknown = [name for name in names if name not in known]

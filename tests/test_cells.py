@@ -26,6 +26,16 @@ CONFIGURATIONS = {
     **{name: lambda name=name: crystal(name) for name in ("fcc", "bcc", "hcp")},
 }
 PERIODIC = [name for name in CONFIGURATIONS if name != "slab"]
+CUTTERS = ["portable", pytest.param("vector", marks=pytest.mark.skipif(
+    not kernel.HAS_SIMD, reason="this processor has no AVX-512"))]
+
+
+@pytest.fixture(scope="module", params=CUTTERS, autouse=True)
+def cutter(request):
+    """Every test of this file, once with each cutter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "HAS_SIMD", request.param == "vector")
+        yield request.param
 
 
 def by_pair(centre, neighbour, area, n):
@@ -297,6 +307,20 @@ def test_atoms_at_one_point_are_named(over_the_face):
     assert "id 4" in str(error.value) or "id 22" in str(error.value)
 
 
+@pytest.mark.parametrize("near", [0.0, 4.0])
+@pytest.mark.parametrize("name", ["glass", "liquid", "slab", "bcc"])
+def test_same_bits_on_any_number_of_threads(name, near):
+    atoms, _ = atoms_of(CONFIGURATIONS[name]())
+    one, two, five = (kernel.tessellate(atoms.positions, atoms.n_own, 3.6, 3.5, near, n)[0]
+                      for n in (1, 2, 5))
+    assert len(one.neighbour) > 10 * atoms.n_own
+    for other in (two, five):
+        for field in ("facet_start", "facet_count", "neighbour", "area", "edges", "near_start",
+                      "near_count", "near", "volume", "reach", "is_open"):
+            a, b = getattr(one, field), getattr(other, field)
+            assert a.tobytes() == b.tobytes() and a.shape == b.shape, field
+
+
 def test_no_atoms_give_no_cells():
     empty = Atoms(np.empty((0, 3)), np.empty(0, np.int32), 0, Box.make((5, 5, 5)),
                   np.empty(0, np.int64))
@@ -323,7 +347,7 @@ BOTH_WAYS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
              "small box": lambda: random_system(60, (6.5, 6.0, 7.0), seed=9)}
 
 
-@pytest.mark.skipif(not kernel.HAS_SIMD, reason="this processor has no AVX-512")
+@pytest.mark.parametrize("cutter", CUTTERS[1:], indirect=True, scope="module")
 @pytest.mark.parametrize("near, candidates", [(4.0, 25.0), (0.0, 40.0), (2.9, 12.0)])
 @pytest.mark.parametrize("name", BOTH_WAYS)
 def test_vector_registers_give_the_cells_of_the_portable_way(name, near, candidates):
@@ -345,6 +369,7 @@ def test_vector_registers_give_the_cells_of_the_portable_way(name, near, candida
                                    err_msg=field)
 
 
+@pytest.mark.parametrize("cutter", CUTTERS[:1], indirect=True, scope="module")
 def test_vector_registers_can_be_forbidden():
     code = "from lammps_mgml._kernels import cells; print(cells.HAS_SIMD)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,

@@ -17,12 +17,15 @@ from scipy.special import eval_legendre, sph_harm_y
 
 from lammps_mgml import featurize
 from lammps_mgml.api import sites
-from lammps_mgml.errors import InputError, MgmlError, OptionError
+from lammps_mgml.errors import InputError, InternalError, MgmlError, OptionError
 from lammps_mgml.families.bond_order import bond_order
 from lammps_mgml.families.facets import COLUMNS, facet_statistics
 from lammps_mgml.features import TABLE3, catalogue, resolve, set_names
 from lammps_mgml.geometry.cells import tessellate
-from lammps_mgml.pipeline import NO_FEATURES, OPEN_CELL, PARAMETERS, Means
+from lammps_mgml.pipeline import NO_FEATURES, OPEN_CELL, PARAMETERS, Means, site_features
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
+from lammps_mgml.system.domain import WholeDomain
 
 CUZR = ("Cu", "Zr")
 FOUR = ("Cu", "Zr", "Al", "Ni")
@@ -746,6 +749,28 @@ def test_a_gas_has_no_features():
     x = np.concatenate([pairs.positions, pairs.positions + [0.0, 3.0, 3.0]])
     found = sites_of(pairs._replace(positions=x, types=np.tile(pairs.types, 2)))
     assert np.isnan(found.features).all() and (found.flags == OPEN_CELL).all()
+
+
+@pytest.mark.parametrize("reach, periodic", [(4.5, ALL), (4.5, (True, True, False))])
+def test_too_few_images_are_found_by_the_volume(reach, periodic):
+    """Cells cut by too few atoms are too large; where a cell is open or a face free, they may be."""
+    system = configuration("liquid")._replace(pbc=periodic)
+    atoms, owner = periodic_atoms(system.positions, system.types,
+                                  Box.make(system.edges, system.pbc), reach)
+    domain = WholeDomain(owner, atoms.n_own)
+    if all(periodic):
+        with pytest.raises(InternalError, match="volumes add up to 1[.]0[0-9]* of the box"):
+            site_features(atoms, domain, ("cn_voro",), CUZR)
+    else:
+        assert (site_features(atoms, domain, ("cn_voro",), CUZR).flags == OPEN_CELL).any()
+
+
+def test_inputs_that_no_feature_knows_are_refused():
+    system = configuration("small box")
+    with pytest.raises(OptionError, match="unknown input laod: there are load, msd"):
+        sites(system.positions, system.types, system.edges, system.pbc, ("cn_voro",), CUZR, laod="z")
+    with pytest.raises(OptionError, match="unknown parameter laod"):
+        featurize(system.positions, system.types, system.edges, features="cn_voro", laod="z")
 
 
 def call(positions=None, types=None, cell=(9.0, 9.0, 9.0), **options):

@@ -29,6 +29,14 @@ def mgml(*words, ok=True):
     return done.stdout if ok else done.stderr
 
 
+@pytest.mark.parametrize("feature, needed, remedy", [
+    ("density_cu_0,axial_zr_2_avg", "feature axial_zr_2_avg takes load, ", "give --load z"),
+    ("cn_voro,vibration_avg2", "feature vibration_avg2 takes msd, ", "a dump with the column d_msd")])
+def test_what_features_lack_is_told_with_the_remedy(feature, needed, remedy):
+    text = mgml("featurize", GLASS, "--features", feature, ok=False)
+    assert needed in text and remedy in text and len(text.splitlines()) == 1
+
+
 DUMP = """ITEM: TIMESTEP
 5
 ITEM: NUMBER OF ATOMS

@@ -1,8 +1,13 @@
 """Imports run one way, and light ones stay light."""
 import ast
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from lammps_mgml import errors
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lammps_mgml"
 # A part may import those of its own level and below; ``api`` and ``report`` are single files.
@@ -44,3 +49,23 @@ def test_pipeline_needs_numpy_only():
             "'matplotlib') if m in sys.modules])")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("before", [
+    "", "import lammps_mgml.models.model", "import lammps_mgml.api", "import lammps_mgml.cli",
+    "from lammps_mgml.features import catalogue", "from lammps_mgml.softness import model"])
+def test_public_names_are_functions_whatever_was_imported_before(before):
+    """A subpackage of the same name, as softness, must not take the place of one."""
+    code = (f"{before}\nfrom lammps_mgml import catalogue, softness, featurize, d2min\n"
+            "import lammps_mgml.models.model\n"
+            "import lammps_mgml as m\n"
+            "print(len(catalogue()), softness.__name__, m.softness is softness, m.catalogue is "
+            "catalogue, callable(featurize), callable(d2min))")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          check=True).stdout.split() == ["746", "softness"] + 4 * ["True"]
+
+
+def test_an_error_of_a_missing_input_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(errors.MissingInputError("load", "what is missing")))
+    assert error.needs == "load" and str(error) == "what is missing"
+    assert isinstance(error, errors.OptionError)

@@ -1,22 +1,19 @@
 """Glasses, labels, recipes and scores: from the committed data to a model."""
-import argparse
-import gzip
 import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from decks import GLASS, ROOT, run_lammps
+from decks import ROOT
 from test_files import mgml
 
 from lammps_mgml import load_model
 from lammps_mgml.system.box import Box
 from lammps_mgml.features import TABLE3, resolve
-from lammps_mgml.cli.dataset import _glass
 from lammps_mgml.cli.score import print_scores, score_all
 from lammps_mgml.errors import InputError
-from lammps_mgml.io.dump import read_data, read_dump
+from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.glass import read_glass, write_glass
 from lammps_mgml.plasticity.d2min import d2min
 from lammps_mgml.train.dataset import read_loadings
@@ -307,45 +304,3 @@ def test_dataset_shows_glasses_by_energy():
     energies = [float(re.search(r"-4\.\d+", line)[0]) for line in lines]
     assert len(lines) == 3 and energies == sorted(energies)
     assert "x-compression 5.9%" in [line for line in lines if line.startswith("glass-13")][0]
-
-
-def test_ageing_changes_which_atom_is_which_and_holds_the_composition(tmp_path):
-    """A hold of 0.1 ps by the real deck: as many Zr atoms after it, in other places."""
-    (tmp_path / "glass-13.data").write_bytes(gzip.decompress(GLASS.read_bytes()))
-    done = run_lammps(tmp_path, (ROOT / "inputs" / "in.age").read_text(), timeout=120,
-                      name="glass-13", time=0.1, rate="1e16", maxiter=5)
-    assert done.returncode == 0, done.stdout[-2000:]
-    before, after = (read_data(tmp_path / f"glass-13{aged}.data").types for aged in ("", "-aged"))
-    assert (before == 2).sum() == (after == 2).sum() == 2800 and (before != after).sum() > 20
-    assert (tmp_path / "inherent.txt").read_text().startswith("glass-13-aged 0.3500 0.1ps@700.0K,")
-    options = argparse.Namespace(zr="0.35", axes="x", senses="tension", strain="0.04")
-    assert _glass(tmp_path, "glass-13-aged", {}, options).msd is None
-    options.zr = "0.36"
-    with pytest.raises(InputError, match="glass-13-aged.data: 2800 Zr atoms of 8000, where --zr"):
-        _glass(tmp_path, "glass-13-aged", {}, options)
-
-
-def test_dataset_makes_and_packs_a_small_glass(tmp_path):
-    """Real LAMMPS runs of the decks: quench, load, pack; a second call finds all done."""
-    words = ("dataset", "make", tmp_path / "md", "-o", tmp_path / "out", "--seeds", "5", "--n", "7",
-             "--rate", "2e14", "--fast", "1e15", "--axes", "x", "--senses", "tension", "--strain",
-             "0.01")
-    text = mgml(*words)
-    assert "in.quench glass-5.data" in text and "in.aqs glass-5.x-tension.done" in text
-    glass = read_glass(tmp_path / "out" / "glass-5.h5")
-    assert len(glass) == 343 and glass.loadings[0].load == "x tension"
-    assert glass.loadings[0].strain.tolist() == [0.01] and glass.loadings[0].stress[0] > 0
-    assert glass.box[0, 0] > 0 and glass.quenched is not None and glass.energy < -4.2
-    # quenched this fast a few atoms leave their cages: the mean is anything, the median is not
-    assert glass.msd.shape == (343,) and (glass.msd > 0).all() and 0.02 < np.median(glass.msd) < 0.2
-    again = mgml(*words)
-    assert "in.quench" not in again and "in.aqs" not in again
-    # killed between a frame and its checkpoint, a run writes the frame again
-    dump = tmp_path / "md" / "glass-5.x-tension.dump"
-    text = dump.read_text()
-    dump.write_text(text + text[text.rindex("ITEM: TIMESTEP"):])
-    mgml("dataset", "pack", *words[2:])
-    packed = read_glass(tmp_path / "out" / "glass-5.h5")
-    np.testing.assert_array_equal(packed.loadings[0].strain, glass.loadings[0].strain)
-    np.testing.assert_array_equal(packed.loadings[0].d2min, glass.loadings[0].d2min)
-    assert re.match(r"\d+ \w+ 20\d\d", glass.provenance["lammps"])

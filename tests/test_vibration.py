@@ -43,7 +43,7 @@ def displacements(frames):
     periodic = frames[0].box.periodic
     place = np.array([np.stack([f.columns[c] for c in ("xu", "yu", "zu")], axis=1) for f in frames])
     for k in np.flatnonzero(periodic):
-        low = np.array([f.box.origin[k] for f in frames])
+        low = np.array([f.origin[k] for f in frames])
         place[:, :, k] = (place[:, :, k] - low[:, None]) / edges[:, k, k, None]
     place -= place.mean(axis=1, keepdims=True)
     away = place - place.mean(axis=0)

@@ -1,5 +1,6 @@
 """The ``mgml`` program: one verb a module."""
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -14,29 +15,66 @@ VERBS = {
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
 }
+# Packages that the core does without, and the extra of pyproject.toml that brings each.
+EXTRAS = {"h5py": "files", "tqdm": "files", "zstandard": "files", "matplotlib": "plots",
+          "lightgbm": "train", "sklearn": "score", "scipy": "score", "joblib": "score"}
+
+
+def parser_of(verbs=()):
+    """The parser; only the verbs named in ``verbs`` are imported and know their options."""
+    from .. import __version__
+
+    parser = argparse.ArgumentParser(prog="mgml", description="Quench-in softness in LAMMPS.")
+    parser.add_argument("--version", action="version", version=f"lammps_mgml {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, text in VERBS.items():
+        verb = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name in verbs:
+            import_module(f".{name}", __name__).arguments(verb)
+    return parser
+
+
+def check_output(path, option="--output"):
+    """OptionError if no file can be written at ``path``: before the work, not after it."""
+    from pathlib import Path
+
+    from ..errors import OptionError
+
+    folder = Path(path).parent
+    if Path(path).is_dir():
+        raise OptionError(f"{option} {path}: this is a folder, give a file in it")
+    if not folder.is_dir():
+        raise OptionError(f"{option} {path}: there is no folder {folder}")
+    if not os.access(path if Path(path).exists() else folder, os.W_OK):
+        raise OptionError(f"{option} {path}: no permission to write there")
 
 
 def main(argv=None):
-    """Run a verb; exit status 0 done, 1 failed, 2 wrong usage."""
+    """Run a verb; exit status 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C)."""
     from ..errors import MgmlError
 
-    parser = argparse.ArgumentParser(prog="mgml", description="Quench-in softness in LAMMPS.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     arguments = sys.argv[1:] if argv is None else argv
     wanted = next((a for a in arguments if not a.startswith("-")), None)
-    for name, text in VERBS.items():
-        verb = verbs.add_parser(name, help=text, description=text.capitalize() + ".")
-        if name == wanted:                   # only the verb that runs is imported
-            import_module(f".{name}", __name__).arguments(verb)
-    args = parser.parse_args(arguments)
     try:
-        return import_module(f".{args.verb}", __name__).run(args) or 0
+        args = parser_of((wanted,)).parse_args(arguments)
+        status = import_module(f".{args.verb}", __name__).run(args) or 0
+        sys.stdout.flush()
+        return status
     except MgmlError as e:
-        print(f"mgml {args.verb}: {e}", file=sys.stderr)
+        print(f"mgml {wanted}: {e}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as e:
-        print(f"mgml {args.verb}: needs the package {e.name}: "
-              f"pip install 'lammps-mgml[train,plots]'", file=sys.stderr)
+        if e.name not in EXTRAS:
+            raise
+        print(f"mgml {wanted}: needs the package {e.name}: "
+              f"pip install 'lammps-mgml[{EXTRAS[e.name]}]'", file=sys.stderr)
         return 1
-    except BrokenPipeError:
+    except BrokenPipeError:                  # as with | head; nothing is left to tell at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as e:                     # a full disk, no permission, a file that is not there
+        print(f"mgml {wanted}: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"mgml {wanted}: interrupted", file=sys.stderr)
+        return 130

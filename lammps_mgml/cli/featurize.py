@@ -7,12 +7,14 @@ REMEDIES = {"load": "; give --load z",
 
 
 def arguments(parser):
-    parser.add_argument("frame", help="LAMMPS text dump or data file (.data), also .gz, .zst")
+    parser.add_argument("frame", help="LAMMPS text dump or data file, also .gz, .zst")
     parser.add_argument("--features", default="table3",
                         help="sets and names separated by commas: table3 (the default), sro, mro, "
                              "all, or what mgml features lists")
     parser.add_argument("--elements", help="symbols of types 1, 2, ... (Cu Zr, or the dump's "
                                            "column element)")
+    parser.add_argument("--boundary", help="\"p p f\": which edges are periodic (p), for files that "
+                                           "do not tell: data files (p p p), dumps before 2010")
     parser.add_argument("--model", help="also write the softness d_sq by this model")
     parser.add_argument("--frozen", action="store_true",
                         help="normalise all frames by the means of the first, as a run does")
@@ -49,19 +51,45 @@ def run(args):
     if model and given:
         raise ModelError(f"model {model.name} brings its own {', '.join(given)}: "
                          f"leave them out, or --model")
-    job = {"features": args.features, "elements": args.elements and tuple(args.elements.split()),
+    job = {"features": args.features, "elements": _symbols(args.elements),
            "parameters": {**parameters, **given}, "model": args.model, "means": None,
            "crop": _ranges(args.crop), "margin": args.margin, "double": args.double,
            "load": args.load}
-    frames = _slice(read_frames(args.frame), args.frames)
+    boundary = _boundary(args.boundary)
     with _executor(args.processes) as executor:
         if executor is None:                 # a rank that worked for the first one
             return 0
+        frames = _slice(read_frames(args.frame, boundary), args.frames)
         results = _results(frames, job, args.frozen, executor)
         if args.output:
             _write(args.output, args.frame, results, args.double)
         else:
-            _show(results)
+            _show(args.frame, results)
+
+
+def _symbols(text):
+    """Tuple of the symbols of --elements; OptionError if they are not that."""
+    import re
+
+    from ..errors import OptionError
+
+    words = tuple(text.split()) if text else None
+    wrong = [w for w in words or () if not re.fullmatch("[A-Z][a-z]?", w)]
+    if wrong:
+        meant = " ".join(w.capitalize() for w in re.findall("[a-zA-Z]+", text)) or "Cu Zr"
+        raise OptionError(f"--elements {text!r}: write the symbols of types 1, 2, ... separated by "
+                          f"spaces, as \"{meant}\"")
+    return words
+
+
+def _boundary(text):
+    """3 flags, True for periodic, of --boundary; None without it."""
+    from ..errors import OptionError
+
+    words = text.split() if text else []
+    if text and (len(words) != 3 or any(w not in ("p", "f", "s", "m") for w in words)):
+        raise OptionError(f"--boundary {text!r}: write it as in LAMMPS, \"p p f\"")
+    return tuple(w == "p" for w in words) or None
 
 
 def _ranges(text):
@@ -98,11 +126,11 @@ def _slice(frames, text):
 
 def _executor(processes):
     """Context that gives something with ``submit``; None on MPI ranks that only work for it."""
-    import os
     from contextlib import nullcontext
 
-    ranks = max(int(os.environ.get(k, 1)) for k in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"))
-    if ranks > 1:
+    from .launcher import world_size
+
+    if world_size() > 1:
         from mpi4py.futures import MPICommExecutor
 
         return MPICommExecutor()
@@ -159,11 +187,14 @@ def featurize_frame(frame, job):
     from ..models.model import load_model
 
     model = load_model(job["model"]) if job["model"] else None
+    if job["elements"] and not frame.typed:
+        frame = frame.numbered_by(job["elements"])
     elements = job["elements"] or frame.elements or (model.elements if model else ELEMENTS)
     species = tuple(dict.fromkeys(elements))
     if model and model.elements != species:
         raise ModelError(f"model {model.name} knows types {' '.join(model.elements)}, "
                          f"not {' '.join(elements)}: give --elements or another model")
+    _check_elements(job["features"], species)
     names = resolve(job["features"], species)
     wanted = tuple(dict.fromkeys((*names, *(model.features if model else ()))))
     keep = _kept(frame, job["crop"], job["margin"])
@@ -182,12 +213,34 @@ def featurize_frame(frame, job):
            else found.features[keep],
            "i_site": found.flags[keep], "means": found.means, "elements": species,
            "parameters": job["parameters"],
-           "box": {"box": frame.box.edges, "origin": frame.box.origin,
+           "box": {"box": frame.box.edges, "origin": frame.origin,
                    "periodic": frame.box.periodic}}
     if model:
         rows = found.features[:, [wanted.index(f) for f in model.features]]
         out["d_sq"] = model.softness(rows[keep])
     return out
+
+
+def _check_elements(features, species):
+    """OptionError if features count atoms of an element that the system does not have."""
+    import re
+
+    from ..features import TABLE3
+    from ..errors import OptionError
+
+    own = {e.lower() for e in species}
+    words = [w.strip() for w in features.split(",")]
+    asked = [name for w in words for name in (TABLE3 if w == "table3" else (w,))]
+    for name in asked:
+        found = re.match("(number|comp|csro|density|axial)_([a-z]{1,2})_", name)
+        if found and found[2] not in own:
+            others = [name.replace(f"_{found[2]}_", f"_{e}_", 1) for e in sorted(own)]
+            instead = ",".join(others[0] if w == name else w for w in asked)
+            raise OptionError(
+                f"{name} counts {found[2].capitalize()} atoms, and the elements are "
+                f"{' '.join(species)}: take {' or '.join(others)} in its place, as in  --features "
+                f"{instead}  , or sets that go by no single element (mgml features), or other "
+                f"--elements")
 
 
 def _kept(frame, crop, margin):
@@ -222,30 +275,78 @@ def _write(path, source, results, double):
     from ..io.table import TableWriter, header
 
     part = Path(f"{path}.part")
-    part.unlink(missing_ok=True)
-    writer, n, names = None, 0, ()
-    for one in tqdm(results, desc="mgml featurize", unit="frame", disable=None):
+    try:
+        part.write_bytes(b"")                # before hours of work: can it be written?
+        part.unlink()
+    except OSError as e:
+        raise InputError(f"{path}: cannot write: {e.strerror}") from None
+    writer, first, at, tally = None, None, {}, _Tally()
+    for k, one in enumerate(tqdm(results, desc="mgml featurize", unit="frame", disable=None)):
         if writer is None:
-            names = one["names"]
-            writer = TableWriter(part, header(names, one["elements"], one["parameters"], source),
-                                 compress=True)
+            first = one
+            writer = TableWriter(part, header(one["names"], one["elements"], one["parameters"],
+                                              source), compress=True)
+        step = one["step"]
+        if one["names"] != first["names"] or one["elements"] != first["elements"]:
+            raise InputError(f"{source}, step {step}: elements {' '.join(one['elements'])}, in the "
+                             f"first frame {' '.join(first['elements'])}: one table has one set of "
+                             f"features; give --elements, or choose --frames")
+        if step in at or step < max(at, default=0):
+            raise InputError(f"{source}: frame {k} is of step {step}, "
+                             + (f"as frame {at[step]} is" if step in at else
+                                f"frame {k - 1} of step {max(at)}")
+                             + ": a table has one frame a step, in order; choose --frames")
+        at[step] = k
+        tally.add(one)
         columns = [("i_site", np.int32)] + ([("d_sq", np.float64)] if "d_sq" in one else [])
-        with writer.frame(one["step"], len(one["id"]), columns,
+        with writer.frame(step, len(one["id"]), columns,
                           np.float64 if double else np.float32, **one["box"],
                           **vars(one["means"])) as write:
             write(0, one["id"], one["features"], *(one[name] for name, _ in columns))
-        n += 1
     if writer is None:
         raise InputError(f"{source}: no frames to write")
     os.replace(part, path)
-    print(f"wrote {path}: {n} frames, {len(names)} features")
+    print(f"wrote {path}: {len(at)} frames, {len(first['names'])} features")
+    tally.warn(source)
 
 
-def _show(results):
-    for one in results:
+class _Tally:
+    """Counts atoms without a single feature, of all frames."""
+
+    def __init__(self):
+        self.atoms = self.undefined = self.open = 0
+
+    def add(self, one):
+        import numpy as np
+
+        from ..pipeline import OPEN_CELL
+
+        self.atoms += len(one["id"])
+        self.undefined += int(np.isnan(one["features"]).all(axis=1).sum())
+        self.open += int((one["i_site"] & OPEN_CELL != 0).sum())
+
+    def warn(self, source):
+        import sys
+
+        if self.atoms and self.undefined == self.atoms:
+            print(f"WARNING: {source}: every value is NaN; {self.open} of {self.atoms} cells are "
+                  f"open, as at a surface: are the positions in A, the box and its boundaries (p or "
+                  f"f) those of the atoms, and the system thicker than its surfaces?",
+                  file=sys.stderr)
+
+
+def _show(source, results):
+    from ..errors import InputError
+
+    tally, n = _Tally(), 0
+    for n, one in enumerate(results, start=1):
+        tally.add(one)
         extra = [name for name in ("d_sq", "i_site") if name in one]
         print("#", f"step {one['step']}")
         print("# id", *one["names"], *extra)
         for k, i in enumerate(one["id"]):
             print(i, *(f"{v:.10g}" for v in one["features"][k]),
                   *(f"{one[name][k]:.10g}" for name in extra))
+    if not n:
+        raise InputError(f"{source}: no frames")
+    tally.warn(source)

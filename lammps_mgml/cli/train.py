@@ -24,15 +24,17 @@ def run(args):
     from ..train.dataset import read_loadings
     from ..train.fit import train
     from ..train.recipes import recipe
+    from . import check_output
     from .score import print_scores, score_all
 
+    check_output(args.output)                # refused now, not after an hour
     training, unseen = read_loadings(args.loadings), read_loadings(args.unseen)
     both = sorted({x.glass for x in training} & {x.glass for x in unseen})
     if both:
         raise InputError(f"{', '.join(both)} cannot be trained on and be unseen: a score there says "
                          f"nothing")
     for x in (*training, *unseen):
-        x.at(args.strain)                    # refused now, not after an hour
+        x.at(args.strain)                    # likewise
     features = resolve(args.features) if args.features else None
     learner, features, told = recipe(args.recipe, training, args.strain, features)
     card = train(training, args.strain, args.name, learner, features, recipe=told)

@@ -2,6 +2,7 @@
 import numpy as np
 
 from .._kernels import sro as _sro
+from ..system.threads import threads
 from .family import LISTS, NEIGHBOURS, STATISTICS, Family, Set, ratio
 
 QUANTITIES = ("number", "comp", "csro")         # rows of the kernel's ``into``
@@ -45,7 +46,8 @@ class Composition(Family):
         share = np.array(work.means.composition, dtype=np.float64)
         for x, into in lists.items():
             if (into >= 0).any():
-                _sro.element_statistics(atoms.types, is_open, *work.lists[x], share, into, table)
+                _sro.element_statistics(atoms.types, is_open, *work.lists[x], share, into, table,
+                                        threads())
         if own_column is not None:
             own = table[:atoms.n_own, own_column]
             own[:] = atoms.types[:atoms.n_own] - 1

@@ -159,5 +159,8 @@ class Family:
         return {}
 
     def fill(self, work, plan, table, sums):
-        """Fill further columns.  A generator may yield tables (n_rows, k) to be exchanged, and
-        return [(numbers of features (m,), table (n_own, k), columns of it (m,))], of ``made_here``."""
+        """Fill further columns.
+
+        A generator may yield tables (n_rows, k) to be exchanged, and return, for ``made_here``,
+        [(numbers of features (m,), table (n_own, k), columns of it (m,))].
+        """

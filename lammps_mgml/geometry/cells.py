@@ -64,7 +64,7 @@ def tessellate(atoms, near_cutoff=NEAR_CUTOFF, open_radius=OPEN_RADIUS):
                          f"{atoms.positions[i].tolist()}")
     if problem == 3:
         raise InputError(f"atoms {_name(atoms, i)} and {_name(atoms, j)} are at the same point "
-                         f"{atoms.positions[i].tolist()}: remove one (delete_atoms overlap)")
+                         f"{atoms.positions[i].tolist()}: remove one of them")
     if problem:
         raise InputError(f"the cell of atom {_name(atoms, i)} at {atoms.positions[i].tolist()} "
                          f"has too many facets or is degenerate")

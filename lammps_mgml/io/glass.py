@@ -11,13 +11,13 @@
                             eta (m, n) float32, against the inherent structure
 """
 import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 
 from ..errors import InputError
+from .whole import write_whole
 
 FORMAT = 1
 
@@ -69,12 +69,12 @@ class Glass:
 
 
 def write_glass(path, glass):
-    """Write the file; it appears whole or not at all."""
+    """Write the file; it appears whole or not at all.  InputError: cannot write, disk full."""
     import h5py
 
     packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-    part = Path(f"{path}.part")
-    with h5py.File(part, "w") as file:
+    store = BytesIO()                        # HDF5 may crash on a full disk
+    with h5py.File(store, "w") as file:
         file.attrs.update({"mgml_glass": FORMAT, "name": glass.name,
                            "elements": list(glass.elements), "energy": glass.energy,
                            "made": json.dumps(glass.made, sort_keys=True), **glass.provenance})
@@ -94,31 +94,70 @@ def write_glass(path, glass):
             for name in ("d2min", "eta"):
                 group.create_dataset(name, data=np.asarray(getattr(x, name), np.float32),
                                      chunks=(1, len(glass)), **packed)
-    os.replace(part, path)
+    write_whole(path, store.getvalue())
 
 
 def read_glass(path):
-    """Glass from a file of ``write_glass``; InputError if it is not that."""
+    """Glass from a file of ``write_glass``.
+
+    Raises
+    ------
+    InputError : it is not that, or its parts do not fit each other (named by part and shape).
+    """
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("mgml_glass") != FORMAT:
                 raise InputError(f"{path} is no glass file of this version (mgml dataset makes them)")
+            return _checked(file)
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as e:
+        # h5py raises all of these for files that are cut off or have other things in these places
+        raise InputError(f"{path} is no glass file, or damaged: {e}") from None
 
-            def frame(name):
-                data = file[name]
-                return data[:].astype(np.float64), data.attrs["box"][:]
-            loadings = tuple(
-                Loaded(g.attrs["axis"], g.attrs["sense"],
-                       *(g[k][:].astype(np.float64) for k in ("strain", "stress", "d2min", "eta")))
-                for g in file["loadings"].values()) if "loadings" in file else ()
-            return Glass(
-                str(file.attrs["name"]), tuple(map(str, file.attrs["elements"])),
-                file["types"][:].astype(np.int32), *frame("inherent"),
-                frame("quenched") if "quenched" in file else None, float(file.attrs["energy"]),
-                loadings, json.loads(file.attrs["made"]),
-                {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")},
-                file["msd"][:].astype(np.float64) if "msd" in file else None)
-    except (OSError, KeyError, ValueError) as e:
-        raise InputError(f"{path} is no glass file: {e}") from None
+
+def _checked(file):
+    """Glass of an open file; ValueError for parts that do not fit."""
+    elements = tuple(map(str, file.attrs["elements"]))
+    types = _array(file, "types", (None,), np.int32)
+    n = len(types)
+    if n == 0 or types.min() < 1 or types.max() > len(elements):
+        raise ValueError(f"types must be 1 to {len(elements)} ({', '.join(elements)})")
+
+    def frame(name):
+        box = np.asarray(file[name].attrs["box"], dtype=np.float64)
+        if box.shape != (3, 3) or not np.isfinite(box).all() or abs(np.linalg.det(box)) < 1e-12:
+            raise ValueError(f"the box of {name} is not 3 edges with a volume: {box.tolist()}")
+        return _array(file, name, (n, 3)), box
+
+    loadings = []
+    for name in file["loadings"] if "loadings" in file else ():
+        group, m = file["loadings"][name], len(file["loadings"][name]["strain"])
+        shapes = {"strain": (m,), "stress": (m,), "d2min": (m, n), "eta": (m, n)}
+        parts = [_array(group, key, shape) for key, shape in shapes.items()]
+        if (np.diff(parts[0]) <= 0).any():
+            raise ValueError(f"loadings/{name}/strain does not grow from frame to frame")
+        loadings.append(Loaded(str(group.attrs["axis"]), str(group.attrs["sense"]), *parts))
+    return Glass(
+        str(file.attrs["name"]), elements, types, *frame("inherent"),
+        frame("quenched") if "quenched" in file else None, float(file.attrs["energy"]),
+        tuple(loadings), dict(json.loads(file.attrs["made"])),
+        {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")},
+        _array(file, "msd", (n,)) if "msd" in file else None)
+
+
+def _array(group, name, shape, dtype=np.float64):
+    """Dataset ``name`` of this shape (None: any length); ValueError if it is not, or not finite."""
+    data = group[name][:]
+    if np.issubdtype(dtype, np.integer) and not np.issubdtype(data.dtype, np.integer):
+        raise ValueError(f"{name} must be whole numbers, not {data.dtype}")
+    data = data.astype(dtype)
+    where = f"{group.name}/{name}".lstrip("/")
+    if len(shape) != data.ndim or any(a is not None and a != b for a, b in zip(shape, data.shape)):
+        raise ValueError(f"{where} must have shape {shape}, not {data.shape}")
+    bad = ~np.isfinite(data)
+    if bad.any():
+        raise ValueError(f"{where} has {bad.sum()} values that are not finite")
+    return data

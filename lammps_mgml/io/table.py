@@ -5,16 +5,20 @@
     STEP/features  (n, n_features) float32 or float64, NaN where undefined
     STEP/i_site    (n,) int32, flags of lammps_mgml.flags
     STEP/...       further columns (n,), as d_sq
+    STEP.1         the first frame of a step that came again, its atoms changed
     STEP           attributes: box edges (A), periodic, means that normalise, composition
 """
 import os
-from contextlib import contextmanager
+import sys
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, MgmlError
 from ..features import DEFINITION, by_name
+from .whole import Growing, needs_recovery, recover, write_whole
 
 ROWS = 4096            # written at once
 
@@ -31,7 +35,7 @@ def header(names, elements, parameters, source=""):
 
 
 class TableWriter:
-    """Writes frames into one file, which is closed and whole between them."""
+    """Writes frames into one file, which holds whole frames only at every moment (see ``whole``)."""
 
     def __init__(self, path, attributes, compress=False, append=False):
         """append : go on with a file of the same features whose frames are earlier.
@@ -45,18 +49,30 @@ class TableWriter:
         except ModuleNotFoundError:
             raise MgmlError("tables of features need the package h5py: pip install h5py") from None
         self.path, self.attributes = Path(path), attributes
-        self.compress, self._append, self._opened = compress, append, False
+        self.compress, self._append = compress, append
+        self._last = self._last_print = None
         self.set_aside = None
 
     @contextmanager
     def frame(self, step, n, columns, dtype=np.float32, **attributes):
         """Gives ``write(first_row, id, features, columns (list))`` for the n rows of a frame.
 
-        The frame is in the file once the block has ended well, and not at all otherwise.
+        The frame is in the file once the block has ended well, and not at all otherwise.  The step
+        of the last frame may come again, as at the start of the next run: if its atoms are the
+        same, the frame stays as it is; if not, it becomes STEP.1, with a warning, and the new one
+        takes its place.
+
+        Raises
+        ------
+        InputError : the step is earlier than that of the last frame, or the file cannot be written
+            (disk full, no permission); all earlier frames are there still.
         """
-        with self._open(step) as file:
-            group = file.create_group(f"{step}.part")
-            try:
+        import h5py
+
+        self._make_ready(step)
+        with self._storing(step) as store:
+            with h5py.File(store, "r+") as file:
+                group = file.create_group(f"{step}.part")
                 group.attrs.update(step=step, **attributes)
                 width = len(self.attributes["names"])
                 packed = {"compression": "gzip", "compression_opts": 4, "shuffle": True,
@@ -64,36 +80,79 @@ class TableWriter:
                 ids = group.create_dataset("id", (n,), np.int64)
                 features = group.create_dataset("features", (n, width), dtype, **packed)
                 others = [group.create_dataset(name, (n,), kind) for name, kind in columns]
+                seen = _Fingerprint(width + len(others), attributes.get("box"))
 
                 def write(at, own_ids, rows, *values):
                     to = slice(at, at + len(own_ids))
                     ids[to], features[to] = own_ids, rows
                     for data, part in zip(others, values, strict=True):
                         data[to] = part
+                    seen.add(own_ids, rows, values)
+                    store.check()
                 yield write
-            except BaseException:
-                del file[f"{step}.part"]
-                raise
-            if str(step) in file:
-                del file[str(step)]                 # evaluated again, as at the start of a run
-            file.move(f"{step}.part", str(step))
+                if seen.n != n:
+                    raise InputError(f"{self.path}: step {step}: {seen.n} of {n} atoms were given")
+                again, kept = step == self._last and seen.same(self._last_print), None
+                if step == self._last and not again:
+                    kept = _free_step(file, step)
+                    file.move(str(step), kept)
+                if not again:
+                    file.move(f"{step}.part", str(step))
+            if again:
+                store.discard()
+            else:
+                store.commit()
+        if kept:
+            sys.stderr.write(f"WARNING: lammps_mgml: {self.path}: step {step} comes again with "
+                             f"changed atoms: its first frame is now {kept}\n")
+        self._last, self._last_print = step, seen
 
-    def _open(self, step):
+    @contextmanager
+    def _storing(self, step):
+        """The file, open to take a frame; its own errors as InputError."""
+        try:
+            store = Growing(self.path)
+        except OSError as e:
+            raise InputError(f"{self.path}: cannot write: {e.strerror or e}") from None
+        with store:
+            try:
+                yield store
+            except BaseException as e:
+                store.discard()
+                first = store.error or e      # HDF5 may have stumbled over what was not written
+                if not isinstance(first, OSError):
+                    raise
+                raise InputError(f"{self.path}: step {step} cannot be written: "
+                                 f"{first.strerror or first}; the frames before it are whole"
+                                 ) from None
+
+    def _make_ready(self, step):
+        """Create the file, go on with it, or set it aside; InputError if ``step`` is earlier."""
+        if self._last is not None and step < self._last:
+            raise InputError(
+                f"{self.path}: step {step} comes after step {self._last} (reset_timestep?) and "
+                f"would hide what is there: set another variable mgml_features_file, or let the "
+                f"steps go on")
+        try:
+            if self.path.exists():
+                with Growing(self.path):         # nobody else writes it; a killed run is made good
+                    pass
+            if self._last is None and self.path.exists() and not self._continues(step):
+                self.set_aside = _free_name(self.path)
+                os.rename(self.path, self.set_aside)
+        except OSError as e:
+            raise InputError(f"{self.path}: cannot write: {e.strerror or e}") from None
+        if not self.path.exists():
+            write_whole(self.path, self._empty())
+
+    def _empty(self):
+        """Bytes of a table without frames."""
         import h5py
 
-        if not self._opened and self.path.exists() and not self._continues(step):
-            self.set_aside = _free_name(self.path)
-            os.rename(self.path, self.set_aside)
-        try:
-            file = h5py.File(self.path, "a")
-        except OSError as e:
-            raise InputError(f"{self.path}: cannot write: {e}") from None
-        if not file.attrs:
+        store = BytesIO()
+        with h5py.File(store, "w") as file:
             file.attrs.update(self.attributes)
-        for name in [k for k in file if k.endswith(".part")]:
-            del file[name]                          # of a run that was killed
-        self._opened = True
-        return file
+        return store.getvalue()
 
     def _continues(self, step):
         if not self._append:
@@ -107,6 +166,37 @@ class TableWriter:
             return False
 
 
+class _Fingerprint:
+    """Sums over a frame's atoms that tell, in any order of them, whether two frames are the same."""
+
+    def __init__(self, width, box):
+        self.n, self.sums = 0, np.zeros((4, width))
+        self.box = None if box is None else np.array(box)
+
+    def add(self, ids, rows, values):
+        """Atoms ``ids`` (n,) with features (n, width) and further columns (n,)."""
+        rows = np.column_stack([rows, *values]).astype(np.float64)
+        bad = ~np.isfinite(rows)
+        rows[bad] = 0.0
+        weight = np.modf(np.asarray(ids) * 0.6180339887498949)[0]
+        self.sums += [rows.sum(axis=0), weight @ rows, weight @ bad, np.abs(rows).sum(axis=0)]
+        self.n += len(ids)
+
+    def same(self, other):
+        """To rounding: features are made anew, from positions that LAMMPS may have wrapped."""
+        if self.n != other.n or (self.box is not None and not np.allclose(
+                self.box, other.box, rtol=1e-9)):
+            return False
+        return bool((abs(self.sums - other.sums)[:3] <= 1e-9 * (1.0 + other.sums[3])).all())
+
+
+def _free_step(file, step):
+    k = 1
+    while f"{step}.{k}" in file:
+        k += 1
+    return f"{step}.{k}"
+
+
 def _free_name(path):
     k = 1
     while Path(f"{path}.{k}").exists():
@@ -116,16 +206,26 @@ def _free_name(path):
 
 @contextmanager
 def _opened(path):
+    """The table, open to read; what is wrong with it as InputError."""
     import h5py
 
     try:
-        file = h5py.File(path, "r")
-    except OSError as e:
-        raise InputError(f"{path}: {e}") from None
-    with file:
-        if "names" not in file.attrs or "feature_definition" not in file.attrs:
-            raise InputError(f"{path} is no table of site features")
-        yield file
+        with ExitStack() as stack:
+            source = path
+            if needs_recovery(path):
+                try:
+                    recover(path)
+                except OSError:                   # not ours to mend: read it as it ought to be
+                    source = stack.enter_context(Growing(path, write=False))
+            file = stack.enter_context(h5py.File(source, "r"))
+            if "names" not in file.attrs or "feature_definition" not in file.attrs:
+                raise InputError(f"{path} is no table of site features")
+            yield file
+    except MgmlError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, AttributeError) as e:
+        raise InputError(f"{path} is no table of site features, or damaged: "
+                         f"{getattr(e, 'strerror', None) or e}") from None
 
 
 def _steps(file):
@@ -141,6 +241,8 @@ def table_steps(path):
 def read_table(path, step=None):
     """One frame of a table, atoms sorted by id.
 
+    step : number; or STEP.1 as text, for a frame whose step came again with other atoms.
+
     Returns
     -------
     dict: names (tuple), attributes (dict), step, and arrays id (n,), features (n, n_features),
@@ -154,11 +256,16 @@ def read_table(path, step=None):
         steps = _steps(file)
         if step is None and len(steps) == 1:
             step = steps[0]
-        if step not in steps:
+        name = str(step)
+        if name not in file or not name.replace(".", "", 1).isdigit():
             raise InputError(f"{path}: {f'no frame {step}' if step is not None else 'which frame?'}"
                              f"; it has {', '.join(map(str, steps)) or 'none'}")
-        group = file[str(step)]
-        order = np.argsort(group["id"][:], kind="stable")
+        group, names = file[name], tuple(file.attrs["names"])
+        ids = group["id"][:]
+        order = np.argsort(ids, kind="stable")
+        if any(len(data) != len(ids) for data in group.values()) \
+                or group["features"].shape[1] != len(names):
+            raise InputError(f"{path}: frame {step} is damaged: its columns differ in length")
         arrays = {name: data[:][order] for name, data in group.items()}
-        return {"names": tuple(file.attrs["names"]), "step": step, **arrays,
+        return {"names": names, "step": step, **arrays,
                 "attributes": {**file.attrs, **group.attrs}}

@@ -50,17 +50,13 @@ def partners_within(x, n_own, cutoff):
     order = np.argsort(flat, kind="stable").astype(np.int32)
     first = np.searchsorted(flat[order], np.arange(np.prod(shape) + 1))
     start = np.empty(n_own + 1, dtype=np.int64)
-    partner = np.empty(26 * n_own, dtype=np.int32)
-    arguments = (x, n_own, cutoff, first, order, cell.astype(np.int32), *map(int, shape), start)
-    n = _d2min.pairs_within(*arguments, partner)
-    if n > len(partner):
-        partner = np.empty(n, dtype=np.int32)
-        _d2min.pairs_within(*arguments, partner)
-    return start, partner[:n]
+    partner = _d2min.pairs_within(x, n_own, cutoff, first, order, cell.astype(np.int32),
+                                  *map(int, shape), start, threads())
+    return start, partner
 
 
 def residual(x0, x, n_own, start, partner):
-    """Sum definition for the first ``n_own`` atoms; see ``affine.affine_residual``."""
+    """Sum definition for the first ``n_own`` atoms; see the kernel ``affine_residual``."""
     out = NonAffine(np.empty(n_own), np.empty(n_own), np.empty(n_own, dtype=np.int32))
     _d2min.affine_residual(x0, x, n_own, start, partner, *out, threads())
     return out

@@ -4,7 +4,7 @@ import numpy as np
 from ..errors import InputError
 
 LEAST, MOST = 1.0, 6.0         # A, of the median distance to the nearest neighbour
-FAR = 7.2                      # A; an atom without another within it is alone
+FAR = 7.2                      # A; where no two atoms are within it, all are alone
 PLACES, AT_EACH = 4, 25        # of the sample
 WINDOW = 9.0                   # A, half edge of the cube that a place is searched in
 HINT = ("lengths must be in A: multiply positions and cell by 10 if they are in nm, by 0.529177 if "
@@ -40,8 +40,8 @@ def check_distances(atoms, domain):
     """Refuse positions that no condensed matter has in A.  Collective over the ranks of ``domain``.
 
     Of about 100 owned atoms on each rank, in 4 places, the median distance to the nearest other
-    atom must be between 1 and 6 A, atoms without a neighbour left out; and not all atoms may be
-    without.  A single atom is not refused.
+    atom must be between 1 and 6 A, lone atoms left out; and not all atoms may be alone.  A single
+    atom is not refused.
 
     Raises
     ------
@@ -50,25 +50,26 @@ def check_distances(atoms, domain):
     with domain.raise_on_all():
         nearest = _sample(atoms.positions, atoms.n_own)
         counts = np.bincount(np.searchsorted(EDGES, nearest), minlength=len(EDGES) + 1)
-    *counts, n = domain.sum(np.concatenate([counts, [atoms.n_own]]))
-    counts = np.array(counts)
-    if not counts.sum() and n > 1:
-        with domain.raise_on_all():
-            alone = not _any_pair(atoms.positions, atoms.n_own)
-        if domain.sum([float(not alone)])[0] == 0:
-            with domain.raise_on_all():
-                raise InputError(f"none of the {n:.0f} atoms has another within {FAR} A; {HINT}")
-    if not counts.sum():
-        return
-    at = int(np.searchsorted(np.cumsum(counts), 0.5 * counts.sum()))
-    median = EDGES[min(at, len(EDGES) - 1)]
-    with domain.raise_on_all():
+    total = domain.sum(np.concatenate([counts, [atoms.n_own]]))
+    counts, n = total[:-1], total[-1]
+    problem = ""
+    if counts.any():
+        at = int(np.searchsorted(np.cumsum(counts), 0.5 * counts.sum()))
+        median = EDGES[min(at, len(EDGES) - 1)]
         if not LEAST < median <= MOST:
-            raise InputError(f"atoms are about {median:.2g} A from their nearest neighbours; {HINT}")
+            problem = f"atoms are about {median:.2g} A from their nearest neighbours"
+    elif n > 1:
+        with domain.raise_on_all():
+            found = _any_pair(atoms.positions, atoms.n_own)
+        if not domain.max([float(found)])[0]:
+            problem = f"none of the {n:.0f} atoms has another within {FAR} A"
+    if problem:                              # on every rank, then
+        with domain.raise_on_all():
+            raise InputError(f"{problem}; {HINT}")
 
 
 def _sample(x, n_own):
-    """(k,) distances, A, to the nearest other atom; of those that have one within FAR."""
+    """(k,) distances, A, to the nearest other atom; of those that have one in sight."""
     out, places, first = [np.empty(0)], min(PLACES, n_own), x[:, 0].copy()
     for place in range(places):
         middle = x[(2 * place + 1) * n_own // (2 * places)]
@@ -85,7 +86,7 @@ def _sample(x, n_own):
         square[near == taken[:, None]] = np.inf
         nearest = np.sqrt(square.min(axis=1))
         # two atoms at one point are another error, which the cells tell
-        out.append(nearest[(nearest > 0.0) & (nearest < FAR)])
+        out.append(nearest[(nearest > 0.0) & np.isfinite(nearest)])
     return np.concatenate(out)
 
 

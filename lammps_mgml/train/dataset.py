@@ -120,7 +120,11 @@ def _of_glass(path, elements):
 def _of_dump(path, elements, step=0.001):
     """Loading from GLASS.AXIS-SENSE.dump, whose step number counts increments of ``step``."""
     frames = read_dump(path)
-    first = next(frames)
+    first = next(frames, None)
+    if first is None:
+        raise InputError(f"{path}: there is no frame in it")
+    if first.elements not in (None, tuple(elements)):
+        raise InputError(f"{path}: elements {' '.join(first.elements)}, not {' '.join(elements)}")
     words = path.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".dump").split(".")
     labels = {}
     for frame in frames:

