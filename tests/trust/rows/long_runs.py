@@ -103,9 +103,7 @@ def r21(case):
         for ranks in (1, 2):
             seconds = []
             for text in ("", lines(10, "o.dump").split("dump out")[0]):
-                deck = (system(data) + PUSH + NVE + text + f"run {steps}\n"
-                        "print 'took $(cpu)'\n")
-                deck = deck.replace(f"run {steps}", f"run 2\nrun {steps}")
+                deck = system(data) + PUSH + NVE + text + f"run 2\nrun {steps}\n"
                 folder = case.sub(f"{install.name}-{ranks}-{bool(text)}")
                 done = case.attempt(install.must, folder, deck, ranks, timeout=200)
                 loop = re.findall(r"Loop time of ([\d.e+-]+)", done.text) if done else ["nan"]
