@@ -333,7 +333,8 @@ def models(case):
 
 
 @row("B hosts", "Host programs (B7)",
-     "A Python host whose __main__ has functions softness and mgml_force of its own.", 30, 20)
+     "A Python host whose __main__ has functions softness and mgml_force of its own: right columns, "
+     "or refused with words that say so.", 30, 20)
 def hosts(case):
     data = small(case.folder, 5, "lj")
     script = case.folder / "host.py"
@@ -347,7 +348,9 @@ def hosts(case):
         (folder / "in.host").write_text(system(data, LJ) + PUSH + NVE + lines(2, "o.dump")
                                         + "run 4\n")
         done = install.python(folder, script, ranks=2)
-        if case.expect(done.code == 0, f"{install.name}: {done.tail()}"):
+        if done.code not in (0, None) and "in __main__: give it another name" in done.text:
+            case.say(f"{install.name}: refused")
+        elif case.expect(done.code == 0, f"{install.name}: {done.tail()}"):
             case.judge(verify(folder / "o.dump", due=lambda step: True), install.name)
 
 
