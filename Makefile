@@ -1,6 +1,8 @@
 # make demo   set up everything and run the main job: mpirun -np 2 lmp -in inputs/in.softness
 # make test   set up everything and run the tests
 # make bench  benchmarks (see benchmarks/README.md)
+# make trust  every promise tried on real runs, under an hour; writes docs/trust.md.  Some rows only:
+#             make trust ROWS="R1 R3".  make trust-fast: smaller counts, 5 minutes
 # make model  train the shipped models again from the committed glasses
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ PIP     = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test bench model setup clean
+.PHONY: demo test trust trust-fast bench model setup clean
 
 setup: .venv/ready
 
@@ -31,6 +33,14 @@ demo: .venv/ready
 
 test: .venv/ready-test
 	.venv/bin/python -m pytest
+
+ROWS ?=
+
+trust: .venv/ready-test
+	PYTHONPATH=tests .venv/bin/python -m trust --rows "$(ROWS)"
+
+trust-fast: .venv/ready-test
+	PYTHONPATH=tests .venv/bin/python -m trust --fast --rows "$(ROWS)"
 
 .venv/ready-bench: .venv/ready-test requirements-bench.txt
 	$(PIP) -r requirements-bench.txt

@@ -39,6 +39,7 @@ class ArrayAdapter:
         self.reference, self.site = np.zeros((n, 3)), np.zeros(n, np.int32)
         self.evaluator, self.step = Evaluator(WholeDomain(), request(**changes)), 0
 
+    may_flip = False
     PER_ATOM = ("tags", "types", "unwrapped", "number", "partners", "reference", "site")
 
     def take(self, rows):
@@ -55,7 +56,7 @@ class ArrayAdapter:
     def evaluate(self):
         out = self.evaluator.evaluate(Snapshot(
             self.step, Box.make(self.edges), self.tags, self.unwrapped, self.unwrapped, self.types,
-            self.number, self.reference, self.partners, self.site))
+            self.number, self.reference, self.partners, self.site, may_flip=self.may_flip))
         self.site[:] = out.evaluated.site
         return out
 
@@ -168,6 +169,23 @@ def test_a_tilted_box_through_flips(system, resume):
             engine.evaluator = Evaluator(WholeDomain(), request(), engine.evaluator.state)
         found = engine.evaluate().evaluated
         expected = lammps_mgml.d2min(system.positions, system.edges, engine.unwrapped, straight)
+        np.testing.assert_allclose(found.d2min, expected.d2min, rtol=1e-8)
+
+
+def test_a_flipped_box_without_tilt(system):
+    """Sheared by exactly its own length between two evaluations, the box is upright again."""
+    engine = ArrayAdapter(system)
+    engine.may_flip = True
+    engine.evaluate()
+    noise = np.random.default_rng(8).normal(0, 0.1, system.positions.shape)
+    shear = np.eye(3)
+    for total in (1.0, 2.0):
+        shear[2, 0] = total * system.edges[0, 0] / system.edges[2, 2]
+        engine.unwrapped = (system.positions + noise) @ shear
+        engine.step += 10
+        found = engine.evaluate().evaluated
+        expected = lammps_mgml.d2min(system.positions, system.edges, engine.unwrapped,
+                                     system.edges @ shear)
         np.testing.assert_allclose(found.d2min, expected.d2min, rtol=1e-8)
 
 

@@ -48,6 +48,7 @@ class Snapshot:
     number : (n,) int32, each atom's own number in the reference, 0 if it is not in it.
     reference : (n, 3) A, unwrapped, and partners : (n,) int32, how many it had there.
     site : (n,) int32, the flags so far.  msd : (n,) A^2 or None.
+    may_flip : the engine's box is one that can be tilted, whether it is so just now or not.
     """
 
     step: int
@@ -62,6 +63,7 @@ class Snapshot:
     site: np.ndarray
     msd: np.ndarray | None = None
     shortest: bool = False
+    may_flip: bool = False
 
 
 @dataclass
@@ -208,7 +210,8 @@ class Evaluator:
         """
         box, edges = snap.box, snap.box.edges
         lower = (1, 2, 2), (0, 0, 1)
-        tilted = edges[lower].any() or np.asarray(self.state.edges)[lower].any()
+        # a flipped box may have no tilt at this very step
+        tilted = snap.may_flip or edges[lower].any() or np.asarray(self.state.edges)[lower].any()
         if not tilted:
             return edges
         near = [np.asarray(self.state.last) @ box.inverse]

@@ -1,0 +1,113 @@
+"""Long runs: migration, memory, cost: R3, R19, R21."""
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ..launch import LJ, OUT, descendants, end, glass, lines, small, system, wheel
+from ..offline import read, verify
+from ..table import row
+from .ranks import NVE, PUSH
+
+
+@row("R3", "The reference follows atoms from rank to rank",
+     "512 atoms of a Cu-Zr liquid at 2000 K, EAM, 50 000 steps on 4 ranks, D2min and softness of each "
+     "1000th step; the dump tells each atom's rank.", 420, 40)
+def r3(case):
+    data = small(case.folder, 8, "eam", hot=True)
+    steps, every = case.pick((1000, 100), (50000, 1000))
+    for install in case.installs() if case.fast else [wheel()]:
+        folder = case.sub(install.name)
+        deck = (system(data) + "velocity all create 2000 11 loop geom\n"
+                "fix md all nvt temp 2000 2000 0.1\n"
+                + lines(every, columns=f"{OUT} proc") + f"run {steps}\n")
+        if not case.attempt(install.must, folder, deck, 4, out="o.dump", timeout=1.5 * case.budget):
+            continue
+        frames = read(folder / "o.dump")
+        ranks = np.array([f.columns["proc"] for f in frames])
+        case.judge(verify(folder / "o.dump", due=lambda step: True), install.name)
+        far = np.linalg.norm(frames[-1].unwrapped - frames[0].unwrapped, axis=1)
+        moved = int((np.diff(ranks, axis=0) != 0).sum())
+        case.expect(moved > 100, f"{moved} moves from rank to rank")
+        case.expect(len(frames) == steps // every + 1, f"{len(frames)} frames")
+        case.say(f"{install.name}: {moved} moves from rank to rank seen in {len(frames)} frames, "
+                 f"atoms went {far.mean():.1f} A")
+
+
+def resident(pid):
+    """Bytes of a process, or None."""
+    try:
+        for line in (Path(f"/proc/{pid}") / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_Dirty"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None
+
+
+@row("R19", "Memory does not grow",
+     "16 atoms evaluated at each of 100 000 steps on 1 rank and 4000 steps on 2; private memory of "
+     "every rank against evaluations, over the second half.", 600, 45)
+def r19(case):
+    cell = ("units metal\natom_style atomic\nlattice bcc 2.95\nregion b block 0 2 0 2 0 2\n"
+            "create_box 2 b\ncreate_atoms 1 box\nset group all type/subset 2 6 5\n"
+            f"mass 1 63.546\nmass 2 91.224\n{LJ}neighbor 1.0 bin\ntimestep 0.0005\n"
+            "velocity all create 50 7 loop geom\nthermo 100\nthermo_modify flush yes\n")
+    stop = time.monotonic() + 0.95 * case.budget
+    for ranks, calls in case.pick(((2, 200), (1, 2000)), ((2, 4000), (1, 100000))):
+        folder = case.sub(f"wheel-{ranks}")
+        (folder / "in.trust").write_text(
+            cell + NVE + "variable mgml getenv MGML_DECK\ninclude ${mgml}\n"
+            "fix sq all python/invoke 1 end_of_step softness\n" + f"run {calls}\n")
+        with open(folder / "said", "w") as said:
+            process = wheel().start(["lmp", "-in", "in.trust", "-log", "none"], folder, ranks,
+                                    output=said)
+        samples = []
+        while process.poll() is None and time.monotonic() < stop:
+            time.sleep(0.25)
+            steps = re.findall(r"^ +(\d+) +[-\d]", (folder / "said").read_text()[-500:], re.M)
+            sizes = {pid: resident(pid) for pid in descendants(process.pid)}
+            # the largest processes are the ranks; the others are launchers
+            for pid in sorted(sizes, key=lambda p: -(sizes[p] or 0))[:ranks] if steps else ():
+                samples.append((pid, int(steps[-1]), sizes[pid] or 0))
+        cut = process.poll() is None
+        if cut:
+            end(process)
+        process.wait()
+        case.expect(cut or process.returncode == 0, f"{ranks} ranks: exit {process.returncode}: "
+                    f"{(folder / 'said').read_text()[-300:]}")
+        done = max((s[1] for s in samples), default=0)
+        case.expect(done >= 0.5 * calls, f"only {done} of {calls} evaluations in the time there is")
+        slopes = []
+        for pid in {s[0] for s in samples}:
+            one = np.array([s[1:] for s in samples if s[0] == pid], dtype=float)
+            late = one[one[:, 0] > done / 2]
+            if len(late) > 4 and np.ptp(late[:, 0]) > 0:
+                slopes.append(np.polyfit(late[:, 0], late[:, 1], 1)[0])
+        case.expect(len(slopes) == ranks, f"{len(slopes)} of {ranks} ranks measured")
+        # pages are 4096 bytes: over few evaluations a slope says nothing finer
+        limit = max(1.0, 20 * 4096 / max(done, 1))
+        case.expect(all(s < limit for s in slopes), f"{ranks} ranks: memory grows by "
+                    f"{max(slopes, default=0):.2f} bytes an evaluation")
+        case.say(f"{ranks} ranks: {done} evaluations, " + " and ".join(
+            f"{s:+.3f}" for s in slopes) + f" bytes an evaluation (limit {limit:.3g})")
+
+
+@row("R21", "Cost",
+     "8000 atoms, model cuzr, evaluated every 10th step against the same run without the lines, on 1 "
+     "and 2 ranks; a figure, no limit: the machine is shared.", 150, 40)
+def r21(case):
+    data, steps = glass(case.folder), case.pick(20, 60)
+    for install in case.installs():
+        for ranks in (1, 2):
+            seconds = []
+            for text in ("", lines(10, "o.dump").split("dump out")[0]):
+                deck = system(data) + PUSH + NVE + text + f"run 2\nrun {steps}\n"
+                folder = case.sub(f"{install.name}-{ranks}-{bool(text)}")
+                done = case.attempt(install.must, folder, deck, ranks, timeout=200)
+                loop = re.findall(r"Loop time of ([\d.e+-]+)", done.text) if done else ["nan"]
+                seconds.append(float(loop[-1]))
+            step, each = seconds[0] / steps, (seconds[1] - seconds[0]) / (steps / 10)
+            case.say(f"{install.name}, {ranks} ranks: MD step {1e3 * step:.1f} ms, evaluation "
+                     f"{1e3 * each:.0f} ms = {each / step:.1f} steps")
