@@ -172,7 +172,7 @@ def _first_box(path):
 
 
 def _is_evaluated(frame):
-    """Whether any atom has D2min.  Version 0.1.0 left 0 in all columns where nothing was evaluated."""
+    """Whether any atom has D2min.  Version 0.1.0 left 0 in all columns that were not evaluated."""
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     site = frame.columns.get("i_site", np.zeros(len(frame))).astype(np.int64)
     return bool((~np.isnan(d2) & ((site & NOT_EVALUATED) == 0)).any() and (d2.any() or score.any()))
@@ -214,8 +214,8 @@ def print_table(report):
         print(f"note: the box deforms most in {name_of(report.other[0])} ({report.other[1]:.4f}); "
               f"without --axis the strain is that")
     if report.leap is not None:
-        print(f"note: a tilt of the box changed by more than a quarter of an edge up to step {report.leap}: if it "
-              f"was flipped, the strain may lack a whole edge; dump more often")
+        print(f"note: a tilt of the box changed by more than a quarter of an edge up to step "
+              f"{report.leap}: if it was flipped, the strain may lack a whole edge; dump more often")
     print("strain   plastic atoms   AUC of S^q against the D2min of this run (+- block bootstrap)")
     for row in report.rows:
         strain = "unknown" if np.isnan(row.strain) else f"{row.strain:6.4f} "

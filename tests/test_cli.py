@@ -243,7 +243,8 @@ def test_doctor_tells_an_mpirun_of_another_mpi(tmp_path):
     done = subprocess.run([BIN / "mgml", "doctor"], capture_output=True, text=True, env=env)
     assert done.returncode == 1 and re.search(
         r"^--  one MPI +mpi4py is MPICH, mpirun is Open MPI, LAMMPS is MPICH: each process would be "
-        r"rank 0 of 1; put the mpirun of MPICH first on PATH$", done.stdout, re.MULTILINE), done.stdout
+        r"rank 0 of 1; put the mpirun of MPICH first on PATH$", done.stdout, re.MULTILINE), \
+        done.stdout
     env["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run([BIN / "mgml", "doctor"], capture_output=True, text=True, env=env)
     assert re.search(r"^ok  one MPI +mpi4py and mpirun and LAMMPS: MPICH$", done.stdout, re.MULTILINE)

@@ -24,7 +24,7 @@ def run(*command, cwd, **env):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """(folder, sdist, wheel): the sdist from a copy of the tracked files, the wheel from the sdist."""
+    """(folder, sdist, wheel): the sdist from a copy of the tracked files, the wheel from that."""
     folder = tmp_path_factory.mktemp("build")
     shutil.copytree(ROOT, folder / "tree", ignore=shutil.ignore_patterns(
         ".git", ".venv", "build", "*.so", "__pycache__", "*.egg-info", "glasses", "built", ".pytest*",
@@ -110,7 +110,8 @@ def test_installed_wheel_works_outside_the_checkout(installed, tmp_path):
 def test_uninstall_leaves_nothing_of_the_package(installed, tmp_path):
     """Runs last: also after the plugin was looked for, which LAMMPS' launcher does at each start."""
     package = next(installed.parent.rglob("site-packages/lammps_mgml"))
-    run(installed / "python", "-c", "from lammps_mgml.insitu.plugin import built_folder, lammps_folder\n"
+    run(installed / "python", "-c",
+        "from lammps_mgml.insitu.plugin import built_folder, lammps_folder\n"
         "folder = lammps_folder()\nfound = built_folder(folder) if folder else None\n"
         "if found: found.mkdir(parents=True); (found / 'mgmlplugin.so').touch()", cwd=tmp_path,
         XDG_CACHE_HOME=str(tmp_path / "cache"))

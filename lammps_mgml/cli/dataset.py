@@ -10,8 +10,8 @@ def arguments(parser):
     show = verbs.add_parser("show", help="what glass files hold")
     show.add_argument("glasses", nargs="+", help="glass files (.h5)")
     for one in (make, pack):
-        one.add_argument("folder", help="where LAMMPS works; nothing that is there is made again, and "
-                                        "other options than it was made with are refused")
+        one.add_argument("folder", help="where LAMMPS works; nothing that is there is made again, "
+                                        "and other options than it was made with are refused")
         one.add_argument("-o", "--output", required=True, help="folder for NAME.h5")
         one.add_argument("--seeds", required=True, help="one glass each: 21-28, or 3,5,8")
         one.add_argument("--zr", type=_share, default=0.35,
@@ -110,8 +110,8 @@ def _command(text):
 
     words = shlex.split(text)
     if not words or shutil.which(words[0]) is None:
-        raise OptionError(f"--lmp {text!r}: there is no program {words[0] if words else ''}; activate "
-                          f"the environment that has LAMMPS, or give its path")
+        raise OptionError(f"--lmp {text!r}: there is no program {words[0] if words else ''}; "
+                          f"activate the environment that has LAMMPS, or give its path")
     return words
 
 

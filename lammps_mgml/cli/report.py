@@ -9,8 +9,8 @@ def arguments(parser):
                         help="loading axis (the largest component of the box's deformation tells, "
                              "shear too)")
     parser.add_argument("--reference", metavar="FILE",
-                        help="dump or data file whose first box is the reference's, if the dump lacks "
-                             "that frame")
+                        help="dump or data file whose first box is the reference's, if the dump "
+                             "lacks that frame")
     parser.add_argument("--strain", type=float, default=0.04, help="strain of the D2 slice (0.04)")
 
 

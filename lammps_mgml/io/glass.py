@@ -149,7 +149,7 @@ def _checked(file):
 
 
 def _array(group, name, shape, dtype=np.float64):
-    """Dataset ``name`` of this shape (None: any length); ValueError if it is another, or not finite."""
+    """Dataset ``name`` of this shape (None: any length); ValueError if it is not, or not finite."""
     data = group[name][:]
     if np.issubdtype(dtype, np.integer) and not np.issubdtype(data.dtype, np.integer):
         raise ValueError(f"{name} must be whole numbers, not {data.dtype}")

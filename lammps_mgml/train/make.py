@@ -108,7 +108,8 @@ def deck_folder(given=None):
     places = [Path(given)] if given else [package / "inputs", package.parent / "inputs"]
     found = next((p for p in places if (p / "in.quench").exists()), None)
     if found is None:
-        raise InputError(f"no decks in {places[-1]}: give --decks, the folder of in.quench and in.aqs")
+        raise InputError(f"no decks in {places[-1]}: give --decks, the folder of in.quench and "
+                         f"in.aqs")
     return found.resolve()
 
 
@@ -253,7 +254,7 @@ def _has_begun(folder, step):
 
 
 def check(plan, folder):
-    """InputError if a part of the glass is there that was made with other options, or unknown ones."""
+    """InputError if a part of the glass is there that other options made, or unknown ones."""
     steps = recorded(folder, plan)
     for step in plan.steps():
         if not _has_begun(folder, step):
@@ -331,7 +332,8 @@ def _stages_agree(path, text, step):
         options = " and ".join(f"{option} {step.variables[key]}" for key, option
                                in step.options.items() if key in ("rate", "fast", "time", "temp"))
         stages = ", ".join(f"{x} to {y}" for x, y in sorted(expected) if x < y)
-        raise InputError(f"{path} has a stage from step {a} to {b}, but {options} would give {stages}: "
+        raise InputError(f"{path} has a stage from step {a} to {b}, but {options} would give "
+                         f"{stages}: "
                          f"give the options that it was made with, other --seeds, or another folder")
     return {key: step.variables[key] for key in ("rate", "fast", "time", "temp")
             if key in step.variables}
@@ -459,8 +461,8 @@ def elements_of(data, symbols):
     for k, mass in enumerate(masses, start=1):
         symbol = symbols[k - 1] if symbols else element_of_mass(mass)
         if symbol is None or symbol == "NULL":
-            raise InputError(f"{data}: the element of type {k} is unknown: pair_coeff names none, and "
-                             f"its mass {mass:g} is that of no element or of several; name the "
+            raise InputError(f"{data}: the element of type {k} is unknown: pair_coeff names none, "
+                             f"and its mass {mass:g} is that of no element or of several; name the "
                              f"elements in pair_coeff of the deck")
         if abs(MASSES[symbol] - mass) > 0.01 * MASSES[symbol]:
             raise InputError(f"{data}: type {k} has mass {mass:g}, but pair_coeff names it {symbol} "
@@ -517,8 +519,8 @@ def glass_of(plan, folder, tell=print):
                          f"composition that it has")
     energy = next((w[-1] for w in _inherent(folder) if w[0] == plan.name), None)
     if energy is None:
-        raise InputError(f"{folder / 'inherent.txt'} has no line for {plan.name}: in.quench and in.age "
-                         f"write them")
+        raise InputError(f"{folder / 'inherent.txt'} has no line for {plan.name}: in.quench and "
+                         f"in.age write them")
     loadings = []
     for axis, sense in plan.loadings:
         loaded = _loaded(folder, plan.name, axis, sense, float(plan.strain))
@@ -566,8 +568,8 @@ def _loaded(folder, name, axis, sense, last):
         frame.must_have_atoms_of(first)
         strain = round(step * frame.step, 4)
         if strain not in curve:
-            raise InputError(f"{path.with_suffix('.curve')} has no line for strain {strain:g}, of the "
-                             f"frame {frame.step} of {path.name}")
+            raise InputError(f"{path.with_suffix('.curve')} has no line for strain {strain:g}, of "
+                             f"the frame {frame.step} of {path.name}")
         # a run that was killed before its checkpoint writes the frame once more: the later counts
         at[strain] = d2min(first.positions, first.box.edges, frame.positions, frame.box.edges,
                            first.box.periodic)
