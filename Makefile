@@ -1,5 +1,7 @@
 # make demo   set up everything and run the main job: mpirun -np 2 lmp -in inputs/in.softness
-# make test   set up everything and run the tests
+# make test   set up everything, lint, and run all tests but the slow ones
+# make test-slow   the slow tests (the packages, the largest systems): minutes
+# make lint   ruff, mypy, and the order of imports
 # make bench  benchmarks (see benchmarks/README.md)
 # make trust  every promise tried on real runs, under an hour; writes docs/trust.md.  Some rows only:
 #             make trust ROWS="R1 R3".  make trust-fast: smaller counts, 5 minutes
@@ -10,7 +12,7 @@ PIP     = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test trust trust-fast bench model setup clean
+.PHONY: demo lint test test-slow trust trust-fast bench model setup clean
 
 setup: .venv/ready
 
@@ -31,8 +33,16 @@ demo: .venv/ready
 	mpirun -np 2 lmp -in inputs/in.softness -log demo-output/log.lammps
 	mgml report demo-output/compression.dump -o demo-output/softness.png
 
-test: .venv/ready-test
-	.venv/bin/python -m pytest
+lint: .venv/ready-test
+	ruff check
+	mypy
+	.venv/bin/python -m pytest -q tests/test_layers.py
+
+test: lint
+	.venv/bin/python -m pytest -m "not slow" --ignore=tests/test_layers.py
+
+test-slow: .venv/ready-test
+	.venv/bin/python -m pytest -m slow
 
 ROWS ?=
 

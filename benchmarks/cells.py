@@ -29,9 +29,9 @@ import numpy as np  # noqa: E402
 from features import system  # noqa: E402
 from measure import header, machine, medians, not_run, versions  # noqa: E402
 
+from lammps_mgml.geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, tessellate  # noqa: E402
 from lammps_mgml.system.atoms import periodic_atoms  # noqa: E402
 from lammps_mgml.system.box import Box  # noqa: E402
-from lammps_mgml.geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, tessellate  # noqa: E402
 
 SOURCE = Path(__file__).with_name("voropp.cpp")
 PACKAGES = ("scipy", "freud-analysis", "ovito", "pyvoro-mmalahe")

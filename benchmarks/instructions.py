@@ -90,7 +90,9 @@ def kernels():
         statistics(cells)
         rows = work(cells).rows
 
-        def medium(result, plan=plan, values=values.copy(), rows=rows):
+        filled = values.copy()
+
+        def medium(result, plan=plan, values=filled, rows=rows):
             neighbour_statistics(values, plan.lists, rows, result)
 
         label = "13 features" if features == "table3" else "all"

@@ -26,7 +26,7 @@ def medians(works, repeats):
     for _ in range(repeats):
         for name, work in works.items():
             told = []
-            spent = cpu_seconds(lambda: told.append(work()))
+            spent = cpu_seconds(lambda work=work, told=told: told.append(work()))
             rows[name].append(told[0] if isinstance(told[0], float) else spent)
     return {name: float(np.median(row)) for name, row in rows.items()}
 

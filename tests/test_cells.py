@@ -6,18 +6,29 @@ import sys
 import numpy as np
 import pytest
 from glasses import (
-    ALL, System, atoms_of, cells_of, crystal, facets_of, glass, lammps_of, liquid, random_system,
-    sheared, slab, voronoi_of_lammps,
+    ALL,
+    System,
+    atoms_of,
+    cells_of,
+    crystal,
+    facets_of,
+    glass,
+    lammps_of,
+    liquid,
+    random_system,
+    sheared,
+    slab,
+    voronoi_of_lammps,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull, Voronoi, cKDTree
 
 from lammps_mgml._kernels import cells as kernel
+from lammps_mgml.errors import InputError
+from lammps_mgml.geometry.cells import tessellate
 from lammps_mgml.system.atoms import Atoms, periodic_atoms
 from lammps_mgml.system.box import Box
-from lammps_mgml.geometry.cells import tessellate
-from lammps_mgml.errors import InputError
 
 CONFIGURATIONS = {
     "glass": glass, "liquid": liquid, "slab": lambda: slab(glass()),

@@ -6,9 +6,18 @@ import sys
 
 import numpy as np
 import pytest
-from decks import BIN, PATIENCE, ROOT, run_lammps, run_site, same, site_lammps
-from ends import (NEW, NO_D2, NOT_NOW, assert_near, assert_right, ends_well, one_error, ovito_d2min,
-                  softness_of)
+from decks import BIN, PATIENCE, run_lammps, run_site, same, site_lammps
+from ends import (
+    NEW,
+    NO_D2,
+    NOT_NOW,
+    assert_near,
+    assert_right,
+    ends_well,
+    one_error,
+    ovito_d2min,
+    softness_of,
+)
 from independent import continued, d2min, follow, read
 
 SITE = pytest.mark.skipif(site_lammps() is None,

@@ -14,8 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from decks import BIN, GLASS, PATIENCE, ROOT, run_lammps, run_site, site_lammps
-from ends import (NEW, NO_D2, NOT_NOW, assert_near, assert_right, ends_well, one_error,
-                  ovito_d2min, softness_of)
+from ends import (
+    NEW,
+    NO_D2,
+    NOT_NOW,
+    assert_near,
+    assert_right,
+    ends_well,
+    one_error,
+    ovito_d2min,
+    softness_of,
+)
 from independent import continued, d2min, follow, read, with_images
 
 DEFECTS = ROOT / "tests" / "defects"

@@ -6,12 +6,12 @@ from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
 from test_features import moved, other_edges, wound
 
-from lammps_mgml import featurize, feature_names
+from lammps_mgml import feature_names, featurize
 from lammps_mgml.api import sites
-from lammps_mgml.system.atoms import periodic_atoms
-from lammps_mgml.system.box import Box
 from lammps_mgml.errors import OptionError
 from lammps_mgml.families.densities import DENSITY_REACH, SPLINE_FIRST, SPLINE_SPACING, SPLINES
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
 
 
 def text_of(vector):

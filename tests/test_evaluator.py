@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from glasses import glass
 
 import lammps_mgml
 from lammps_mgml.errors import InputError
@@ -13,7 +14,6 @@ from lammps_mgml.evaluation.restart_state import Settings
 from lammps_mgml.flags import NO_REFERENCE, NOT_IN_REFERENCE
 from lammps_mgml.system.box import Box
 from lammps_mgml.system.domain import WholeDomain
-from glasses import glass
 
 MODEL = lammps_mgml.load_model("cuzr-wang13")
 
@@ -62,7 +62,7 @@ class ArrayAdapter:
 
 
 def small():
-    """The atoms of an eighth of the glass, made periodic: near faces it is no glass, which is fine."""
+    """The atoms of an eighth of the glass, made periodic: near faces it is no glass; no matter."""
     whole = glass()
     half = whole.edges / 2.0
     inside = (whole.positions @ np.linalg.inv(half) < 1.0).all(axis=1)

@@ -7,8 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from glasses import (
-    ALL, System, atoms_of, cells_of, crystal, facets_of, glass, liquid, random_system, replicated,
-    rotation, sheared, slab,
+    ALL,
+    System,
+    atoms_of,
+    cells_of,
+    crystal,
+    facets_of,
+    glass,
+    liquid,
+    random_system,
+    replicated,
+    rotation,
+    sheared,
+    slab,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st

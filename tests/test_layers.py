@@ -53,9 +53,9 @@ def test_pipeline_needs_numpy_only():
 
 @pytest.mark.parametrize("before", [
     "", "import lammps_mgml.models.model", "import lammps_mgml.api", "import lammps_mgml.cli",
-    "from lammps_mgml.features import catalogue", "from lammps_mgml.softness import model"])
+    "from lammps_mgml.features import catalogue", "from lammps_mgml.models import model"])
 def test_public_names_are_functions_whatever_was_imported_before(before):
-    """A subpackage of the same name, as softness, must not take the place of one."""
+    """A module of the same name must not take the place of one."""
     code = (f"{before}\nfrom lammps_mgml import catalogue, softness, featurize, d2min\n"
             "import lammps_mgml.models.model\n"
             "import lammps_mgml as m\n"

@@ -15,7 +15,7 @@ from glasses import crystal, glass, liquid, slab
 from reference import neighbour_lists
 from scipy.spatial import cKDTree
 
-from lammps_mgml import catalogue, featurize, features
+from lammps_mgml import catalogue, features, featurize
 from lammps_mgml.api import sites
 from lammps_mgml.cli import main
 from lammps_mgml.errors import MissingInputError, OptionError

@@ -105,7 +105,7 @@ def test_element_column_stands_in_for_types(tmp_path):
         frame.numbered_by(("Zr", "Cu"))
     both, = frames_of(tmp_path, dump("id type element x y z", ("4 1 Zr 1 1 1", "2 1 Al 2 2 2")))
     with pytest.raises(InputError, match="atom 4 of type 1 is Zr, others of this type are Al"):
-        both.elements
+        _ = both.elements
 
 
 def test_a_file_without_boundaries_takes_those_that_are_given(tmp_path):
@@ -300,7 +300,7 @@ def test_restricted_general_and_scaled_files_of_lammps_give_the_same_features(tm
     first = tables["narrow.dump"]
     assert len(first["id"]) == 500 and np.isfinite(first["features"]).all()
     volume = np.linalg.det(first["attributes"]["box"])
-    for name, table in tables.items():
+    for table in tables.values():
         np.testing.assert_array_equal(table["id"], first["id"])
         np.testing.assert_allclose(np.linalg.det(table["attributes"]["box"]), volume)
         np.testing.assert_allclose(table["features"], first["features"], rtol=1e-9, atol=1e-9)

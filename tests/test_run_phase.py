@@ -8,7 +8,19 @@ import itertools
 import pytest
 
 from lammps_mgml.insitu.run_phase import (
-    ASKED, BEGIN, DUE, END, EVALUATE, FINISH, FORCE, MOVED, NOTHING, SPOIL, Event, Phase, advance,
+    ASKED,
+    BEGIN,
+    DUE,
+    END,
+    EVALUATE,
+    FINISH,
+    FORCE,
+    MOVED,
+    NOTHING,
+    SPOIL,
+    Event,
+    Phase,
+    advance,
 )
 
 
@@ -129,7 +141,7 @@ def test_every_order_of_three_commands(plugin):
 def test_steps_between_evaluations_are_undefined(plugin, every):
     lammps = Lammps(plugin, every)
     lammps.run(15)
-    for what, step, right, _ in lammps.seen:
+    for _, step, right, _ in lammps.seen:
         assert right == (step % every == 0), step
     # with the plugin a run ends with an evaluation, whatever its last step
     assert (lammps.evaluated == lammps.position) == (plugin or 15 % every == 0)

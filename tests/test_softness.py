@@ -6,24 +6,32 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
+import hostile_models
 import lightgbm
 import numpy as np
 import pytest
 
-import hostile_models
 from lammps_mgml import load_model
 from lammps_mgml._kernels import scorers as kernels
-from lammps_mgml.features import TABLE3, catalogue
 from lammps_mgml.cli import main as mgml
 from lammps_mgml.errors import InputError, ModelError
-from lammps_mgml.pipeline import PARAMETERS
+from lammps_mgml.features import TABLE3, catalogue
 from lammps_mgml.models.checks import an_object, numbers
 from lammps_mgml.models.forest import MAX_LEAVES, MAX_TREES
 from lammps_mgml.models.model import (
-    MAX_BYTES, SHIPPED, Forest, Linear, SoftnessModel, checksum_of, from_card, save_model,
-    shipped_models, with_envelope,
+    MAX_BYTES,
+    SHIPPED,
+    Forest,
+    Linear,
+    SoftnessModel,
+    checksum_of,
+    from_card,
+    save_model,
+    shipped_models,
+    with_envelope,
 )
 from lammps_mgml.models.scorers import KINDS, register
+from lammps_mgml.pipeline import PARAMETERS
 from lammps_mgml.system.threads import threads, use_threads
 
 WIDTH = len(TABLE3)

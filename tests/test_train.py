@@ -9,16 +9,21 @@ from decks import ROOT
 from test_files import mgml
 
 from lammps_mgml import load_model
-from lammps_mgml.system.box import Box
-from lammps_mgml.features import TABLE3, resolve
 from lammps_mgml.cli.score import print_scores, score_all
 from lammps_mgml.errors import InputError
+from lammps_mgml.features import TABLE3, resolve
 from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.glass import read_glass, write_glass
 from lammps_mgml.plasticity.d2min import d2min
+from lammps_mgml.system.box import Box
 from lammps_mgml.train.dataset import read_loadings
 from lammps_mgml.train.evaluate import (
-    auc, auc_with_error, bootstrap, event_ranks, reliability, together,
+    auc,
+    auc_with_error,
+    bootstrap,
+    event_ranks,
+    reliability,
+    together,
 )
 from lammps_mgml.train.fit import Boosting, Logistic, folds, out_of_fold, share_of
 from lammps_mgml.train.recipes import draw, not_constant, not_doubled, paper_learner, reduce

@@ -7,10 +7,10 @@ from scipy.spatial import cKDTree
 
 from lammps_mgml import featurize, softness
 from lammps_mgml.api import sites
-from lammps_mgml.system.atoms import periodic_atoms
-from lammps_mgml.system.box import Box
 from lammps_mgml.errors import InputError, OptionError
 from lammps_mgml.io.dump import read_dump
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
 
 SITE = pytest.mark.skipif(site_lammps() is None,
                           reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
@@ -117,13 +117,13 @@ def test_features_are_logarithms_and_their_averages(system):
 
 def test_vibrations_that_are_not_there_are_asked_for():
     g = liquid()
-    with pytest.raises(OptionError, match="takes msd, which is not given: the mean square displacement"):
+    with pytest.raises(OptionError, match="takes msd, which is not given: the mean square"):
         featurize(g.positions, g.types, g.edges, features="vibration")
     with pytest.raises(InputError, match="no atom has a mean square displacement"):
         featurize(g.positions, g.types, g.edges, features="vibration", msd=np.zeros(len(g.types)))
     with pytest.raises(InputError, match="msd must have shape"):
         featurize(g.positions, g.types, g.edges, features="vibration", msd=np.ones(3))
-    with pytest.raises(OptionError, match="takes msd, which is not given: the mean square displacement"):
+    with pytest.raises(OptionError, match="takes msd, which is not given: the mean square"):
         softness(g.positions, g.types, g.edges, model="cuzr-vibration")
 
 

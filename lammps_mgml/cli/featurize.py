@@ -225,8 +225,8 @@ def _check_elements(features, species):
     """OptionError if features count atoms of an element that the system does not have."""
     import re
 
-    from ..features import TABLE3
     from ..errors import OptionError
+    from ..features import TABLE3
 
     own = {e.lower() for e in species}
     words = [w.strip() for w in features.split(",")]
@@ -339,7 +339,7 @@ def _show(source, results):
     from ..errors import InputError
 
     tally, n = _Tally(), 0
-    for n, one in enumerate(results, start=1):
+    for n, one in enumerate(results, start=1):  # noqa: B007  used after the loop
         tally.add(one)
         extra = [name for name in ("d_sq", "i_site") if name in one]
         print("#", f"step {one['step']}")

@@ -2,8 +2,8 @@
 
 A value that is not known is NaN.  ``i_site`` says why (bits, see ``flags``).
 """
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 

@@ -2,8 +2,9 @@
 
 Each is made of sums over the atoms, so that one reduction over the ranks serves all.
 """
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 

@@ -57,7 +57,8 @@ class Settings:
 class RestartState:
     """A reference and the settings that it was taken with.
 
-    identity : a random number.  n : atoms in it.  edges (3, 3) A, periodic (3,): its box.  means : Means that normalise.  last : (3, 3) A, box edges at the latest evaluation, gone on
+    identity : a random number.  n : atoms in it.  edges (3, 3) A, periodic (3,): its box.
+    means : Means that normalise.  last : (3, 3) A, box edges at the latest evaluation, gone on
     continuously through flips of a tilted box.
     """
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from .._kernels import sro as _sro
 from ..system.threads import threads
-from .family import STATISTICS, WORDS, NEIGHBOURS, Family, Feature, Set, ratio
+from .family import NEIGHBOURS, STATISTICS, WORDS, Family, Feature, Set, ratio
 
 EDGES = (3, 4, 5, 6, 7)        # classes of facets; the last one takes all with 7 edges or more
 AREA, VOLUME = "mean facet area", "mean sub-polyhedron volume"

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..evaluation import restart_state
-from ..evaluation.columns import PRESENT, STANDARD, BY_NAME
+from ..evaluation.columns import BY_NAME, PRESENT, STANDARD
 from ..evaluation.evaluator import Snapshot
 from ..flags import NOT_EVALUATED, NOT_IN_REFERENCE
 from ..system.box import Box
@@ -114,7 +114,8 @@ class Adapter:
         if not self.has(name):
             file = "MGML_VIBRATION" if name in WATCHED else "MGML_DECK"
             raise InputError(f"there is no per-atom column {name}: include the file that makes it  "
-                             f"(variable mgml getenv {file}  ,  include ${{mgml}})  and keep its fixes")
+                             f"(variable mgml getenv {file}  ,  include ${{mgml}})  and keep its "
+                             f"fixes")
 
     def _view(self, name, n, **kind):
         if n == 0:                # LAMMPS has no array to view on a rank without atoms

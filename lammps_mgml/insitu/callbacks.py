@@ -12,7 +12,7 @@ from time import sleep
 from ..errors import MgmlError
 from ..evaluation.live import QUANTITIES
 from .adapter import Adapter
-from .run_phase import ASKED, BEGIN, DUE, END, FINISH, FORCE, MOVED, Event
+from .run_phase import ASKED, DUE, END, FINISH, FORCE, Event
 from .session import Session
 from .watch import take_sample
 

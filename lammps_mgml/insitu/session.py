@@ -13,8 +13,8 @@ from ..evaluation.live import QUANTITIES
 from ..evaluation.restart_state import NOW, Settings
 from ..features import by_name, needs, reach, read_input, resolve
 from ..io.table import TableWriter, header
-from ..pipeline import PARAMETERS
 from ..models.model import load_model
+from ..pipeline import PARAMETERS
 from ..system.elements import MASSES, element_of_mass
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads

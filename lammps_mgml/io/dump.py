@@ -12,8 +12,8 @@ from itertools import islice
 
 import numpy as np
 
-from ..system.box import Box, times
 from ..errors import InputError
+from ..system.box import Box, times
 
 UNITS = ("metal", "real")          # of LAMMPS, those with lengths in A
 MAX_TYPE = 100_000
@@ -321,7 +321,7 @@ def _make_frame(step, box, columns, where, origin, at, n_types=None):
             away = x if names in COORDINATES[2:] else (x - origin) / box.heights
             wrong = ~(np.abs(away) < FAR).all(axis=1)
         if wrong.any():
-            refuse(wrong, lambda k: f"atom {ids[k]:.0f} is at "
+            refuse(wrong, lambda k, x=x: f"atom {ids[k]:.0f} is at "
                                     f"{' '.join(format(v, 'g') for v in x[k])}, not finite or far "
                                     f"outside the box")
     columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}

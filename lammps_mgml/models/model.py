@@ -13,13 +13,23 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..features import DEFINITION, by_name
 from ..errors import InputError, ModelError
+from ..features import DEFINITION, by_name
 from . import forest, linear  # noqa: F401  a kind of model is registered by its import
 from .calibration import Calibration
 from .checks import (
-    MAX_BYTES, MAX_CONTAINERS, MAX_VALUES, a_number, a_text, an_object, entry, fits, numbers, shown,
-    texts, whole_card,
+    MAX_BYTES,
+    MAX_CONTAINERS,
+    MAX_VALUES,
+    a_number,
+    a_text,
+    an_object,
+    entry,
+    fits,
+    numbers,
+    shown,
+    texts,
+    whole_card,
 )
 from .forest import Forest
 from .linear import Linear

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels import d2min as _d2min
+from ..errors import InputError, OptionError
 from ..system.atoms import checked_positions, image_shell, with_images
 from ..system.box import Box
-from ..errors import InputError, OptionError
 from ..system.threads import threads
 
 CUTOFF = 4.5                                  # A, the paper's

@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import InputError
 from ..system.atoms import wrap
 from ..system.box import times
-from .d2min import NonAffine, partners_within, residual
 from ..system.route import Route
+from .d2min import NonAffine, partners_within, residual
 
 
 def brick_grid(size, heights):

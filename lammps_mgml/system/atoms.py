@@ -3,8 +3,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .box import Box
 from ..errors import InputError
+from .box import Box
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,8 @@ def _needed_by(own, bounds, margin, periodic, me):
     own : (n, 3) fractions of the box of this rank's atoms.  bounds : (size, 6) least and greatest
     fraction of each rank's atoms, inf for a rank without any.  margin : (3,) fractions.
     """
-    ranks, rows, shifts = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty((0, 3), np.int64)]
+    ranks, rows = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    shifts = [np.empty((0, 3), np.int64)]
     low, high = bounds[:, :3] - margin, bounds[:, 3:] + margin
     low_own, high_own = bounds[me, :3], bounds[me, 3:]
     if len(own):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from ..plasticity.d2min import CUTOFF
 from ..pipeline import PARAMETERS
+from ..plasticity.d2min import CUTOFF
 from .dataset import THRESHOLD
 from .evaluate import auc
 

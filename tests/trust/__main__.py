@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import rows  # noqa: F401
@@ -60,7 +60,7 @@ def stamp():
                               text=True).stdout.strip()
     dirty = [x for x in git("status", "--porcelain").splitlines() if "docs/trust.md" not in x]
     return {"commit": git("rev-parse", "--short=10", "HEAD"), "clean": not dirty,
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")}
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
 
 
 def run_all(names, fast, jobs):
@@ -116,10 +116,10 @@ def versions():
             return (done.stdout + done.stderr).strip().splitlines()[0]
         except (OSError, IndexError, subprocess.TimeoutExpired):
             return "not here"
+    from importlib.metadata import version
+
     import mpi4py
     import numpy
-
-    from importlib.metadata import version
 
     cpu = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines()
                 if x.startswith("model name")), platform.machine())

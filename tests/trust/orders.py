@@ -18,7 +18,7 @@ STEPS = ("include", "deform", "barostat", "minimise", "run 0", "run", "run every
          "read_restart", "rerun", "clear", "respa", "deposit", "delete", "renumber", "change_box")
 EVERY = 2
 COLUMNS = OUT.replace("iz ", "iz q ")
-FIRST = f"""units metal
+FIRST = """units metal
 atom_style charge
 atom_modify map yes
 boundary p p p

@@ -1,6 +1,6 @@
 """What a row of the table is, and how a row's parts are counted."""
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 from .launch import RowFailed, installs, site
 from .offline import Verdict

@@ -1,3 +1,2 @@
 """The rows, by what they are about; importing this package fills ``table.ROWS``."""
-from . import (  # noqa: F401
-    families, faults, history, long_runs, orders, outside, ranks, shapes)
+from . import families, faults, history, long_runs, orders, outside, ranks, shapes  # noqa: F401

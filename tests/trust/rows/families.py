@@ -4,8 +4,7 @@ import subprocess
 
 import numpy as np
 
-from ..launch import (
-    BIN, EVALUATE, GLASS, LJ, OUT, lines, site_with_new_mpi4py, small, system)
+from ..launch import BIN, EVALUATE, GLASS, LJ, OUT, lines, site_with_new_mpi4py, small, system
 from ..offline import Checker, read, verify
 from ..table import NotRun, row
 from .history import again
