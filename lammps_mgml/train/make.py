@@ -332,8 +332,8 @@ def _stages_agree(path, text, step):
                                in step.options.items() if key in ("rate", "fast", "time", "temp"))
         stages = ", ".join(f"{x} to {y}" for x, y in sorted(expected) if x < y)
         raise InputError(f"{path} has a stage from step {a} to {b}, but {options} would give "
-                         f"{stages}: give the options that it was made with, other --seeds, or another "
-                         f"folder")
+                         f"{stages}: give the options that it was made with, other --seeds, or "
+                         f"another folder")
     return {key: step.variables[key] for key in ("rate", "fast", "time", "temp")
             if key in step.variables}
 

@@ -415,7 +415,8 @@ def explore(install, ranks, folder, sequences, seconds, seed=0, batch=60):
             if fault and any(_same(f, fault, steps) for f in found):
                 count["again"] += 1
             elif fault:
-                worst.update(steps=[f"{n} {v}" for n, v in steps], fault=fault, deck=text)
+                worst.update(steps=[f"{n} {v}" for n, v in steps],     # noqa: B023  called at once
+                             fault=fault, deck=text)
                 raise AssertionError("difference")
         try:
             all_right()
