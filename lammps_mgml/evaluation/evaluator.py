@@ -16,6 +16,8 @@ from .restart_state import RestartState, Settings, new_identity
 
 # A tilt is known to this part of a box edge, or not at all.
 _SURE = 0.35
+# An engine keeps atoms in the box, or near it; one that is so many boxes away is lost.
+_MOST_BOXES = 100.0
 
 
 @dataclass(frozen=True)
@@ -255,3 +257,9 @@ def _check(snap):
     if bad.size:
         raise InputError(f"step {snap.step}: atom {snap.tags[bad[0]]} has a coordinate that is not "
                          f"finite: {snap.positions[bad[0]].tolist()}")
+    most = _MOST_BOXES * np.abs(snap.box.edges).sum(axis=0).max()
+    far = np.flatnonzero(np.abs(snap.positions - snap.box.origin).max(axis=1) > most)
+    if far.size:
+        raise InputError(f"step {snap.step}: atom {snap.tags[far[0]]} is at "
+                         f"{snap.positions[far[0]].tolist()}, far outside the box: the "
+                         f"simulation has blown up")

@@ -9,10 +9,11 @@ from ..evaluation.columns import BY_NAME, PRESENT, STANDARD
 from ..evaluation.evaluator import Snapshot
 from ..flags import NOT_EVALUATED, NOT_IN_REFERENCE
 from ..system.box import Box
-from .variables import address_of, variable_names
+from .variables import address_of, string_variable, variable_names
 
 DOUBLE_2D, DOUBLE = 3, 2          # the library's data type numbers
 MSD = "d_msd"
+_COLUMNS_LOST = 1 << 20           # a bit of i_site, until the first evaluation
 WATCHED = (MSD, "i_mgml_samples", "d2_mgml_mean")
 
 
@@ -156,9 +157,17 @@ class Adapter:
         """Make all columns undefined if the atoms are in no reference; LAMMPS fills them with 0."""
         if self.column("i_mgml_number").any():
             return                                # they came with a restart
+        site = self.column("i_site")
+        came = string_variable(self.lmp, "mgml_came") == "1"
+        # the group came with a restart, but not the columns: their fixes had other IDs
+        lost = came & (site == 0)
         for column in STANDARD:
             self.column(column.name)[:] = np.nan
-        self.column("i_site")[:] = NOT_EVALUATED
+        site[:] = NOT_EVALUATED | np.where(lost, _COLUMNS_LOST, 0)
+
+    def columns_lost(self):
+        """Whether the columns of a restart did not come back though it had been in a run with us."""
+        return bool((self.column("i_site") & _COLUMNS_LOST).any())
 
     def mark_new_atoms(self):
         """Make the columns of atoms undefined that were created since the last call.

@@ -93,7 +93,8 @@ class Callback {
       else
         message = error_text();
     }
-    if (!function) lmp->error->all(FLERR, "Could not find Python function {}: {}", name, message);
+    // perhaps on this rank alone, as on a node without the package
+    if (!function) lmp->error->one(FLERR, "Could not find Python function {}: {}", name, message);
   }
 
   // Call it; returns the text that it returns, if any.

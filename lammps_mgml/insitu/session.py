@@ -22,7 +22,6 @@ from .adapter import MSD, Adapter
 from .gather import WRITER, gather
 from .options import read_options
 from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Phase, advance
-from .variables import string_variable
 
 THERMAL_FORCE = 0.1            # eV/A, rms: that of a Cu-Zr glass at 6 K
 CITE = "Wang and Jain, quench-in softness of metallic glasses"
@@ -55,6 +54,7 @@ class Session:
     def forget(self):
         """The columns were made anew, and with them whatever the atoms carried."""
         self.evaluator, self.phase = None, Phase()
+        self._boxes, self._warned_of_order = {}, False
 
     def messages(self):
         """Lines for the log since the last call (on rank 0 only)."""
@@ -122,15 +122,16 @@ class Session:
             return
         with domain.raise_on_all():
             request = self._request(options, masses)
-            lost = not carried and options.reference == "restart"
-            if lost and string_variable(adapter.lmp, "mgml_came") == "1":
+            fresh = not carried and options.reference == "restart"
+            trouble = (2 * adapter.columns_lost() or adapter.has_old_columns()) if fresh else 0
+        trouble = domain.max([float(trouble)])[0]
+        with domain.raise_on_all():
+            if trouble == 2:
                 raise InputError(
-                    "the restart file has been in a run with lammps_mgml, but holds no reference: "
-                    "give the fixes of the include file the IDs that they had "
+                    "the restart file has been in a run with lammps_mgml, but its columns are not "
+                    "there: give the fixes of the include file the IDs that they had "
                     f"(mgml_columns, mgml_memory), {NOW}")
-            old = lost and adapter.has_old_columns()
-        if domain.max([float(old)])[0]:
-            with domain.raise_on_all():
+            if trouble == 1:
                 raise InputError("the restart file was written by lammps_mgml 0.1.0, which does not "
                                  f"keep all that D2min needs: go on with that version, {NOW}")
         state = None
