@@ -267,7 +267,7 @@ def test_dumps_without_a_number_end_with_one_line(tmp_path, softness, which):
     assert {"nothing evaluated": "3 frames, in none of which an atom has a value of d_d2min",
             "reference alone": "only the reference frame (step 7)",
             "no column": "step 7: needs the columns d_sq and d_d2min (missing: d_d2min)",
-            "empty": "0 frames"}[which] in text
+            "empty": "it is empty"}[which] in text
     assert not (tmp_path / "figure.png").exists()
 
 

@@ -48,10 +48,10 @@ def test_number_is_that_of_the_environment(told, expected):
 
 def test_number_in_a_run_is_that_of_lammps():
     code = ("from mpi4py import MPI; from lammps import lammps\n"
-            "from lammps_mgml.insitu.bridge import Bridge\n"
+            "from lammps_mgml.insitu.adapter import Adapter\n"
             "lmp = lammps(cmdargs=['-screen', 'none', '-log', 'none'])\n"
-            "first = Bridge(lmp).threads; lmp.command('package omp 2')\n"
-            "print(first, Bridge(lmp).threads)")
+            "first = Adapter(lmp).threads; lmp.command('package omp 2')\n"
+            "print(first, Adapter(lmp).threads)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={**os.environ, "OMP_NUM_THREADS": "3",
                                "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
