@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Singles = NDArray[np.float32] | NDArray[np.float64]      # a matrix of features is either
+Features = NDArray[np.float32 | np.float64]      # a matrix of features is either
 Ints = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
