@@ -193,10 +193,10 @@ class _Fingerprint:
         self.sums += [rows.sum(axis=0), weight @ rows, weight @ bad, np.abs(rows).sum(axis=0)]
         self.n += len(ids)
 
-    def same(self, other: _Fingerprint) -> bool:
+    def same(self, other: _Fingerprint | None) -> bool:
         """To rounding: features are made anew, from positions that LAMMPS may have wrapped."""
-        if self.n != other.n or (self.box is not None and not np.allclose(
-                self.box, other.box, rtol=1e-9)):
+        if other is None or self.n != other.n or (self.box is not None and (
+                other.box is None or not np.allclose(self.box, other.box, rtol=1e-9))):
             return False
         return bool((abs(self.sums - other.sums)[:3] <= 1e-9 * (1.0 + other.sums[3])).all())
 

@@ -65,8 +65,8 @@ class Growing:
             if write:
                 _lock(self._fd)
                 _work_off(self.path, self._fd)
-            self._blocks: dict[int, bytes | bytearray] = {} if write else dict(
-                (_journal(self.path) or (0, 0, {}))[2])
+            self._blocks: dict[int, bytearray] = {} if write else {
+                k: bytearray(data) for k, data in (_journal(self.path) or (0, 0, {}))[2].items()}
             self._old = self._end = _size(self._fd) if write else os.fstat(self._fd).st_size
         except BaseException:
             os.close(self._fd)
@@ -254,7 +254,7 @@ def _work_off(path: str | PathLike[str], fd: int) -> None:
 def _size(fd: int) -> int:
     """Bytes that the file holds by its own account; a killed process may have left more."""
     head, size = os.pread(fd, 48, 0), os.fstat(fd).st_size
-    at = {0: 40, 1: 44, 2: 28, 3: 28}.get(head[8] if len(head) == 48 else None)
+    at = {0: 40, 1: 44, 2: 28, 3: 28}.get(head[8] if len(head) == 48 else -1)
     if at is None or head[:8] != b"\x89HDF\r\n\x1a\n":
         return size
     told = int.from_bytes(head[at:at + 8], "little") if at + 8 <= 48 else size
