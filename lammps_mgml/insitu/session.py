@@ -299,7 +299,6 @@ class Session:
                     f"deform. A barostat (fix npt, nph, press/berendsen) is fine")
 
 
-
 def match_types(options: Options, model: SoftnessModel | None,
                 masses: Floats) -> tuple[tuple[str, ...], Int32s, tuple[str, ...]]:
     """(elements, (n_types + 1,) element number of each LAMMPS type with 0 for none, symbol of each
