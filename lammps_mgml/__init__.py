@@ -2,6 +2,7 @@
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 __version__ = "0.2.0"
 
@@ -15,7 +16,7 @@ __all__ = ["__version__", *_PUBLIC]
 class _Package(ModuleType):
     """Importing a submodule does not put it in the place of a public name, as softness."""
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         if not (name in _PUBLIC and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
@@ -23,7 +24,7 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)

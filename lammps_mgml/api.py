@@ -1,12 +1,20 @@
 """The same numbers on numpy arrays or ASE atoms, without LAMMPS."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from .errors import InputError, OptionError
 from .families.family import Means
 from .features import inputs as known_inputs
 from .features import reach, read_input, resolve
 from .models.model import SoftnessModel, load_model
-from .pipeline import PARAMETERS, site_features
+from .pipeline import PARAMETERS, Sites, site_features
+from .system.arrays import AnyArray, Bools, Features, Floats
 from .system.atoms import periodic_atoms
 from .system.box import Box
 from .system.domain import WholeDomain
@@ -15,8 +23,10 @@ from .system.units import check_cell, check_distances
 ELEMENTS = ("Cu", "Zr")
 
 
-def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, means=None,
-          counted=None, dtype=np.float64, **inputs):
+def sites(positions: Any, types: Any, cell: Any, pbc: Any, names: Iterable[str],
+          elements: Sequence[str], parameters: Mapping[str, float] = PARAMETERS,
+          means: Means | None = None, counted: Bools | None = None, dtype: DTypeLike = np.float64,
+          **inputs: Any) -> Sites:
     """Sites of a whole system (see ``pipeline``).
 
     elements : symbols of types 1, 2, ...; types of one element count as one.
@@ -33,7 +43,7 @@ def sites(positions, types, cell, pbc, names, elements, parameters=PARAMETERS, m
                          dtype=dtype, **inputs)
 
 
-def _species(types, elements):
+def _species(types: ArrayLike, elements: Sequence[str]) -> AnyArray:
     """Element numbers 1, 2, ... of ``types``; OptionError if they are not 1 .. len(elements)."""
     types = np.asarray(types)
     if types.dtype.kind not in "iufb":
@@ -47,11 +57,14 @@ def _species(types, elements):
     unique = list(dict.fromkeys(elements))
     if len(unique) == len(elements) or not np.issubdtype(types.dtype, np.integer):
         return types
-    return np.array([0, *(unique.index(e) + 1 for e in elements)])[types]
+    number = np.array([0, *(unique.index(e) + 1 for e in elements)])
+    return np.asarray(number[types])
 
 
-def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table3", elements=None,
-              *, select=None, normalize=True, dtype=np.float64, load=None, msd=None, **parameters):
+def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (True,) * 3,
+              features: str | Iterable[str] = "table3", elements: Sequence[str] | None = None, *,
+              select: Any = None, normalize: bool = True, dtype: DTypeLike = np.float64,
+              load: str | None = None, msd: ArrayLike | None = None, **parameters: Any) -> Features:
     """Site features of every atom.
 
     Parameters
@@ -97,12 +110,15 @@ def featurize(positions, types=None, cell=None, pbc=(True,) * 3, features="table
     return found if counted is None else found[select]
 
 
-def feature_names(features="all", elements=ELEMENTS):
+def feature_names(features: str | Iterable[str] = "all",
+                  elements: Sequence[str] = ELEMENTS) -> tuple[str, ...]:
     """Tuple of the names of ``features``, in the order of the columns of ``featurize``."""
     return resolve(features, tuple(dict.fromkeys(elements)))
 
 
-def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", load=None, msd=None):
+def softness(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (True,) * 3,
+             model: str | PathLike[str] | SoftnessModel = "cuzr", load: str | None = None,
+             msd: ArrayLike | None = None) -> Floats:
     """Quench-in softness S^q of every atom, (n,) float64 in [0, 1]; NaN where undefined.
 
     model : a shipped model's name, a model file's path, or a SoftnessModel; ``types`` number its
@@ -120,7 +136,8 @@ def softness(positions, types=None, cell=None, pbc=(True,) * 3, model="cuzr", lo
     return model.softness(found.features)
 
 
-def _system(positions, types, cell, pbc, elements):
+def _system(positions: Any, types: Any, cell: Any, pbc: Any,
+            elements: Sequence[str] | None) -> tuple[Any, Any, Any, Any, tuple[str, ...]]:
     """Positions, types, cell, pbc and elements from arrays or an ase.Atoms."""
     if not hasattr(positions, "get_chemical_symbols"):
         if types is None or cell is None:
@@ -142,7 +159,7 @@ def _system(positions, types, cell, pbc, elements):
             tuple(elements))
 
 
-def _mask(select, n):
+def _mask(select: Any, n: int) -> Bools | None:
     if select is None:
         return None
     select = np.asarray(select)
@@ -160,29 +177,30 @@ class SiteFeatures:
     structure after the other, each normalised by its own means.
     """
 
-    def __init__(self, features="table3", elements=ELEMENTS):
+    def __init__(self, features: str | Iterable[str] = "table3",
+                 elements: Sequence[str] = ELEMENTS) -> None:
         self.features, self.elements = features, elements
 
-    def fit(self, structures=None, y=None):
+    def fit(self, structures: Any = None, y: Any = None) -> Self:
         """Nothing to learn: returns self."""
         return self
 
-    def transform(self, structures):
+    def transform(self, structures: Iterable[Any]) -> Features:
         """(atoms of all structures, n_features) float64."""
         return np.concatenate([featurize(s, features=self.features, elements=self.elements)
                                for s in structures])
 
-    def fit_transform(self, structures, y=None):
+    def fit_transform(self, structures: Iterable[Any], y: Any = None) -> Features:
         return self.transform(structures)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> AnyArray:
         """(n_features,) object array of names."""
         return np.array(feature_names(self.features, self.elements), dtype=object)
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         return {"features": self.features, "elements": self.elements}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         for name, value in params.items():
             if name not in self.get_params():
                 raise OptionError(f"SiteFeatures has no parameter {name}")

@@ -4,6 +4,8 @@
 class MgmlError(Exception):
     """Base of all errors raised on purpose."""
 
+    on_all_ranks = False         # whether every rank raises it (``Domain.raise_on_all``)
+
 
 class InputError(MgmlError, ValueError):
     """Positions, types, cells or files that cannot be used as they are."""
@@ -24,12 +26,12 @@ class OptionError(MgmlError, ValueError):
 class MissingInputError(OptionError):
     """Features take more than a structure, and it is not there.  needs : its name, as "load"."""
 
-    def __init__(self, needs, message):
+    def __init__(self, needs: str, message: str) -> None:
         super().__init__(needs, message)
         self.needs = needs
 
-    def __str__(self):
-        return self.args[1]
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 class RemoteError(MgmlError, RuntimeError):

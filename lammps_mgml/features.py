@@ -3,8 +3,10 @@
 123 short-range (SRO) and 623 medium-range (MRO) features for two elements, as Wang & Jain count
 them in their Tables 1 and 2; for K elements 111 + 6 K and 563 + 30 K.  Others beyond the paper.
 """
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +18,15 @@ from .families.composition import Composition
 from .families.densities import Densities
 from .families.distances import Distances
 from .families.facets import Facets
+from .families.family import Family, Feature, Means, Set
+from .families.neighbours import ListPlan
 from .families.vibrations import Vibrations
+from .system.arrays import Floats, Ints
 
 DEFINITION = 1                 # rises whenever a feature's meaning changes; stored in every model
 
 # In the order in which they work: the facets first, since they drop the small ones.
-FAMILIES = [
+FAMILIES: list[Family] = [
     Facets(),
     Distances(),
     BondOrder(),
@@ -59,7 +64,7 @@ TABLE3 = (
 )
 
 
-def register(family):
+def register(family: Family) -> None:
     """Add a family to the registry of this process, as a line of FAMILIES would.
 
     Raises
@@ -79,23 +84,23 @@ def register(family):
     _forget()
 
 
-def unregister(family):
+def unregister(family: Family) -> None:
     """Take a family out of the registry again."""
     FAMILIES.remove(family)
     _forget()
 
 
-def _forget():
+def _forget() -> None:
     for cached in (_catalogue, _plan):
         cached.cache_clear()
 
 
 @lru_cache(maxsize=32)
-def _catalogue(elements):
+def _catalogue(elements: tuple[str, ...]) -> tuple[dict[str, Feature], dict[str, Family]]:
     """({name: Feature} in order, {name: Family})."""
     place = {name: k for k, name in enumerate(PAPER)}
 
-    def in_order(features):
+    def in_order(features: Iterable[Feature]) -> list[Feature]:
         return sorted(features, key=lambda f: place.get(f.set, len(place)))
     owner = {f: family for family in FAMILIES for f in family.features(elements)}
     own = in_order(owner)
@@ -106,27 +111,27 @@ def _catalogue(elements):
     return known, {name: base.get(name) or base[f.base] for name, f in known.items()}
 
 
-def _sets():
+def _sets() -> dict[str, Set]:
     """{name: Set} of all families."""
     return {name: group for family in FAMILIES for name, group in family.sets.items()}
 
 
-def by_name(elements=("Cu", "Zr")):
+def by_name(elements: Iterable[str] = ("Cu", "Zr")) -> dict[str, Feature]:
     """{name: Feature} of the paper's features in its order, then of all others."""
     return _catalogue(tuple(elements))[0]
 
 
-def catalogue(elements=("Cu", "Zr")):
+def catalogue(elements: Iterable[str] = ("Cu", "Zr")) -> tuple[Feature, ...]:
     """The paper's features for these element symbols, in its order: a tuple of Feature."""
     return tuple(f for f in by_name(elements).values() if f.set in PAPER)
 
 
-def set_names(elements=("Cu", "Zr")):
+def set_names(elements: Iterable[str] = ("Cu", "Zr")) -> tuple[str, ...]:
     """Names of the paper's 28 sets, in its order, then the others."""
     return tuple(dict.fromkeys(f.set for f in by_name(elements).values()))
 
 
-def resolve(features, elements=("Cu", "Zr")):
+def resolve(features: str | Iterable[str], elements: Iterable[str] = ("Cu", "Zr")) -> tuple[str, ...]:
     """Tuple of feature names from sets and names: one text with commas, or a sequence.
 
     Besides the sets there are ``table3`` (the paper's 13), ``sro``, ``mro``, ``all`` (the
@@ -141,7 +146,7 @@ def resolve(features, elements=("Cu", "Zr")):
     orders = {order.lower() for order in titles()}
     sets = set_names(elements)
     asked = features.split(",") if isinstance(features, str) else features
-    names = []
+    names: list[str] = []
     for word in (str(word).strip() for word in asked):
         if word == "table3":
             names += TABLE3
@@ -162,7 +167,7 @@ def resolve(features, elements=("Cu", "Zr")):
     return tuple(dict.fromkeys(names))
 
 
-def _like(unknown, words):
+def _like(unknown: list[str], words: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(unknown[0], words, 3) if unknown else []
@@ -172,27 +177,27 @@ def _like(unknown, words):
 # Texts
 
 
-def titles():
+def titles() -> dict[str, str]:
     """{order: what its features are}."""
     return {**TITLES, **{family.order: family.title for family in FAMILIES
                          if family.order not in TITLES}}
 
 
-def set_texts():
+def set_texts() -> dict[str, str]:
     """{set: what it is}."""
-    out = {}
+    out: dict[str, str] = {}
     for family in FAMILIES:
         for name, group in family.sets.items():
             out |= {name: group.text, **neighbours.texts(name, group, family.order)}
     return out
 
 
-def inputs():
+def inputs() -> dict[str, str]:
     """{name: what it is} of all that features may need besides the structure."""
     return {name: text for family in FAMILIES for name, text in family.inputs.items()}
 
 
-def read_input(name, value):
+def read_input(name: str, value: Any) -> Any:
     """An input as users give it -> as ``pipeline.site_features`` takes it; None stays None.
 
     Raises
@@ -216,10 +221,10 @@ class Task:
     averages : for each level (columns, features), see ``averages``.
     """
 
-    family: object
-    plan: object
-    columns: tuple
-    averages: tuple
+    family: Family
+    plan: Any
+    columns: tuple[str, ...]
+    averages: tuple[Ints, ...]
 
 
 @dataclass(frozen=True)
@@ -234,41 +239,43 @@ class Plan:
     reach : A, the farthest of the families'.
     """
 
-    names: tuple
-    tasks: tuple
-    columns: tuple
-    lists: dict
+    names: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    columns: tuple[str, ...]
+    lists: dict[str, ListPlan]
     uses_neighbours: bool
-    means: tuple
-    needs: dict
+    means: tuple[str, ...]
+    needs: dict[str, str]
     reach: float
 
-    def scales(self, means):
+    def scales(self, means: Means) -> Floats:
         """(n_columns,) factors that normalise the columns."""
         return np.array([1.0 / getattr(means, name) if name else 1.0 for name in self.means])
 
 
-def plan(names, elements):
+def plan(names: Iterable[str], elements: Iterable[str]) -> Plan:
     """Plan for a tuple of names of features; KeyError if there is none of that name."""
     return _plan(tuple(names), tuple(elements))
 
 
 @lru_cache(maxsize=64)
-def _plan(names, elements):
+def _plan(names: tuple[str, ...], elements: tuple[str, ...]) -> Plan:
     known, family_of = _catalogue(elements)
     asked = {k: known[name] for k, name in enumerate(names)}
     its = {family: {k: f for k, f in asked.items() if family_of[f.name] is family}
            for family in FAMILIES}
     columns = {family: tuple(family.columns(list(its[family].values()), elements))
                for family in FAMILIES}
-    common = {name for family in FAMILIES if not family.averaged for name in columns[family]}
-    common = neighbours.in_order([name for name in known if name in common], known)
+    needed = {name for family in FAMILIES if not family.averaged for name in columns[family]}
+    common = neighbours.in_order([name for name in known if name in needed], known)
     at_common = {name: k for k, name in enumerate(common)}
     tasks = []
     for family in FAMILIES:
         if not (family.always or its[family]):
             continue
-        own, at, averages = (), at_common, ()
+        own: tuple[str, ...] = ()
+        averages: tuple[Ints, ...] = ()
+        at = at_common
         if family.averaged:
             own = columns[family]
             at = {name: k for k, name in enumerate(own)}
@@ -283,12 +290,12 @@ def _plan(names, elements):
         max(task.family.reach for task in tasks))
 
 
-def needs(names, elements):
+def needs(names: Iterable[str], elements: Iterable[str]) -> set[str]:
     """Set of the inputs that the features ``names`` take besides the structure, as {"load"}."""
     return set(plan(names, elements).needs)
 
 
-def reach(names, elements, parameters):
+def reach(names: Iterable[str], elements: Iterable[str], parameters: Mapping[str, float]) -> float:
     """A, the distance from an atom within which all others must be known for its features."""
     most = max(2.0 * parameters["open_radius"], parameters["near_cutoff"],
                plan(names, elements).reach)

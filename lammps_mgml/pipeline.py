@@ -2,15 +2,21 @@
 
 MD, rerun, dumps and training all come through here, so that a feature means the same everywhere.
 """
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .errors import InternalError, MissingInputError, OptionError
 from .families.averages import NEAR, averaged
-from .families.family import Means, Work
+from .families.family import Family, Filling, Means, Product, Work
 from .families.neighbours import neighbour_statistics
+from .features import Plan
 from .features import inputs as known_inputs
 from .features import plan as plan_of
 from .flags import (  # noqa: F401
@@ -22,6 +28,10 @@ from .flags import (  # noqa: F401
     UNKNOWN_TYPE,
 )
 from .geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
+from .system.arrays import Bools, Features, Floats, Int32s
+from .system.atoms import Atoms
+from .system.box import Box
+from .system.domain import Domain
 
 PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_facet": SMALL_FACET}
 SAME_VOLUME = 1e-9     # of the box: one missing neighbour of one cell shows
@@ -32,15 +42,17 @@ class Sites:
     """features (n_own, n), flags (n_own,) int32 (bits of ``flags``), coordination (n_own,) int32
     (facets after the small ones are dropped), the means that normalise, and seconds by stage."""
 
-    features: np.ndarray
-    flags: np.ndarray
-    coordination: np.ndarray
+    features: Features
+    flags: Int32s
+    coordination: Int32s
     means: Means
-    seconds: dict
+    seconds: dict[str, float]
 
 
-def site_features(atoms, domain, names, elements, means=None, parameters=PARAMETERS, counted=None,
-                  dtype=np.float64, **inputs):
+def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements: tuple[str, ...],
+                  means: Means | None = None, parameters: Mapping[str, float] = PARAMETERS,
+                  counted: Bools | None = None, dtype: DTypeLike = np.float64,
+                  **inputs: Any) -> Sites:
     """Features of the owned atoms.  Collective over the ranks of ``domain``.
 
     Parameters
@@ -65,8 +77,8 @@ def site_features(atoms, domain, names, elements, means=None, parameters=PARAMET
         cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
     clock.lap("cells")
     with domain.raise_on_all():
-        counted = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
-        work = Work(atoms, cells, elements, parameters, counted, inputs, domain.n_rows,
+        entering = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
+        work = Work(atoms, cells, elements, parameters, entering, inputs, domain.n_rows,
                     domain.row_of)
         values = np.empty((domain.n_rows, len(plan.columns)))
         tables = [np.empty((domain.n_rows, len(task.columns))) if task.family.averaged else values
@@ -78,7 +90,8 @@ def site_features(atoms, domain, names, elements, means=None, parameters=PARAMET
             clock.lap(task.family.stage)
     total = domain.sum(np.concatenate(sums))
     whole, *sums = np.split(total, np.cumsum([len(s) for s in sums])[:-1])
-    _check_volume(atoms.box, *whole, domain)
+    volume, n_open, n = whole
+    _check_volume(atoms.box, volume, n_open, n, domain)
     measured = Means(**{field: value for task, s in zip(plan.tasks, sums)
                         for field, value in task.family.means(s).items()})
     means = measured if means is None else means
@@ -103,12 +116,12 @@ def site_features(atoms, domain, names, elements, means=None, parameters=PARAMET
         flags = np.where(is_open, OPEN_CELL, 0) | np.where(undefined & ~is_open, NO_FEATURES, 0)
         unknown = atoms.types[:atoms.n_own] == 0
         features[unknown] = np.nan
-        flags = (flags | np.where(unknown, UNKNOWN_TYPE, 0)).astype(np.int32)
+        flags = flags | np.where(unknown, UNKNOWN_TYPE, 0)
     clock.lap("mro")
-    return Sites(features, flags, cells.facet_count, means, clock.seconds)
+    return Sites(features, flags.astype(np.int32), cells.facet_count, means, clock.seconds)
 
 
-def _check_inputs(plan, inputs):
+def _check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
     known = known_inputs()
     strangers = set(inputs) - set(known)
     if strangers:
@@ -120,7 +133,7 @@ def _check_inputs(plan, inputs):
                 need, f"feature {feature} takes {need}, which is not given: {known[need]}")
 
 
-def _check_volume(box, volume, n_open, n, domain):
+def _check_volume(box: Box, volume: float, n_open: float, n: float, domain: Domain) -> None:
     """Cells cut by too few atoms are too large: in a periodic box their sum betrays even one."""
     if not box.periodic.all() or n_open or not n:
         return
@@ -132,12 +145,14 @@ def _check_volume(box, volume, n_open, n, domain):
                 f"neighbour. That is a fault of lammps_mgml: please report it")
 
 
-def _fill(work, plan, tables, sums, domain, clock):
+def _fill(work: Work, plan: Plan, tables: list[Floats], sums: list[Floats], domain: Domain,
+          clock: _Clock) -> list[Product]:
     """``fill`` of all families, side by side, with the exchanges that they ask for.
 
     Returns [(numbers of features, table (n_own, k), columns of it)].
     """
-    products, active = [], []
+    products: list[Product] = []
+    active: list[tuple[Family, Filling]] = []
     with domain.raise_on_all():
         _ = work.rows                        # while the lists are there
         for task, table, s in zip(plan.tasks, tables, sums):
@@ -162,9 +177,11 @@ def _fill(work, plan, tables, sums, domain, clock):
     return products
 
 
-def _averages(work, plan, tables, domain, clock):
+def _averages(work: Work, plan: Plan, tables: list[Floats], domain: Domain,
+              clock: _Clock) -> list[Product]:
     """[(numbers of features, table, columns)] of the families that are averaged, level by level."""
-    products, n_own = [], work.atoms.n_own
+    products: list[Product] = []
+    n_own = work.atoms.n_own
     active = [(task, table) for task, table in zip(plan.tasks, tables) if task.averages]
     level = 0
     while active:
@@ -186,10 +203,11 @@ def _averages(work, plan, tables, domain, clock):
 
 
 class _Clock:
-    def __init__(self):
-        self.seconds, self._last = {}, perf_counter()
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = perf_counter()
 
-    def lap(self, stage):
+    def lap(self, stage: str) -> None:
         now = perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now

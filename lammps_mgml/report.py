@@ -1,12 +1,19 @@
 """What a run's own D2min says about its softness: AUC strain by strain, and a picture."""
+from __future__ import annotations
+
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
 
 from .errors import InputError, OptionError
-from .io.dump import read_dump, read_frames
+from .io.dump import Frame, read_dump, read_frames
+from .system.arrays import AnyArray, Floats, Ints
+from .system.box import Box
 from .train.dataset import THRESHOLD, cubes
 from .train.evaluate import auc_with_error
+
+Component = tuple[int, int]
 
 FEW = 50               # plastic atoms below which an AUC says little
 NOT_EVALUATED, NOT_THERE = 16, 32            # bits of i_site
@@ -28,8 +35,8 @@ class Row(NamedTuple):
     plastic: int
     auc: float
     error: float
-    left_out: dict
-    frame: object
+    left_out: dict[str, int]
+    frame: Frame
 
 
 class Report(NamedTuple):
@@ -42,28 +49,29 @@ class Report(NamedTuple):
     quarter of an edge since the frame before, so that flips of the box may have been missed.
     """
 
-    rows: list
-    component: tuple
+    rows: list[Row]
+    component: Component
     sense: str
-    reference: object
-    box: object
-    skipped: list
-    other: tuple | None
+    reference: Frame | None
+    box: Box | None
+    skipped: list[int]
+    other: tuple[Component, float] | None
     ranked: bool
     leap: int | None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """As LAMMPS names components: zz, or xy for a displacement along x that grows with y."""
         return name_of(self.component)
 
 
-def name_of(component):
+def name_of(component: Component) -> str:
     row, column = component
     return "xyz"[column] + "xyz"[row]
 
 
-def compare(path, axis=None, reference=None):
+def compare(path: str | PathLike[str], axis: int | None = None,
+            reference: str | PathLike[str] | None = None) -> Report:
     """Report of a dump.
 
     axis : 0, 1, 2, the loading axis; None: the largest component of the box's deformation tells.
@@ -98,14 +106,15 @@ def compare(path, axis=None, reference=None):
             last, first, edges = frame, first or frame, frame.box.edges
             before = edges
             continue
-        shape = np.linalg.inv(edges) @ before - np.eye(3) if edges is not None else np.full(
-            (3, 3), np.nan)
+        shape = np.full((3, 3), np.nan)
+        if edges is not None and before is not None:
+            shape = np.linalg.inv(edges) @ before - np.eye(3)
         found.append((frame, last, shape))
     if not found and first is None:
         raise InputError(f"{path}: {len(skipped)} frames, in none of which an atom has a value of "
                          f"d_d2min (i_site {NOT_EVALUATED}: not evaluated at that step): dump at "
                          f"the steps of fix python/invoke")
-    if not found:
+    if not found and first is not None:
         raise InputError(f"{path}: only the reference frame (step {first.step}) has values of "
                          f"d_d2min: needs a later frame")
     component, sense, other = _strain_of(np.array([shape for *_, shape in found]), axis)
@@ -114,10 +123,12 @@ def compare(path, axis=None, reference=None):
                   leap)
 
 
-def _strain_of(shapes, axis):
+def _strain_of(shapes: Floats,
+               axis: int | None) -> tuple[Component, str, tuple[Component, float] | None]:
     """(component, sense, larger component and its value or None) of (m, 3, 3) F - 1."""
     largest = np.nan_to_num(np.abs(shapes)).max(axis=0)
-    component = tuple(map(int, np.unravel_index(largest.argmax(), (3, 3))))
+    row, column = np.unravel_index(largest.argmax(), (3, 3))
+    component = int(row), int(column)
     if not largest.any():
         component = (2, 2)
     other = None
@@ -131,7 +142,7 @@ def _strain_of(shapes, axis):
     return component, "tension" if values[abs(values).argmax()] > 0 else "compression", other
 
 
-def _row(frame, reference, strain, ranked):
+def _row(frame: Frame, reference: Frame | None, strain: float, ranked: bool) -> Row:
     """Row of a frame; ``reference``: the frame that it goes by, or None."""
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     site = frame.columns.get("i_site", np.zeros(len(frame))).astype(np.int64)
@@ -151,7 +162,7 @@ def _row(frame, reference, strain, ranked):
                {reason: n for reason, n in counts.items() if n}, frame)
 
 
-def _blocks(frame, reference):
+def _blocks(frame: Frame, reference: Frame | None) -> Ints:
     """(n,) cubes for error bars: those of the reference where its atoms are still these."""
     if reference is not None:
         ids = reference.columns["id"]
@@ -164,28 +175,28 @@ def _blocks(frame, reference):
     return cubes(frame.box, frame.positions)
 
 
-def _first_box(path):
+def _first_box(path: str | PathLike[str]) -> Box:
     frame = next(read_frames(path), None)
     if frame is None:
         raise InputError(f"{path}: no frame, so no box of the reference")
     return frame.box
 
 
-def _is_evaluated(frame):
-    """Whether any atom has D2min.  Version 0.1.0 left 0 in all columns where it did not evaluate."""
+def _is_evaluated(frame: Frame) -> bool:
+    """Whether any atom has D2min.  Version 0.1.0 left 0 in all columns that were not evaluated."""
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     site = frame.columns.get("i_site", np.zeros(len(frame))).astype(np.int64)
     return bool((~np.isnan(d2) & ((site & NOT_EVALUATED) == 0)).any() and (d2.any() or score.any()))
 
 
-def _is_reference(frame):
+def _is_reference(frame: Frame) -> bool:
     """Whether D2min and strain of all atoms are 0: the frame is compared with itself."""
     d2 = frame.columns["d_d2min"]
     eta = frame.columns.get("d_eta", np.zeros(1))
     return bool((d2[~np.isnan(d2)] < ZERO_D2).all() and (eta[~np.isnan(eta)] < ZERO_ETA).all())
 
 
-def unflipped(edges, before):
+def unflipped(edges: Floats, before: Floats) -> Floats:
     """Edges (3, 3) of the same lattice as ``edges``, without the flips of a tilted box.
 
     LAMMPS adds whole edges to another one when a tilt passes half the box.  ``before`` : edges of the
@@ -201,7 +212,7 @@ def unflipped(edges, before):
     return edges
 
 
-def print_table(report):
+def print_table(report: Report) -> None:
     """The rows on the screen; what is left out or unknown is said."""
     if report.box is None:
         print("strain: unknown, since no frame of the dump is the reference (none has d_d2min 0): "
@@ -234,7 +245,7 @@ def print_table(report):
         print(f"frames left out, not evaluated at that step: {len(report.skipped)} ({shown})")
 
 
-def check_picture(path):
+def check_picture(path: str | PathLike[str]) -> None:
     """OptionError if matplotlib does not write files of that name."""
     from pathlib import Path
 
@@ -247,7 +258,7 @@ def check_picture(path):
                           f"not in .{kind}")
 
 
-def draw(report, strain, path, slab=5.0):
+def draw(report: Report, strain: float, path: str | PathLike[str], slab: float = 5.0) -> Row:
     """A slice of S^q above, of D2min at ``strain`` below (paper, Fig. 2a), AUC beside.
 
     Atoms without a value are grey.  Returns the Row whose D2min is drawn: the one next to
@@ -307,7 +318,7 @@ def draw(report, strain, path, slab=5.0):
     return later
 
 
-def _view(component):
+def _view(component: Component) -> tuple[int, int, int]:
     """(upright axis, axis across, axis of depth) of the slice."""
     row, column = component
     if row != column:                        # shear: displacements across, their gradient upright
@@ -316,7 +327,7 @@ def _view(component):
     return row, across, depth
 
 
-def _of_atoms(frame, name, first):
+def _of_atoms(frame: Frame, name: str, first: Frame) -> AnyArray:
     """(n,) column ``name`` of the atoms of ``first``; NaN for those that are gone."""
     ids = frame.columns["id"]
     at = np.minimum(np.searchsorted(ids, first.columns["id"]), max(len(ids) - 1, 0))

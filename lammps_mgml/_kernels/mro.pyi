@@ -2,10 +2,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
 def neighbour_statistics(values: Float64, first_column: int, start: Int64, count: Int32,
                          neighbour: Int32, into: Int32, pooled: Int32, into_pooled: Int32,
-                         out: Float32 | Float64, threads: int) -> None: ...
+                         out: NDArray[np.float32 | np.float64], threads: int) -> None: ...

@@ -1,8 +1,14 @@
 """The ``mgml`` program: one verb a module."""
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 VERBS = {
     "deck": "print the path of the file to include in a deck (export MGML_DECK=$(mgml deck))",
@@ -20,7 +26,7 @@ EXTRAS = {"h5py": "files", "tqdm": "files", "zstandard": "files", "matplotlib": 
           "lightgbm": "train", "sklearn": "score", "scipy": "score", "joblib": "score"}
 
 
-def parser_of(verbs=()):
+def parser_of(verbs: Iterable[str | None] = ()) -> argparse.ArgumentParser:
     """The parser; only the verbs named in ``verbs`` are imported and know their options."""
     from .. import __version__
 
@@ -34,7 +40,7 @@ def parser_of(verbs=()):
     return parser
 
 
-def check_output(path, option="--output"):
+def check_output(path: str, option: str = "--output") -> None:
     """OptionError if no file can be written at ``path``: before the work, not after it."""
     from pathlib import Path
 
@@ -49,7 +55,7 @@ def check_output(path, option="--output"):
         raise OptionError(f"{option} {path}: no permission to write there")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; exit status 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C)."""
     from ..errors import MgmlError
 

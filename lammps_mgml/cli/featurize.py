@@ -1,4 +1,16 @@
 """mgml featurize"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from ..io.dump import Frame
+    from ..system.arrays import Bools
+
 
 # What to do about an input that features take and that is not there.
 REMEDIES = {"load": "; give --load z",
@@ -6,7 +18,7 @@ REMEDIES = {"load": "; give --load z",
                    "measures"}
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("frame", help="LAMMPS text dump or data file, also .gz, .zst")
     parser.add_argument("--features", default="table3",
                         help="sets and names separated by commas: table3 (the default), sro, mro, "
@@ -39,7 +51,7 @@ def arguments(parser):
     parser.add_argument("-o", "--output", help="HDF5 file to write; else a table on the screen")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from ..errors import ModelError
     from ..io.dump import read_frames
     from ..models.model import load_model
@@ -58,7 +70,7 @@ def run(args):
     boundary = _boundary(args.boundary)
     with _executor(args.processes) as executor:
         if executor is None:                 # a rank that worked for the first one
-            return 0
+            return
         frames = _slice(read_frames(args.frame, boundary), args.frames)
         results = _results(frames, job, args.frozen, executor)
         if args.output:
@@ -67,14 +79,16 @@ def run(args):
             _show(args.frame, results)
 
 
-def _symbols(text):
+def _symbols(text: str | None) -> tuple[str, ...] | None:
     """Tuple of the symbols of --elements; OptionError if they are not that."""
     import re
 
     from ..errors import OptionError
 
-    words = tuple(text.split()) if text else None
-    wrong = [w for w in words or () if not re.fullmatch("[A-Z][a-z]?", w)]
+    if not text:
+        return None
+    words = tuple(text.split())
+    wrong = [w for w in words if not re.fullmatch("[A-Z][a-z]?", w)]
     if wrong:
         meant = " ".join(w.capitalize() for w in re.findall("[a-zA-Z]+", text)) or "Cu Zr"
         raise OptionError(f"--elements {text!r}: write the symbols of types 1, 2, ... separated by "
@@ -82,7 +96,7 @@ def _symbols(text):
     return words
 
 
-def _boundary(text):
+def _boundary(text: str | None) -> tuple[bool, ...] | None:
     """3 flags, True for periodic, of --boundary; None without it."""
     from ..errors import OptionError
 
@@ -92,7 +106,7 @@ def _boundary(text):
     return tuple(w == "p" for w in words) or None
 
 
-def _ranges(text):
+def _ranges(text: str) -> dict[int, tuple[float | None, float | None]]:
     """{axis: (low, high)} of --crop; OptionError if it is not that."""
     from ..errors import OptionError
 
@@ -108,7 +122,7 @@ def _ranges(text):
     return out
 
 
-def _slice(frames, text):
+def _slice(frames: Iterator[Frame], text: str) -> Iterator[Frame]:
     from itertools import islice
 
     from ..errors import OptionError
@@ -117,14 +131,14 @@ def _slice(frames, text):
     try:
         numbers = [int(w) if w.strip() else None for w in words]
         if len(words) == 1:
-            numbers = [numbers[0], numbers[0] + 1]
+            numbers = [int(words[0]), int(words[0]) + 1]
         return islice(frames, *numbers)
     except (ValueError, TypeError):
         raise OptionError(f"--frames {text!r}: write it as 0:100:10, with no negative number") \
             from None
 
 
-def _executor(processes):
+def _executor(processes: int) -> AbstractContextManager[Any]:
     """Context that gives something with ``submit``; None on MPI ranks that only work for it."""
     from contextlib import nullcontext
 
@@ -148,21 +162,22 @@ class _Here:
     _max_workers = 1
 
     class _Done:
-        def __init__(self, value):
+        def __init__(self, value: Any) -> None:
             self.value = value
 
-        def result(self):
+        def result(self) -> Any:
             return self.value
 
-    def submit(self, function, *args):
+    def submit(self, function: Callable[..., Any], *args: Any) -> _Done:
         return self._Done(function(*args))
 
 
-def _results(frames, job, frozen, executor):
+def _results(frames: Iterable[Frame], job: dict[str, Any], frozen: bool,
+             executor: Any) -> Iterator[dict[str, Any]]:
     """What ``featurize_frame`` makes of each frame, in order, a few of them at work at a time."""
     from collections import deque
 
-    pending = deque()
+    pending: deque[Any] = deque()
     ahead = 2 * getattr(executor, "_max_workers", 8)
     for frame in frames:
         if frozen and job["means"] is None:
@@ -177,7 +192,7 @@ def _results(frames, job, frozen, executor):
         yield pending.popleft().result()
 
 
-def featurize_frame(frame, job):
+def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
     """dict of the features, flags and what describes them, of the selected atoms of a frame."""
     import numpy as np
 
@@ -221,7 +236,7 @@ def featurize_frame(frame, job):
     return out
 
 
-def _check_elements(features, species):
+def _check_elements(features: str, species: Sequence[str]) -> None:
     """OptionError if features count atoms of an element that the system does not have."""
     import re
 
@@ -243,7 +258,7 @@ def _check_elements(features, species):
                 f"--elements")
 
 
-def _kept(frame, crop, margin):
+def _kept(frame: Frame, crop: dict[int, tuple[float | None, float | None]], margin: float) -> Bools:
     """(n,) bool, the atoms inside --crop and --margin."""
     import numpy as np
 
@@ -257,13 +272,13 @@ def _kept(frame, crop, margin):
             keep &= position[:, axis] >= low
         if high is not None:
             keep &= position[:, axis] < high
-    for axis in np.flatnonzero(~np.asarray(box.periodic)) if margin > 0 else ():
-        along = position[:, axis]
+    for free in np.flatnonzero(~np.asarray(box.periodic)) if margin > 0 else ():
+        along = position[:, free]
         keep &= (along >= along.min() + margin) & (along <= along.max() - margin)
     return keep
 
 
-def _write(path, source, results, double):
+def _write(path: str, source: str, results: Iterable[dict[str, Any]], double: bool) -> None:
     """The file appears whole or not at all."""
     import os
     from pathlib import Path
@@ -280,7 +295,10 @@ def _write(path, source, results, double):
         part.unlink()
     except OSError as e:
         raise InputError(f"{path}: cannot write: {e.strerror}") from None
-    writer, first, at, tally = None, None, {}, _Tally()
+    writer: TableWriter | None = None
+    first: dict[str, Any] = {}
+    at: dict[int, int] = {}
+    tally = _Tally()
     for k, one in enumerate(tqdm(results, desc="mgml featurize", unit="frame", disable=None)):
         if writer is None:
             first = one
@@ -313,19 +331,19 @@ def _write(path, source, results, double):
 class _Tally:
     """Counts atoms without a single feature, of all frames."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.atoms = self.undefined = self.open = 0
 
-    def add(self, one):
+    def add(self, one: dict[str, Any]) -> None:
         import numpy as np
 
-        from ..pipeline import OPEN_CELL
+        from ..flags import OPEN_CELL
 
         self.atoms += len(one["id"])
         self.undefined += int(np.isnan(one["features"]).all(axis=1).sum())
         self.open += int((one["i_site"] & OPEN_CELL != 0).sum())
 
-    def warn(self, source):
+    def warn(self, source: str) -> None:
         import sys
 
         if self.atoms and self.undefined == self.atoms:
@@ -335,7 +353,7 @@ class _Tally:
                   file=sys.stderr)
 
 
-def _show(source, results):
+def _show(source: str, results: Iterable[dict[str, Any]]) -> None:
     from ..errors import InputError
 
     tally, n = _Tally(), 0

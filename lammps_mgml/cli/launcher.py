@@ -1,7 +1,14 @@
 """How many ranks a launcher (mpirun, mpiexec, srun, jsrun, flux ...) has started of this program."""
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from ..errors import MgmlError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
 
 # Their sizes; of a launcher that speaks PMIx only, the rank alone is told.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_NRANKS", "FLUX_JOB_SIZE",
@@ -10,7 +17,7 @@ RANKS = ("PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "PALS_RANKID", "FLUX_T
          "JSM_NAMESPACE_RANK")
 
 
-def ranks_told(environ=os.environ):
+def ranks_told(environ: Mapping[str, str] = os.environ) -> tuple[int, str]:
     """(ranks, variable that tells it): at least so many were started; 0 without any launcher.
 
     A rank number alone tells that a launcher is there: (rank + 1, its variable).
@@ -24,18 +31,18 @@ def ranks_told(environ=os.environ):
     return max(told, key=lambda one: one[0])
 
 
-def _number(text, more=0):
+def _number(text: str | None, more: int = 0) -> int:
     return int(text) + more if text is not None and text.strip().isdigit() else 0
 
 
-def has_launcher(environ=os.environ):
+def has_launcher(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether MPI must be asked: several ranks were started, or a number unknown."""
     ranks, name = ranks_told(environ)
     return ranks > 1 or (ranks == 1 and name in RANKS and not any(
         _number(environ.get(size)) for size in SIZES))
 
 
-def world_size(environ=os.environ):
+def world_size(environ: Mapping[str, str] = os.environ) -> int:
     """Ranks of this program; 1 without a launcher.  Initialises MPI under one.
 
     Raises
@@ -68,7 +75,7 @@ def world_size(environ=os.environ):
     return size
 
 
-def _library():
+def _library() -> ModuleType:
     """mpi4py's MPI, loaded but not started."""
     import mpi4py
 

@@ -1,17 +1,23 @@
 """mgml model"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
 
 # What features may take besides the structure: what the card says, and where a run gets it from.
 INPUTS = {"load": ("goes by the load", "variable mgml_load"),
           "msd": ("by vibrations", "column d_msd, by include ${vibration}")}
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="[show] NAME",
                         help="a shipped model's name or a model file; none: list the shipped ones")
     parser.add_argument("--json", action="store_true", help="the whole card but the trees, as JSON")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     import json
 
     from ..errors import ModelError, OptionError
@@ -64,7 +70,7 @@ def run(args):
                              f"train writes") from None
 
 
-def _with_nan(scores):
+def _with_nan(scores: Any) -> Any:
     """``scores`` with NaN for null, which a file has for what could not be computed."""
     if isinstance(scores, dict):
         return {k: _with_nan(v) for k, v in scores.items()}

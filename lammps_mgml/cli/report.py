@@ -1,7 +1,13 @@
 """mgml report"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dump", help="dump of a loaded run with the columns d_sq and d_d2min, and "
                                      "better d_eta and i_site")
     parser.add_argument("-o", "--output", default="softness.png", help="figure (softness.png)")
@@ -14,7 +20,7 @@ def arguments(parser):
     parser.add_argument("--strain", type=float, default=0.04, help="strain of the D2 slice (0.04)")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from ..report import check_picture, compare, draw, print_table
     from . import check_output
 

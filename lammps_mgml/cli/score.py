@@ -1,7 +1,17 @@
 """mgml score"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from ..models.model import SoftnessModel
+    from ..train.dataset import Loading
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name or a model file")
     parser.add_argument("loadings", nargs="+",
                         help="glass files (.h5) or dumps of inputs/in.aqs, of unseen glasses")
@@ -10,7 +20,7 @@ def arguments(parser):
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def check_unseen(card, loadings):
+def check_unseen(card: dict[str, Any], loadings: Sequence[Loading]) -> None:
     """ModelError if the model was trained on one of these glasses, or does not tell on which."""
     from ..errors import ModelError
 
@@ -23,7 +33,7 @@ def check_unseen(card, loadings):
                          f"a score there says nothing; take another glass")
 
 
-def score(model, loading, strain, known=None):
+def score(model: SoftnessModel, loading: Loading, strain: float, known: Any = None) -> dict[str, Any]:
     """Scores of ``model`` and of the baselines ``known``."""
     import numpy as np
 
@@ -53,7 +63,8 @@ def score(model, loading, strain, known=None):
     return out
 
 
-def score_all(model, loadings, strain, training=(), other=None):
+def score_all(model: SoftnessModel, loadings: Sequence[Loading], strain: float,
+              training: Sequence[Loading] = (), other: SoftnessModel | None = None) -> dict[str, Any]:
     """{"loadings": {name: scores}, "all": what they say together}.
 
     training : the model's loadings, if they are at hand: then the baselines are scored too.
@@ -82,7 +93,7 @@ def score_all(model, loadings, strain, training=(), other=None):
     for x in loadings:
         features = [x.features(m.features) for m in filter(None, (model, other))]
         ok = ~np.any([np.isnan(f).any(axis=1) for f in features], axis=0)
-        margins = [m.margins(f[ok]) for m, f in zip((model, other), features)]
+        margins = [m.margins(f[ok]) for m, f in zip((model, other), features) if m]
         sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok], margins))
     value, error, interval = together(sets)
     whole = {"glasses": len({x.glass for x in loadings}), "auc": value[0], "auc_error": error[0],
@@ -102,7 +113,7 @@ def score_all(model, loadings, strain, training=(), other=None):
     return out
 
 
-def print_scores(scores):
+def print_scores(scores: dict[str, Any]) -> None:
     print(f"strain {scores['strain']:<19g} plastic expected AUC (block bootstrap) AP   MCC    recall "
           f"precision Brier rank score by element")
     for name, s in scores["loadings"].items():
@@ -138,7 +149,7 @@ def print_scores(scores):
               f"{a['interval95'][1]:+.4f} (the same blocks for both)")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from ..models.model import load_model
     from ..train.dataset import read_loadings
 

@@ -1,7 +1,13 @@
 """mgml train"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 
-def arguments(parser):
+def arguments(parser: argparse.ArgumentParser) -> None:
     from ..train.recipes import RECIPES
 
     parser.add_argument("loadings", nargs="+", help="glass files (.h5), or dumps of inputs/in.aqs")
@@ -17,7 +23,7 @@ def arguments(parser):
     parser.add_argument("-o", "--output", required=True, help="model file to write (.mgml)")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from ..errors import InputError
     from ..features import resolve
     from ..models.model import from_card, save_model, with_envelope

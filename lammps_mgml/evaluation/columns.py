@@ -2,10 +2,14 @@
 
 A value that is not known is NaN.  ``i_site`` says why (bits, see ``flags``).
 """
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from ..system.arrays import Floats, Int32s
 
 REFERENCE = "reference"       # of the structure that the reference is; stays until a new one
 PRESENT = "present"           # of the structure at the evaluation; undefined at any other step
@@ -20,7 +24,7 @@ class Column:
     unit: str
     of: str
     definition: str
-    value: Callable
+    value: Callable[[Evaluated], Floats]
     standard: bool = True
 
 
@@ -50,9 +54,9 @@ class Evaluated:
     entered D2min.  site : (n_own,) int32 bits.
     """
 
-    softness: np.ndarray
-    probability: np.ndarray
-    d2min: np.ndarray
-    eta: np.ndarray
-    partners: np.ndarray
-    site: np.ndarray
+    softness: Floats
+    probability: Floats
+    d2min: Floats
+    eta: Floats
+    partners: Int32s
+    site: Int32s

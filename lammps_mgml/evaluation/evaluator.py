@@ -1,17 +1,28 @@
 """One evaluation of a rank: its state in, columns and quantities out.  Knows no engine."""
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import InputError
+from ..families.family import Means
 from ..flags import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE
-from ..pipeline import site_features
+from ..models.model import SoftnessModel
+from ..pipeline import Sites, site_features
+from ..plasticity.d2min import NonAffine
 from ..plasticity.reference import Reference
+from ..system.arrays import Floats, Int32s, Ints
+from ..system.atoms import Atoms
 from ..system.box import Box, times
+from ..system.domain import Domain
 from ..system.units import check_distances
 from . import live
 from .columns import Evaluated
+from .live import Counts
 from .restart_state import RestartState, Settings, new_identity
 
 # A tilt is known to this part of a box edge, or not at all.
@@ -30,12 +41,12 @@ class Request:
     """
 
     settings: Settings
-    model: object
-    elements: tuple
-    parameters: dict
-    names: tuple
-    table: tuple
-    load: np.ndarray | None
+    model: SoftnessModel | None
+    elements: tuple[str, ...]
+    parameters: Mapping[str, float]
+    names: tuple[str, ...]
+    table: tuple[str, ...]
+    load: Floats | None
     running: bool
     reach: float
 
@@ -55,15 +66,15 @@ class Snapshot:
 
     step: int
     box: Box
-    tags: np.ndarray
-    positions: np.ndarray
-    unwrapped: np.ndarray
-    types: np.ndarray
-    number: np.ndarray
-    reference: np.ndarray
-    partners: np.ndarray
-    site: np.ndarray
-    msd: np.ndarray | None = None
+    tags: Ints
+    positions: Floats
+    unwrapped: Floats
+    types: Int32s
+    number: Int32s
+    reference: Floats
+    partners: Int32s
+    site: Int32s
+    msd: Floats | None = None
     shortest: bool = False
     may_flip: bool = False
 
@@ -76,11 +87,11 @@ class Outcome:
     counts : live.Counts."""
 
     evaluated: Evaluated
-    features: object
-    table: object
+    features: Sites | None
+    table: Sites | None
     new_reference: bool
-    live: dict
-    counts: live.Counts
+    live: dict[str, float]
+    counts: Counts
 
 
 class Evaluator:
@@ -90,12 +101,14 @@ class Evaluator:
     seconds : {stage: s} so far.
     """
 
-    def __init__(self, domain, request, state=None):
+    def __init__(self, domain: Domain, request: Request, state: RestartState | None = None) -> None:
         self.domain, self.request, self.state = domain, request, state
-        self.seconds, self.evaluations = {}, 0
-        self._reference = self._numbers = None
+        self.seconds: dict[str, float] = {}
+        self.evaluations = 0
+        self._reference: Reference | None = None
+        self._numbers: Int32s | None = None
 
-    def evaluate(self, snap):
+    def evaluate(self, snap: Snapshot) -> Outcome:
         """Outcome for ``snap``.
 
         Raises
@@ -118,7 +131,8 @@ class Evaluator:
             if request.table:
                 table = self._features(atoms, request.table, snap.msd, np.float32)
         if first:
-            self._start(snap, (features or table).means)
+            assert features is not None
+            self._start(snap, features.means)
         since = perf_counter()
         found = self._nonaffine(snap, first)
         self._add("d2min", since)
@@ -136,11 +150,12 @@ class Evaluator:
         self.evaluations += 1
         return Outcome(evaluated, features, table, first, *live.measure(evaluated, domain))
 
-    def forget_plan(self):
+    def forget_plan(self) -> None:
         """Tell the homes of the reference anew who owns which atom, at the next evaluation."""
         self._numbers = None
 
-    def _features(self, atoms, names, msd, dtype):
+    def _features(self, atoms: Atoms, names: tuple[str, ...], msd: Floats | None,
+                  dtype: DTypeLike) -> Sites:
         request = self.request
         sites = site_features(
             atoms, self.domain, names, request.elements, self.state.means if self.state else None,
@@ -149,7 +164,7 @@ class Evaluator:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites
 
-    def _softness(self, features, n):
+    def _softness(self, features: Sites | None, n: int) -> tuple[Floats, Floats]:
         model = self.request.model
         if model is None or features is None:
             nothing = np.full(n, np.nan)
@@ -159,7 +174,7 @@ class Evaluator:
         softness = model.softness(features.features if whole else features.features[:, at])
         return softness, model.probability(softness)
 
-    def _start(self, snap, means):
+    def _start(self, snap: Snapshot, means: Means) -> None:
         """Take ``snap`` as the reference."""
         domain, n_own = self.domain, len(snap.tags)
         n = int(domain.sum([n_own])[0])
@@ -169,8 +184,9 @@ class Evaluator:
         self.state = RestartState.new(self.request.settings, n, snap.box, means,
                                       identity)
 
-    def _nonaffine(self, snap, first):
+    def _nonaffine(self, snap: Snapshot, first: bool) -> NonAffine:
         domain = self.domain
+        assert self.state is not None
         known = snap.number != 0
         everything = bool(known.all())
         take = slice(None) if everything else known
@@ -178,7 +194,7 @@ class Evaluator:
         edges = self._continuous_edges(snap, unwrapped, snap.reference[take])
         if snap.shortest:
             with domain.raise_on_all():
-                inverse = np.linalg.inv(edges)
+                inverse = np.asarray(np.linalg.inv(edges), dtype=np.float64)
                 step = times(unwrapped, inverse) - times(
                     snap.reference[take], self.state.box.inverse)
                 unwrapped = unwrapped - times(
@@ -201,15 +217,16 @@ class Evaluator:
                   np.zeros(len(known), np.int32)]
         for all_of, some in zip(spread, out):
             all_of[known] = some
-        return out._make(spread)
+        return NonAffine(*spread)
 
-    def _continuous_edges(self, snap, unwrapped, reference):
+    def _continuous_edges(self, snap: Snapshot, unwrapped: Floats, reference: Floats) -> Floats:
         """(3, 3) A, the box edges that the reference's have become.
 
         A tilted box may flip to an equivalent one.  Unwrapped positions go on smoothly there, so
         the best affine map from the reference to them tells how often it has.  Where it does not
         tell (too few atoms, or a melt that has flowed far), the latest evaluation's edges do.
         """
+        assert self.state is not None
         box, edges = snap.box, snap.box.edges
         lower = (1, 2, 2), (0, 0, 1)
         # a flipped box may have no tilt at this very step
@@ -230,8 +247,9 @@ class Evaluator:
                 f"step {snap.step}: the tilted box has changed so much since the latest evaluation "
                 f"that its flips cannot be counted, and the atoms do not tell: evaluate more often")
 
-    def _mapped_edges(self, unwrapped, reference):
+    def _mapped_edges(self, unwrapped: Floats, reference: Floats) -> Floats:
         """Edges of the reference under the best affine map from it to the present positions."""
+        assert self.state is not None
         middle = np.asarray(self.state.edges).sum(axis=0) / 2.0
         x, y = reference - middle, unwrapped - middle
         with np.errstate(all="ignore"):
@@ -245,11 +263,11 @@ class Evaluator:
                 return np.full((3, 3), np.nan)
             return np.asarray(self.state.edges) @ np.linalg.solve(xx, xy)
 
-    def _add(self, stage, since):
+    def _add(self, stage: str, since: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - since
 
 
-def _check(snap):
+def _check(snap: Snapshot) -> None:
     """InputError for atoms that cannot be known apart or placed."""
     if len(snap.tags) and snap.tags.min() < 1:
         raise InputError("the atoms have no IDs: remove atom_modify id no")

@@ -2,11 +2,17 @@
 
 Each is made of sums over the atoms, so that one reduction over the ranks serves all.
 """
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from ..system.arrays import Floats
+from ..system.domain import Domain
+from .columns import Evaluated
 
 PLASTIC = 5.0             # A^2, D2min above which an atom counts as plastic (the paper's threshold)
 
@@ -18,11 +24,11 @@ class Quantity:
     name: str
     unit: str
     definition: str
-    sums: Callable
-    value: Callable
+    sums: Callable[[Evaluated], tuple[float, ...]]
+    value: Callable[[Floats], float]
 
 
-def _ratio(totals):
+def _ratio(totals: Floats) -> float:
     return totals[0] / totals[1] if totals[1] else float("nan")
 
 
@@ -44,7 +50,7 @@ class Counts(NamedTuple):
     without_softness: int
 
 
-def measure(evaluated, domain):
+def measure(evaluated: Evaluated, domain: Domain) -> tuple[dict[str, float], Counts]:
     """({name: value} of all quantities, Counts), the same on all ranks.  Collective."""
     parts = [np.array([len(evaluated.d2min), np.isnan(evaluated.d2min).sum(),
                        np.isnan(evaluated.softness).sum()], dtype=np.float64)]

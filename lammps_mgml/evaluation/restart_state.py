@@ -4,6 +4,8 @@ It is a text (JSON), the same on all ranks.  It rides with the atoms: every atom
 reference carries the identity of the reference and one piece of the text.  So the text survives the
 loss of atoms and a change of the number of ranks.
 """
+from __future__ import annotations
+
 import json
 import zlib
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +15,9 @@ import numpy as np
 
 from ..errors import InputError, ModelError
 from ..families.family import Means
+from ..system.arrays import Bools, Floats
 from ..system.box import Box
+from ..system.domain import Domain
 
 VERSION = 2
 WIDTH = 5                 # numbers that each atom carries: identity, piece, three numbers of text
@@ -36,7 +40,7 @@ class Settings:
     load: str
     d2_cutoff: float
 
-    def must_be_those_of(self, state):
+    def must_be_those_of(self, state: RestartState) -> None:
         """ModelError that names the first setting in which ``state`` differs, and both values."""
         words = {"checksum": "model file", "elements": "elements of the types",
                  "load": "mgml_load", "d2_cutoff": "mgml_d2_cutoff"}
@@ -64,32 +68,32 @@ class RestartState:
 
     settings: Settings
     n: int
-    edges: list
-    periodic: list
+    edges: list[list[float]]
+    periodic: list[bool]
     means: Means
-    last: list
+    last: list[list[float]]
     identity: int = 0
 
     @classmethod
-    def new(cls, settings, n, box, means, identity):
+    def new(cls, settings: Settings, n: int, box: Box, means: Means, identity: int) -> RestartState:
         return cls(settings, n, box.edges.tolist(), box.periodic.tolist(), means,
                    box.edges.tolist(), identity)
 
     @property
-    def box(self):
+    def box(self) -> Box:
         return Box.make(self.edges, self.periodic)
 
-    def moved_on(self, edges):
+    def moved_on(self, edges: Floats) -> RestartState:
         """The same with the box edges of the latest evaluation."""
         return replace(self, last=np.asarray(edges).tolist())
 
 
-def new_identity():
+def new_identity() -> int:
     """A number of 24 bits, never 0.  The caller lets one rank choose it for all."""
     return 1 + randbits(24) % (2**24 - 1)
 
 
-def pieces(state):
+def pieces(state: RestartState) -> Floats:
     """(m, 3) float64, whole numbers below 2^24: the text of ``state`` in pieces."""
     text = zlib.compress(json.dumps({"version": VERSION, **asdict(state)}).encode(), 9)
     head = len(text).to_bytes(_BYTES, "big") + (zlib.crc32(text) & 0xffffff).to_bytes(_BYTES, "big")
@@ -99,7 +103,7 @@ def pieces(state):
     return (numbers @ [65536, 256, 1]).astype(np.float64).reshape(-1, 3)
 
 
-def rows(state, n, first):
+def rows(state: RestartState, n: int, first: int) -> Floats:
     """(n, WIDTH), what ``n`` atoms of this rank carry.
 
     first : how many atoms the ranks before this one have, so that the pieces are dealt out evenly.
@@ -110,7 +114,7 @@ def rows(state, n, first):
                           axis=1)
 
 
-def identity(rows, known, domain):
+def identity(rows: Floats, known: Bools, domain: Domain) -> int:
     """Identity of the reference that the atoms carry; 0 if they carry none.  Collective.
 
     rows : (n_own, WIDTH).  known : (n_own,) bool, atoms that are in a reference.
@@ -128,7 +132,7 @@ def identity(rows, known, domain):
     return int(high)
 
 
-def read(rows, known, domain):
+def read(rows: Floats, known: Bools, domain: Domain) -> RestartState:
     """RestartState that the atoms carry.  Collective.
 
     Raises
@@ -146,7 +150,7 @@ def read(rows, known, domain):
     return replace(state, identity=identity(rows, known, domain))
 
 
-def _from_table(table):
+def _from_table(table: Floats) -> RestartState:
     lost = InputError(
         "the restart file holds a reference, but not all that belongs to it (a system of fewer than "
         f"about 60 atoms has no room for it, or most atoms were deleted). {NOW[3:].capitalize()}")

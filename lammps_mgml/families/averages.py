@@ -3,12 +3,15 @@
 The recursive averaging is that of Boattini, Smallenburg & Filion (Phys. Rev. Lett. 127, 088007,
 2021).
 """
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from .._kernels import density as _density
+from ..system.arrays import Floats, Ints, Lists
 from ..system.threads import threads
+from .family import Feature
 
 # Ends of names; the statistic of a Feature.
 LEVELS = {"": "", "_avg": ", mean over the atom and its near neighbours",
@@ -16,7 +19,7 @@ LEVELS = {"": "", "_avg": ", mean over the atom and its near neighbours",
 NEAR = "dist"                  # the kind of neighbours
 
 
-def levels(features, one_set=False):
+def levels(features: Iterable[Feature], one_set: bool = False) -> Iterator[Feature]:
     """``features``, then their averages, level by level; each level a set, or all in one set."""
     for end, text in LEVELS.items():
         for f in features:
@@ -24,7 +27,7 @@ def levels(features, one_set=False):
                           definition=f.definition + text, statistic=end, neighbours=NEAR)
 
 
-def averages_plan(at, asked):
+def averages_plan(at: dict[str, int], asked: dict[int, Feature]) -> tuple[Ints, ...]:
     """For each level (columns, features): which column of it is which feature.
 
     at : {column: number}.  asked : {number: Feature}.
@@ -38,7 +41,7 @@ def averages_plan(at, asked):
     return tuple(out)
 
 
-def averaged(values, neighbours, n_rows):
+def averaged(values: Floats, neighbours: Lists, n_rows: int) -> Floats:
     """(n_rows, n) means over each owned atom and its ``neighbours`` (start, count, row)."""
     out = np.empty((n_rows, values.shape[1]))
     _density.averaged(values, *neighbours, out, threads())

@@ -1,11 +1,15 @@
 """Two-body densities of a site, isotropic and along the load."""
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 
 from .._kernels import density as _density
 from ..errors import OptionError
+from ..system.arrays import Floats
 from ..system.threads import threads
 from .averages import levels
-from .family import Family, Set
+from .family import Family, Feature, Set, Work
 
 # Cubic B-splines: centre of the first, spacing (A), number.
 SPLINE_FIRST, SPLINE_SPACING, SPLINES = 2.0, 0.4, 9
@@ -17,7 +21,7 @@ AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 SENSES = {"compression": 1.0, "tension": -1.0}
 
 
-def load_tensor(load):
+def load_tensor(load: object) -> Floats:
     """(6,) xx yy zz xy xz yz of the tensor that stands for a uniaxial load.
 
     load : text of an axis (x, y, z or three numbers) and, perhaps, of a sense: "z", "x tension",
@@ -55,25 +59,25 @@ class Densities(Family):
         "density_avg2": Set("density averaged twice"),
         "axial_avg2": Set("axial averaged twice")}
 
-    def features(self, elements):
+    def features(self, elements: tuple[str, ...]) -> Iterator[Feature]:
         return levels([
             self.site(name, kind, "1",
                       f"{e} atoms by the cubic spline about {SPLINE_FIRST + k * SPLINE_SPACING:.1f} "
                       f"A{KINDS[kind]}", needs=("load",) if kind == "axial" else ())
             for kind in KINDS for e in elements for k, name in enumerate(_columns(kind, [e]))])
 
-    def columns(self, asked, elements):
+    def columns(self, asked: list[Feature], elements: tuple[str, ...]) -> list[str]:
         """All of the kernel's: one call makes the isotropic ones or both kinds."""
         kinds = KINDS if any(f.needs for f in asked) else ("density",)
         return [name for kind in kinds for name in _columns(kind, elements)] if asked else []
 
-    def plan(self, at, asked, elements):
+    def plan(self, at: dict[str, int], asked: dict[int, Feature], elements: tuple[str, ...]) -> bool:
         return any(f.needs for f in asked.values())
 
-    def read_input(self, name, value):
+    def read_input(self, name: str, value: Any) -> Floats:
         return load_tensor(value)
 
-    def measure(self, work, axial, table):
+    def measure(self, work: Work, axial: bool, table: Floats) -> None:
         problem = _density.densities(
             work.atoms.positions, work.atoms.types, work.cells.is_open, len(work.elements),
             SPLINE_FIRST, SPLINE_SPACING, SPLINES, work.inputs["load"] if axial else np.empty(0),
@@ -82,5 +86,5 @@ class Densities(Family):
             raise MemoryError("no memory for the grid of the densities")
 
 
-def _columns(kind, elements):
+def _columns(kind: str, elements: Iterable[str]) -> list[str]:
     return [f"{kind}_{e.lower()}_{k}" for e in elements for k in range(SPLINES)]

@@ -1,11 +1,18 @@
 """Facets of an atom's Voronoi cell: how many of which kind, how large, how far across."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from .._kernels import sro as _sro
+from ..geometry.cells import Cells
+from ..system.arrays import AnyArray, Bytes, Floats, Int32s
+from ..system.atoms import Atoms
 from ..system.threads import threads
-from .family import NEIGHBOURS, STATISTICS, WORDS, Family, Feature, Set, ratio
+from .family import NEIGHBOURS, STATISTICS, WORDS, Family, Feature, Set, Work, ratio
 
 EDGES = (3, 4, 5, 6, 7)        # classes of facets; the last one takes all with 7 edges or more
 AREA, VOLUME = "mean facet area", "mean sub-polyhedron volume"
@@ -25,7 +32,11 @@ COLUMNS = (
     *(f"distance_voro_{s}" for s in STATISTICS))
 
 
-def _edges(k):
+# A statistic of facets: one value for each closed cell.
+Of = Callable[["FacetTable"], AnyArray]
+
+
+def _edges(k: int) -> str:
     return f"{k} edges" if k < EDGES[-1] else f"{k} or more edges"
 
 
@@ -49,7 +60,7 @@ class Facets(Family):
         "avg_symm_idx_nn": Set("fractions of 3- to 7-fold facets, of all neighbours' facets "
                                "together")}
 
-    def statistics(self):
+    def statistics(self) -> Iterator[tuple[Feature, Of | None]]:
         """(Feature, None or function) of each number of an atom's facets.
 
         To add one, yield it here.  None: a column of the kernel, of the same name.  A function is
@@ -89,7 +100,7 @@ class Facets(Family):
                        f"{WORDS[s]} of r_ij / <r> to {NEIGHBOURS['voro']}",
                        mean="distance_voro"), None
 
-    def features(self, elements):
+    def features(self, elements: tuple[str, ...]) -> Iterator[Feature]:
         for feature, _ in self.statistics():
             yield feature
         for k in EDGES:
@@ -98,11 +109,12 @@ class Facets(Family):
                           f"voronoi_idx_{k}", "pooled", "voro",
                           among=tuple(f"voronoi_idx_{k}" for k in EDGES))
 
-    def plan(self, at, asked, elements):
+    def plan(self, at: dict[str, int], asked: dict[int, Feature],
+             elements: tuple[str, ...]) -> tuple[tuple[Int32s, Int32s], list[tuple[int, Of]]]:
         functions = [(at[f.name], of) for f, of in self.statistics() if of and f.name in at]
         return kernel_columns(COLUMNS, at), functions
 
-    def measure(self, work, plan, table):
+    def measure(self, work: Work, plan: Any, table: Floats) -> Floats:
         columns, functions = plan
         sums = facet_statistics(work.atoms, work.cells, work.parameters["small_facet"],
                                 work.counted, columns, table)
@@ -112,20 +124,21 @@ class Facets(Family):
                 table[:work.atoms.n_own, k] = facets.by_atom(of)
         return sums
 
-    def means(self, sums):
+    def means(self, sums: Floats) -> dict[str, float]:
         area, facets, distance, volume = sums
         return {"area": ratio(area, facets), "volume": ratio(volume, facets),
                 "distance_voro": ratio(distance, facets)}
 
 
-def kernel_columns(names, at):
+def kernel_columns(names: Iterable[str], at: dict[str, int]) -> tuple[Int32s, Int32s]:
     """(source, into): numbers of the kernel's columns ``names`` and where ``at`` wants them."""
     pairs = [(k, at[name]) for k, name in enumerate(names) if name in at]
     source, into = np.array(pairs, np.int32).reshape(-1, 2).T
     return np.ascontiguousarray(source), np.ascontiguousarray(into)
 
 
-def facet_statistics(atoms, cells, small_facet, counted, columns, values):
+def facet_statistics(atoms: Atoms, cells: Cells, small_facet: float, counted: Bytes,
+                     columns: tuple[Int32s, Int32s], values: Floats) -> Floats:
     """Fill the columns (source, into) of ``values`` (n_rows, n), not normalised.
 
     Drops the small facets from ``cells`` for good (the paper's neighbours are those that remain).
@@ -145,7 +158,7 @@ class FacetTable:
     ``max`` of such an array give one value for each closed cell.
     """
 
-    def __init__(self, atoms, cells):
+    def __init__(self, atoms: Atoms, cells: Cells) -> None:
         self._closed = np.flatnonzero(cells.is_open == 0)
         self._n_own = atoms.n_own
         self.count = cells.facet_count[self._closed].astype(np.int64)
@@ -158,19 +171,19 @@ class FacetTable:
         self.distance = np.sqrt((bond * bond).sum(axis=1))
         self.volume = self.area * self.distance / 6.0
 
-    def sum(self, values):
+    def sum(self, values: AnyArray) -> AnyArray:
         return np.add.reduceat(values, self._first)
 
-    def mean(self, values):
+    def mean(self, values: AnyArray) -> AnyArray:
         return self.sum(values) / self.count
 
-    def min(self, values):
+    def min(self, values: AnyArray) -> AnyArray:
         return np.minimum.reduceat(values, self._first)
 
-    def max(self, values):
+    def max(self, values: AnyArray) -> AnyArray:
         return np.maximum.reduceat(values, self._first)
 
-    def by_atom(self, of):
+    def by_atom(self, of: Of) -> Floats:
         """(n_own,) values of the function ``of`` this table, NaN for open cells."""
         out = np.full(self._n_own, np.nan)
         if len(self._closed):

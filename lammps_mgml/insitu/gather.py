@@ -1,13 +1,24 @@
 """All ranks' site features into one table on disk, a slab at a time."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from ..io.table import ROWS
+from ..io.table import ROWS, TableWriter
+from ..system.arrays import AnyArray, Features, Ints
+from ..system.domain import Domain
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
 
 COLUMNS = (("i_site", np.int32), ("d_sq", np.float32), ("d_d2min", np.float32))
 WRITER, TAG = 0, 4712
 
 
-def gather(domain, writer, step, ids, features, columns, attributes):
+def gather(domain: Domain, writer: TableWriter | None, step: int, ids: Ints, features: Features,
+           columns: list[AnyArray], attributes: dict[str, Any]) -> None:
     """Append one frame.  Collective.
 
     The ranks send to the writer in turn, ``ROWS`` rows at a time: no rank ever holds more than one
@@ -19,13 +30,14 @@ def gather(domain, writer, step, ids, features, columns, attributes):
     """
     comm = domain.comm
     others = np.stack([np.asarray(c, dtype=np.float64) for c in columns], axis=1)
-    counts = np.zeros(domain.size)
-    counts[domain.rank] = len(ids)
-    counts = domain.sum(counts).astype(int)
+    mine = np.zeros(domain.size)
+    mine[domain.rank] = len(ids)
+    counts = domain.sum(mine).astype(np.int64)
     error = None
     if domain.rank == WRITER:
         slabs = _slabs(comm, counts, (ids, features, others))
         try:
+            assert writer is not None
             with writer.frame(step, int(counts.sum()), COLUMNS, **attributes) as write:
                 for at, (own_ids, rows, values) in slabs:
                     write(at, own_ids, rows, *values.T)
@@ -42,7 +54,8 @@ def gather(domain, writer, step, ids, features, columns, attributes):
             raise error
 
 
-def _slabs(comm, counts, own):
+def _slabs(comm: Intracomm, counts: Ints,
+           own: tuple[AnyArray, ...]) -> Iterator[tuple[int, list[AnyArray]]]:
     """(first row, arrays like ``own``) of every rank in turn; received ones share one buffer."""
     buffers = [np.empty((ROWS, *a.shape[1:]), a.dtype) for a in own]
     at = 0

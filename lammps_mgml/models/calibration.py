@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
+from ..system.arrays import Floats
 from .checks import a_number, a_text, an_object, entry, numbers
 
 MAX_KNOTS = 10_000
@@ -18,7 +19,7 @@ class Calibration:
     """knots (2, n): margins that rise, and the probabilities (balanced prior) at them, linear in
     between and constant beyond.  natural_share: of the plastic atoms among all."""
 
-    knots: np.ndarray
+    knots: Floats
     natural_share: float
 
     @classmethod
@@ -48,12 +49,12 @@ class Calibration:
             raise ModelError("the calibration's probabilities must rise within 0 to 1")
         return cls(np.array([margin, probability]), share)
 
-    def softness(self, margins: np.ndarray) -> np.ndarray:
+    def softness(self, margins: Floats) -> Floats:
         """(n,) S^q in [0, 1], balanced prior, of margins (n,); NaN where the margin is NaN."""
         # rounding may pass the last knot by one bit
         return np.clip(np.interp(margins, *self.knots), *self.knots[1, [0, -1]])
 
-    def probability(self, softness: np.ndarray) -> np.ndarray:
+    def probability(self, softness: Floats) -> Floats:
         """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""
         odds = self.natural_share / (1.0 - self.natural_share)
         return odds * softness / (odds * softness + (1.0 - softness))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError
+from ..system.arrays import Floats
 
 # Bounds of a whole file.  The largest shipped one has 0.25 MB, 600 objects and lists, 2500 values.
 MAX_BYTES = 8 << 20
@@ -38,21 +39,21 @@ def kind_of(value: Any) -> str:
             type(None): "null"}.get(type(value), "a number")
 
 
-def entry(card: dict, key: str, within: str = "") -> Any:
+def entry(card: dict[str, Any], key: str, within: str = "") -> Any:
     """``card[key]``; ModelError if it is missing."""
     if key not in card:
         raise ModelError(f"{within}{key} is missing")
     return card[key]
 
 
-def an_object(value: Any, what: str) -> dict:
+def an_object(value: Any, what: str) -> dict[str, Any]:
     """``value``; ModelError if it is no JSON object."""
     if not isinstance(value, dict):
         raise ModelError(f"{what} must be an object, not {kind_of(value)}")
     return value
 
 
-def a_list(value: Any, what: str, most: int) -> Sequence:
+def a_list(value: Any, what: str, most: int) -> Sequence[Any]:
     """``value``; ModelError if it is no list of at most ``most`` entries."""
     if not isinstance(value, (list, tuple)):
         raise ModelError(f"{what} must be a list, not {kind_of(value)}")
@@ -85,7 +86,7 @@ def a_number(value: Any, what: str, low: float = -LARGEST, high: float = LARGEST
 
 
 def numbers(value: Any, what: str, most: int, low: float = -LARGEST,
-            high: float = LARGEST) -> np.ndarray:
+            high: float = LARGEST) -> Floats:
     """(n,) float64 of a list of numbers; ModelError if one is not a number from low to high."""
     values = a_list(value, what, most)
     if not all(map(_is_number, values)):
@@ -125,7 +126,7 @@ def fits(value: Any, form: Any, what: str) -> None:
                 fits(v, part, f"{what}.{_key(key)}")
 
 
-def whole_card(card: dict) -> str | None:
+def whole_card(card: dict[str, Any]) -> str | None:
     """Where the first number is that is not finite, or None.
 
     Raises
@@ -133,7 +134,8 @@ def whole_card(card: dict) -> str | None:
     ModelError : too deep, too many entries, a whole number beyond 2^53, or no JSON at all; so that
     the card can be written as JSON, and its entries looked at one by one.
     """
-    not_finite, left, room = None, [(card, "", 1)], MAX_VALUES
+    not_finite, room = None, MAX_VALUES
+    left: list[tuple[Any, str, int]] = [(card, "", 1)]
     while left:
         container, where, depth = left.pop()
         room -= len(container)
@@ -142,7 +144,8 @@ def whole_card(card: dict) -> str | None:
         if depth > MAX_DEPTH:
             raise ModelError(f"it is nested deeper than {MAX_DEPTH} levels")
         named = isinstance(container, dict)
-        for key, value in container.items() if named else enumerate(container):
+        pairs: Iterable[tuple[Any, Any]] = container.items() if named else enumerate(container)
+        for key, value in pairs:
             kind = type(value)
             if named and type(key) is not str:
                 raise ModelError(f"{where or 'it'} has a key that is no text: {shown(key)}")

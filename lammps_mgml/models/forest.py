@@ -8,6 +8,7 @@ import numpy as np
 
 from .._kernels import scorers as _scorers
 from ..errors import ModelError
+from ..system.arrays import AnyArray, Bytes, Features, Floats, Int32s
 from ..system.threads import threads
 from .checks import LARGEST, kind_of, shown
 from .scorers import register, rows_of
@@ -30,15 +31,16 @@ class Forest:
     entry: ClassVar[str] = "trees"
     in_card: ClassVar[bool] = False
 
-    root: np.ndarray
-    feature: np.ndarray
-    threshold: np.ndarray
-    kind: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    leaf: np.ndarray
+    root: Int32s
+    feature: Int32s
+    threshold: Floats
+    kind: Bytes
+    left: Int32s
+    right: Int32s
+    leaf: Floats
     n_features: int
-    shallow: tuple | None = None       # the same as (feature, threshold, leaf), if two levels do
+    # the same as (feature, threshold, leaf), if two levels do
+    shallow: tuple[Int32s, Floats, Floats] | None = None
 
     @classmethod
     def from_card(cls, content: Any, features: tuple[str, ...], n_elements: int) -> Forest:
@@ -72,7 +74,9 @@ class Forest:
         announced = header["tree_sizes"].count(" ") + 1 if header.get("tree_sizes") else n_trees
         if announced != n_trees:
             raise ModelError(f"{announced} trees are announced, but there are {n_trees}")
-        root, columns, leaves = [], [[], [], [], [], []], []
+        root: list[int] = []
+        columns: list[list[Floats]] = [[], [], [], [], []]
+        leaves: list[Floats] = []
         n_nodes = n_leaves = 0
         for number, block in enumerate(blocks[1:]):
             # the line of the tree's own number goes first; after an empty line comes what is no tree
@@ -114,14 +118,14 @@ class Forest:
         if not root:
             raise ModelError("the model has no trees")
 
-        def flat(k, dtype):
+        def flat(k: int, dtype: type[np.generic]) -> AnyArray:
             return np.concatenate(columns[k]).astype(dtype) if columns[k] else np.empty(0, dtype)
         forest = cls(np.array(root, np.int32), flat(0, np.int32), flat(1, np.float64),
                      flat(2, np.uint8), flat(3, np.int32), flat(4, np.int32),
                      np.concatenate(leaves), n_features)
         return replace(forest, shallow=forest._two_levels())
 
-    def _two_levels(self):
+    def _two_levels(self) -> tuple[Int32s, Floats, Floats] | None:
         """feature, threshold (n_trees, 3) and leaf (n_trees, 4), or None if trees are deeper or
         treat gaps apart.  What ends sooner is filled up with splits that all rows pass."""
         if (self.kind & 12).any():
@@ -144,7 +148,7 @@ class Forest:
                 leaf[t, 2 * side:2 * side + 2] = self.leaf[~ends[0]], self.leaf[~ends[1]]
         return feature, threshold, leaf
 
-    def raw_scores(self, features: np.ndarray) -> np.ndarray:
+    def raw_scores(self, features: Features) -> Floats:
         """(n,) raw margins of the rows of ``features`` (n, n_features).
 
         Raises
@@ -161,14 +165,14 @@ class Forest:
         return out
 
 
-def _entries(block, what):
+def _entries(block: str, what: str) -> dict[str, str]:
     """{key: value} of the lines key=value."""
     if len(block) > MAX_BLOCK or block.count("\n") > MAX_LINES:
         raise ModelError(f"{what} is longer than {MAX_LINES} lines or {MAX_BLOCK >> 20} MiB")
     return dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
 
 
-def _numbers(tree, key, number):
+def _numbers(tree: dict[str, str], key: str, number: int) -> Floats:
     words = tree.get(key, "").split(" ", MAX_LEAVES)
     if len(words) > MAX_LEAVES:
         raise ModelError(f"tree {number}: {key} has more than {MAX_LEAVES} numbers")

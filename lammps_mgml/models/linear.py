@@ -8,6 +8,7 @@ import numpy as np
 
 from .._kernels import scorers as _scorers
 from ..errors import ModelError
+from ..system.arrays import Features, Floats
 from ..system.threads import threads
 from .checks import a_list, an_object, entry, numbers
 from .scorers import register, rows_of
@@ -24,8 +25,8 @@ class Linear:
     entry: ClassVar[str] = "linear"
     in_card: ClassVar[bool] = True
 
-    weights: np.ndarray
-    intercept: np.ndarray
+    weights: Floats
+    intercept: Floats
 
     @classmethod
     def from_card(cls, content: Any, features: tuple[str, ...], n_elements: int) -> Linear:
@@ -48,7 +49,7 @@ class Linear:
                              f"{len(features)} features")
         return cls(np.array(weights), intercept)
 
-    def raw_scores(self, features: np.ndarray) -> np.ndarray:
+    def raw_scores(self, features: Features) -> Floats:
         """(n,) margins of the rows of ``features`` (n, n_features); NaN where element_type is NaN.
 
         Raises

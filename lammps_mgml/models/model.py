@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError, ModelError
 from ..features import DEFINITION, by_name
+from ..system.arrays import Features, Floats
 from . import forest, linear  # noqa: F401  a kind of model is registered by its import
 from .calibration import Calibration
 from .checks import (
@@ -83,10 +84,10 @@ class SoftnessModel:
     calibration: Calibration
     scorer: Scorer
     checksum: str
-    card: dict = field(repr=False)
+    card: dict[str, Any] = field(repr=False)
 
     @property
-    def knots(self) -> np.ndarray:
+    def knots(self) -> Floats:
         """(2, n): margins and the probabilities (balanced prior) at them, linear in between."""
         return self.calibration.knots
 
@@ -95,7 +96,7 @@ class SoftnessModel:
         """Share of plastic atoms among all."""
         return self.calibration.natural_share
 
-    def margins(self, features: np.ndarray) -> np.ndarray:
+    def margins(self, features: Features) -> Floats:
         """(n,) scores before calibration of ``features`` (n, n_features); NaN where one is NaN.
 
         Raises
@@ -114,11 +115,11 @@ class SoftnessModel:
         out[defined] = self.scorer.raw_scores(features[defined])
         return out
 
-    def softness(self, features: np.ndarray) -> np.ndarray:
+    def softness(self, features: Features) -> Floats:
         """(n,) S^q in [0, 1], balanced prior; NaN where a feature is NaN.  Errors as ``margins``."""
         return self.calibration.softness(self.margins(features))
 
-    def probability(self, softness: np.ndarray) -> np.ndarray:
+    def probability(self, softness: Floats) -> Floats:
         """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""
         return self.calibration.probability(softness)
 
@@ -130,14 +131,14 @@ class SoftnessModel:
         return self.card[key]
 
 
-def checksum_of(card: dict) -> str:
+def checksum_of(card: dict[str, Any]) -> str:
     """"sha256:..." of a card's content, whatever the white space and order of its file."""
     payload = {k: v for k, v in card.items() if k != "checksum"}
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def with_envelope(card: dict) -> dict:
+def with_envelope(card: dict[str, Any]) -> dict[str, Any]:
     """``card`` with format, versions and checksum.
 
     Numbers of "training" and "scores" that are not finite (such as the AUC of one class) could not
@@ -148,7 +149,7 @@ def with_envelope(card: dict) -> dict:
     return {**card, "checksum": checksum_of(card)}
 
 
-def save_model(path: str | os.PathLike, card: dict) -> None:
+def save_model(path: str | os.PathLike[str], card: dict[str, Any]) -> None:
     """Write ``card`` (with the entry of one scorer) and its checksum, whole or not at all.
 
     Raises
@@ -167,7 +168,7 @@ def save_model(path: str | os.PathLike, card: dict) -> None:
         raise ModelError(f"{path}: cannot be written: {e.strerror or e}") from None
 
 
-def _finite(value):
+def _finite(value: Any) -> Any:
     """``value`` with None for numbers that are not finite."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
@@ -181,7 +182,7 @@ def shipped_models() -> list[str]:
     return sorted(p.stem for p in SHIPPED.glob("*.mgml"))
 
 
-def load_model(name: str | os.PathLike) -> SoftnessModel:
+def load_model(name: str | os.PathLike[str]) -> SoftnessModel:
     """Load a shipped model by name, or a model file by path.
 
     Raises
@@ -213,7 +214,7 @@ def load_model(name: str | os.PathLike) -> SoftnessModel:
     return from_card(card, str(path))
 
 
-def _check_size(raw, where):
+def _check_size(raw: bytes, where: str) -> None:
     """ModelError if these bytes are more than reading may take."""
     if len(raw) > MAX_BYTES:
         raise ModelError(f"{where} is larger than {MAX_BYTES >> 20} MiB: not a model file")
@@ -222,11 +223,13 @@ def _check_size(raw, where):
                          f"values: not a model file")
 
 
-def _without_doubles(pairs):
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) != len(pairs):
         seen: set[str] = set()
-        double = next(k for k, _ in pairs if k in seen or seen.add(k))
+        # add returns None: the first key that is there already
+        double = next(k for k, _ in pairs
+                      if k in seen or seen.add(k))  # type: ignore[func-returns-value]
         raise ModelError(f"the key {shown(double)} comes twice: the file is damaged or was edited")
     return out
 
@@ -285,12 +288,12 @@ def _model(card: Any) -> SoftnessModel:
         {k: v for k, v in card.items() if k not in KINDS or KINDS[k].in_card})
 
 
-def _no_number(card, key, expected):
+def _no_number(card: dict[str, Any], key: str, expected: int) -> bool:
     # True and 1.0 are equal to 1
     return type(card.get(key)) is not int or card[key] != expected
 
 
-def _elements(value):
+def _elements(value: Any) -> tuple[str, ...]:
     elements = texts(value, "elements", MAX_ELEMENTS)
     for symbol in elements:
         if not SYMBOL.fullmatch(symbol):
@@ -301,13 +304,13 @@ def _elements(value):
     return elements
 
 
-def _masses(value, n_elements):
+def _masses(value: Any, n_elements: int) -> None:
     masses = numbers(value, "masses", MAX_ELEMENTS, *MASSES)
     if len(masses) != n_elements:
         _wrong(f"{len(masses)} masses do not fit {n_elements} elements")
 
 
-def _features(value, elements):
+def _features(value: Any, elements: tuple[str, ...]) -> tuple[str, ...]:
     known = by_name(elements)
     features = texts(value, "features", len(known))
     unknown = [name for name in features if name not in known]
@@ -318,7 +321,7 @@ def _features(value, elements):
     return features
 
 
-def _parameters(value):
+def _parameters(value: Any) -> dict[str, float]:
     an_object(value, "parameters")
     out = {key: a_number(entry(value, key, "parameters."), f"parameters.{key}", *allowed)
            for key, allowed in RANGES.items()}
@@ -329,7 +332,7 @@ def _parameters(value):
     return out
 
 
-def _scorer(card, features, n_elements):
+def _scorer(card: dict[str, Any], features: tuple[str, ...], n_elements: int) -> Scorer:
     there = [key for key in KINDS if card.get(key) is not None]
     if not there:
         _wrong(f"it has none of {', '.join(KINDS)}: nothing makes scores")

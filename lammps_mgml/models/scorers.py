@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from ..errors import InputError
+from ..system.arrays import Features, Floats
 
 
 class Scorer(Protocol):
@@ -31,15 +32,15 @@ class Scorer(Protocol):
         caller puts the file's name in front.
         """
 
-    def raw_scores(self, features: np.ndarray) -> np.ndarray:
+    def raw_scores(self, features: Features) -> Floats:
         """(n,) float64 margins of the rows of ``features`` (n, n_features), which may be float32.
 
         A row's margin must not depend on the other rows, nor on the number of threads.
         """
 
 
-KINDS: dict[str, type] = {}          # entry of the model file -> class
-_Kind = TypeVar("_Kind", bound=type)
+KINDS: dict[str, type[Scorer]] = {}          # entry of the model file -> class
+_Kind = TypeVar("_Kind", bound=type[Scorer])
 
 
 def register(kind: _Kind) -> _Kind:
@@ -55,15 +56,15 @@ def register(kind: _Kind) -> _Kind:
     return kind
 
 
-def rows_of(features: np.ndarray, n_features: int) -> np.ndarray:
+def rows_of(features: Features, n_features: int) -> Floats:
     """``features`` as (n, n_features) float64, rows one after another, as the kernels take them.
 
     Raises
     ------
     InputError : the shape is another one.  A kernel would read beyond the array.
     """
-    features = np.ascontiguousarray(features, dtype=np.float64)
-    if features.ndim != 2 or features.shape[1] != n_features:
+    rows = np.ascontiguousarray(features, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != n_features:
         raise InputError(f"features must have shape (n, {n_features}) for this model, not "
-                         f"{features.shape}")
-    return features
+                         f"{rows.shape}")
+    return rows

@@ -16,9 +16,11 @@ lammps      present configuration root of the mean
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._kernels import d2min as _d2min
 from ..errors import InputError, OptionError
+from ..system.arrays import Floats, Int32s, Ints
 from ..system.atoms import checked_positions, image_shell, with_images
 from ..system.box import Box
 from ..system.threads import threads
@@ -33,12 +35,12 @@ class NonAffine(NamedTuple):
     NaN where an atom has fewer than 3 partners, or all of them in a plane.
     """
 
-    d2min: np.ndarray
-    eta: np.ndarray
-    partners: np.ndarray
+    d2min: Floats
+    eta: Floats
+    partners: Int32s
 
 
-def partners_within(x, n_own, cutoff):
+def partners_within(x: Floats, n_own: int, cutoff: float) -> tuple[Ints, Int32s]:
     """CSR (start, partner) of the atoms within ``cutoff`` (A) of the first ``n_own`` of ``x``."""
     low = x.min(axis=0) if len(x) else np.zeros(3)
     span = (x.max(axis=0) - low) if len(x) else np.zeros(3)
@@ -50,20 +52,22 @@ def partners_within(x, n_own, cutoff):
     order = np.argsort(flat, kind="stable").astype(np.int32)
     first = np.searchsorted(flat[order], np.arange(np.prod(shape) + 1))
     start = np.empty(n_own + 1, dtype=np.int64)
-    partner = _d2min.pairs_within(x, n_own, cutoff, first, order, cell.astype(np.int32),
-                                  *map(int, shape), start, threads())
+    nx, ny, nz = map(int, shape)
+    partner = _d2min.pairs_within(x, n_own, cutoff, first, order, cell.astype(np.int32), nx, ny, nz,
+                                  start, threads())
     return start, partner
 
 
-def residual(x0, x, n_own, start, partner):
+def residual(x0: Floats, x: Floats, n_own: int, start: Ints, partner: Int32s) -> NonAffine:
     """Sum definition for the first ``n_own`` atoms; see the kernel ``affine_residual``."""
     out = NonAffine(np.empty(n_own), np.empty(n_own), np.empty(n_own, dtype=np.int32))
     _d2min.affine_residual(x0, x, n_own, start, partner, *out, threads())
     return out
 
 
-def d2min(reference, reference_cell, positions, cell, pbc=(True,) * 3, cutoff=CUTOFF,
-          definition="ovito"):
+def d2min(reference: ArrayLike, reference_cell: ArrayLike, positions: ArrayLike, cell: ArrayLike,
+          pbc: ArrayLike = (True,) * 3, cutoff: float = CUTOFF,
+          definition: str = "ovito") -> NonAffine:
     """D2min and strain of every atom.
 
     Parameters

@@ -7,25 +7,28 @@ already), the fit is done there, and the results travel back.  So no partner is 
 whichever rank owns it now, and ghosts play no part.
 """
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..system.arrays import Floats, Int32s, Ints
 from ..system.atoms import wrap
-from ..system.box import times
+from ..system.box import Box, times
+from ..system.domain import Domain
 from ..system.route import Route
 from .d2min import NonAffine, partners_within, residual
 
 
-def brick_grid(size, heights):
+def brick_grid(size: int, heights: Floats) -> Ints:
     """(nx, ny, nz) bricks with the least surface for ``size`` ranks."""
-    best = None
+    least, best = np.inf, np.ones(3, np.int64)
     for nx in (n for n in range(1, size + 1) if size % n == 0):
         for ny in (n for n in range(1, size // nx + 1) if (size // nx) % n == 0):
             grid = np.array([nx, ny, size // nx // ny])
             side = heights / grid
             surface = side[0] * side[1] + side[1] * side[2] + side[0] * side[2]
-            if best is None or surface < best[0] - 1e-12:
-                best = surface, grid
-    return best[1]
+            if surface < least - 1e-12:
+                least, best = surface, grid
+    return best
 
 
 class Reference:
@@ -34,14 +37,17 @@ class Reference:
     box : Box of the reference.  cutoff : A.  Methods are collective.
     """
 
-    def __init__(self, domain, box, cutoff):
+    def __init__(self, domain: Domain, box: Box, cutoff: float) -> None:
         self.domain, self.comm, self.box, self.cutoff = domain, domain.comm, box, cutoff
         self.grid = brick_grid(domain.size, box.heights)
         self.margin = cutoff / box.heights
         self._most = int(np.ceil(self.margin).max()) + 1
-        self._homes = self._copies = self._start = None
+        self._start: Ints | None = None           # until ``settle`` was called
+        self._homes: Route
+        self._copies: Route
 
-    def settle(self, numbers, reference, expected=None):
+    def settle(self, numbers: Ints | Int32s, reference: Floats,
+               expected: ArrayLike | None = None) -> Int32s:
         """Tell the homes which rank owns which atom now; the first call also finds the partners.
 
         numbers : (n,) own numbers of the rank's atoms that are in the reference.
@@ -64,9 +70,9 @@ class Reference:
         rows, bricks, shifts = rows[copy], bricks[copy], shifts[copy]
         self._homes = Route(self.comm, everyone, self._rank(home))
         self._copies = Route(self.comm, rows, self._rank(bricks))
-        numbers = np.asarray(numbers, dtype=np.int64)
-        packed = np.concatenate([shifts, numbers[rows, None]], axis=1)
-        home_numbers = self._homes.push(numbers)
+        own_numbers = np.asarray(numbers, dtype=np.int64)
+        packed = np.concatenate([shifts, own_numbers[rows, None]], axis=1)
+        home_numbers = self._homes.push(own_numbers)
         came = self._copies.push_each(packed)
         with self.domain.raise_on_all():
             twice = np.sort(home_numbers)
@@ -90,11 +96,12 @@ class Reference:
         self._copy_slot = _slots(self._keys, self._by_key, self._key(came))
         return self._homes.pull(np.diff(self._start)[self._home_slot].astype(np.int32))
 
-    def measure(self, unwrapped, edges):
+    def measure(self, unwrapped: Floats, edges: Floats) -> NonAffine:
         """NonAffine of the rank's atoms, in the order given to ``settle``; NaN if a partner is lost.
 
         unwrapped : (n, 3) present unwrapped positions, A.  edges : (3, 3) present box edges.
         """
+        assert self._start is not None            # ``settle`` was called
         x = unwrapped - times(self._whole, edges)
         table = np.full((len(self._x0), 3), np.nan)
         n_home = len(self._numbers)
@@ -108,16 +115,18 @@ class Reference:
         back = self._homes.pull(packed[self._home_slot])
         return NonAffine(back[:, 0].copy(), back[:, 1].copy(), back[:, 2].astype(np.int32))
 
-    def _rank(self, bricks):
-        return (bricks[:, 0] * self.grid[1] + bricks[:, 1]) * self.grid[2] + bricks[:, 2]
+    def _rank(self, bricks: Ints) -> Ints:
+        rank: Ints = (bricks[:, 0] * self.grid[1] + bricks[:, 1]) * self.grid[2] + bricks[:, 2]
+        return rank
 
-    def _key(self, came):
+    def _key(self, came: Ints) -> Ints:
         """One key for an atom's number and an image."""
         base = 2 * self._most + 1
         code = came[:, :3] + self._most
-        return ((came[:, 3] * base + code[:, 0]) * base + code[:, 1]) * base + code[:, 2]
+        key: Ints = ((came[:, 3] * base + code[:, 0]) * base + code[:, 1]) * base + code[:, 2]
+        return key
 
-    def _bricks_in_reach(self, inside):
+    def _bricks_in_reach(self, inside: Floats) -> tuple[Ints, Ints, Ints]:
         """Rows, bricks (m, 3) and image shifts (m, 3) of all atoms a brick must see."""
         rows = np.arange(len(inside))
         bricks = np.empty((len(inside), 0), dtype=np.int64)
@@ -143,7 +152,7 @@ class Reference:
         return rows, bricks, shifts
 
 
-def _slots(keys, order, wanted):
+def _slots(keys: Ints, order: Ints, wanted: Ints) -> Ints:
     """Place of each of ``wanted`` among ``keys``, all of which are there."""
     slots = order[np.searchsorted(keys[order], wanted)]
     if not np.array_equal(keys[slots], wanted):

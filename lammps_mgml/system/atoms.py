@@ -2,8 +2,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from .arrays import Floats, Int32s, Ints
 from .box import Box
 
 
@@ -18,18 +20,18 @@ class Atoms:
     tags : (n_own,) int64, ids for messages.
     """
 
-    positions: np.ndarray
-    types: np.ndarray
+    positions: Floats
+    types: Int32s
     n_own: int
     box: Box
-    tags: np.ndarray
+    tags: Ints
 
     @property
-    def n_all(self):
+    def n_all(self) -> int:
         return len(self.positions)
 
 
-def checked_positions(positions, n=None, name="positions"):
+def checked_positions(positions: ArrayLike, n: int | None = None, name: str = "positions") -> Floats:
     """C-contiguous float64 copy or view of ``positions`` (n, 3); InputError if it is not that."""
     x = np.ascontiguousarray(positions, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] != 3 or (n is not None and len(x) != n):
@@ -41,7 +43,7 @@ def checked_positions(positions, n=None, name="positions"):
     return x
 
 
-def image_shell(box, positions, reach):
+def image_shell(box: Box, positions: Floats, reach: float) -> tuple[Floats, Ints, Ints]:
     """Periodic images of atoms within ``reach`` of the box.
 
     Returns
@@ -55,7 +57,7 @@ def image_shell(box, positions, reach):
     n = np.ceil(margin).astype(int)
     # axis by axis: each takes the atoms and images found so far
     owner, f = np.arange(len(positions)), fractional
-    whole = np.zeros((len(positions), 3), dtype=np.int64)
+    whole: Ints = np.zeros((len(positions), 3), dtype=np.int64)
     for axis in range(3):
         owners, wholes, shifted = [owner], [whole], [f]
         for shift in range(-n[axis], n[axis] + 1):
@@ -68,23 +70,25 @@ def image_shell(box, positions, reach):
             owners.append(owner[take])
             wholes.append(whole[take] + step)
             shifted.append(f[take] + step)
-        owner, whole, f = (np.concatenate(a) for a in (owners, wholes, shifted))
+        owner, whole = np.concatenate(owners), np.concatenate(wholes)
+        f = np.concatenate(shifted)
     n_own = len(positions)
     return fractional, owner[n_own:], whole[n_own:]
 
 
-def wrap(box, fractional):
+def wrap(box: Box, fractional: Floats) -> Floats:
     """Fractional positions in [0, 1) along the periodic edges."""
     return fractional - np.where(box.periodic, np.floor(fractional), 0.0)
 
 
-def with_images(box, fractional, owner, shift):
+def with_images(box: Box, fractional: Floats, owner: Ints, shift: Ints) -> Floats:
     """(n + n_ghost, 3) positions of the atoms at ``fractional`` and their images."""
     own = box.origin + box.vectors(fractional)
     return np.concatenate([own, own[owner] + box.vectors(shift)])
 
 
-def periodic_atoms(positions, types, box, reach):
+def periodic_atoms(positions: ArrayLike, types: ArrayLike, box: Box,
+                   reach: float) -> tuple[Atoms, Ints]:
     """Atoms of a whole system with explicit periodic images as ghosts, and the images' owners.
 
     Raises

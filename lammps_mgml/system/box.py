@@ -1,10 +1,14 @@
 """The simulation cell."""
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._kernels import d2min as _d2min
 from ..errors import InputError
+from .arrays import AnyArray, Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -15,12 +19,13 @@ class Box:
     periodic : (3,) bool.
     """
 
-    origin: np.ndarray
-    edges: np.ndarray
-    periodic: np.ndarray
+    origin: Floats
+    edges: Floats
+    periodic: Bools
 
     @classmethod
-    def make(cls, cell, periodic=(True, True, True), origin=(0.0, 0.0, 0.0)):
+    def make(cls, cell: ArrayLike, periodic: ArrayLike = (True, True, True),
+             origin: ArrayLike = (0.0, 0.0, 0.0)) -> Self:
         """Box from 3 lengths or a 3 x 3 matrix of row vectors (A).
 
         Raises
@@ -38,34 +43,36 @@ class Box:
         return cls(np.asarray(origin, dtype=np.float64), np.ascontiguousarray(edges), periodic)
 
     @classmethod
-    def from_lammps(cls, lengths, tilts=(0.0, 0.0, 0.0), periodic=(True, True, True),
-                    origin=(0.0, 0.0, 0.0)):
+    def from_lammps(cls, lengths: Iterable[float], tilts: Iterable[float] = (0.0, 0.0, 0.0),
+                    periodic: ArrayLike = (True, True, True),
+                    origin: ArrayLike = (0.0, 0.0, 0.0)) -> Self:
         """Box from LAMMPS' lx ly lz and xy xz yz (A)."""
         (lx, ly, lz), (xy, xz, yz) = lengths, tilts
         return cls.make([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], periodic, origin)
 
     @property
-    def volume(self):
-        return abs(np.linalg.det(self.edges))
+    def volume(self) -> float:
+        return float(abs(np.linalg.det(self.edges)))
 
     @property
-    def inverse(self):
-        return np.linalg.inv(self.edges)
+    def inverse(self) -> Floats:
+        return np.asarray(np.linalg.inv(self.edges), dtype=np.float64)
 
     @property
-    def heights(self):
+    def heights(self) -> Floats:
         """(3,) distances between opposite faces, A."""
-        return 1.0 / np.linalg.norm(self.inverse, axis=0)
+        heights: Floats = 1.0 / np.linalg.norm(self.inverse, axis=0)
+        return heights
 
-    def fractional(self, positions):
+    def fractional(self, positions: Floats) -> Floats:
         return times(positions - self.origin, self.inverse)
 
-    def vectors(self, fractions):
+    def vectors(self, fractions: AnyArray) -> Floats:
         """(n, 3) vectors, A, that are ``fractions`` (n, 3) of the edges; ``origin`` not added."""
         return times(fractions, self.edges)
 
 
-def times(rows, matrix):
+def times(rows: AnyArray, matrix: Floats) -> Floats:
     """(n, 3) rows @ (3, 3) matrix, the same bits on every machine and on one thread."""
     rows = np.ascontiguousarray(rows, dtype=np.float64)
     out = np.empty_like(rows)

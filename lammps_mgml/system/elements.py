@@ -13,7 +13,7 @@ MASSES = dict(zip(
     strict=True))
 
 
-def element_of_mass(mass):
+def element_of_mass(mass: float) -> str | None:
     """Symbol of the element whose mass is within 1 % of ``mass`` (g/mol); None if there is none, or
     more than one."""
     near = [e for e, m in MASSES.items() if abs(m - mass) < 0.01 * m]

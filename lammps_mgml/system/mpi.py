@@ -1,13 +1,23 @@
 """A system shared out to the ranks of an MPI communicator."""
+from __future__ import annotations
+
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import MgmlError, RemoteError
+from .arrays import Bools, Floats, Int32s, Ints
 from .atoms import Atoms
+from .box import Box
 from .route import Route
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
 
 # A plan of ghosts is made for a range that is longer by this (A), and serves until atoms have moved
 # so far that one of them could be missing.
@@ -24,37 +34,37 @@ class MpiDomain:
     n_own, n_rows, row_of : see ``WholeDomain``; the rows beyond ``n_own`` are atoms of other ranks.
     """
 
-    def __init__(self, comm):
+    def __init__(self, comm: Intracomm) -> None:
         """comm : mpi4py communicator.  It is duplicated, so that no message of ours meets one of
         its owner's."""
         self.comm = comm.Dup()
         self.rank, self.size = comm.rank, comm.size
         self.n_own = self.n_rows = 0
         self.row_of = np.empty(0, np.int32)
-        self._plan = None
+        self._plan: dict[str, Any] = {}
 
     @property
-    def n_neighbours(self):
+    def n_neighbours(self) -> int:
         """Ranks that this one sends values to."""
         return self._route.n_destinations
 
-    def close(self):
+    def close(self) -> None:
         """Give the communicator back to MPI, which has a limited number of them."""
         self.comm.Free()
 
-    def offset(self, n):
+    def offset(self, n: int) -> int:
         """Sum of ``n`` over the ranks before this one."""
         counts = np.empty(self.size, np.int64)
         self.comm.Allgather(np.array([n], np.int64), counts)
         return int(counts[:self.rank].sum())
 
-    def sum(self, values):
+    def sum(self, values: ArrayLike) -> Floats:
         values = np.asarray(values, dtype=np.float64)
         out = np.empty_like(values)
         self.comm.Allreduce(values, out)
         return out
 
-    def max(self, values):
+    def max(self, values: ArrayLike) -> Floats:
         from mpi4py import MPI
 
         values = np.asarray(values, dtype=np.float64)
@@ -63,7 +73,7 @@ class MpiDomain:
         return out
 
     @contextmanager
-    def raise_on_all(self):
+    def raise_on_all(self) -> Iterator[None]:
         """Rank-local work: an exception on any rank is raised on every rank at the end of it.
 
         Nothing collective may be done inside.  The exceptions raised here, and no others, carry
@@ -94,14 +104,14 @@ class MpiDomain:
         error.on_all_ranks = True
         raise error
 
-    def surround(self, tags, positions, types, box, reach):
+    def surround(self, tags: Ints, positions: Floats, types: Int32s, box: Box, reach: float) -> Atoms:
         """Atoms of this rank with all others, and all images, within ``reach`` of any of them.
 
         tags : (n_own,) ids.  positions : (n_own, 3) A, wrapped or not.  types : (n_own,).
         reach : A.  Returns Atoms; fills ``row_of`` and ``n_rows``.
         """
         own = box.fractional(positions)
-        if self._plan is None or not self._still_good(tags, own, box, reach):
+        if not self._plan or not self._still_good(tags, own, box, reach):
             self._make_plan(tags, own, box, reach)
         shift = self._plan["shift"]
         table = np.concatenate([positions, self._route.push(positions)])
@@ -112,15 +122,15 @@ class MpiDomain:
                      types=np.concatenate([types, kinds[rows]]).astype(np.int32),
                      n_own=self.n_own, box=box, tags=tags)
 
-    def forget_plan(self):
+    def forget_plan(self) -> None:
         """Make the next plan of ghosts anew."""
-        self._plan = None
+        self._plan = {}
 
-    def forward(self, values):
+    def forward(self, values: Floats) -> None:
         """Fill the rows of other ranks' atoms in ``values`` (n_rows, k) float64."""
         values[self.n_own:] = self._route.push(values)
 
-    def _still_good(self, tags, own, box, reach):
+    def _still_good(self, tags: Ints, own: Floats, box: Box, reach: float) -> bool:
         """Whether no atom can have come within ``reach`` since the plan was made."""
         plan = self._plan
         need = np.inf
@@ -129,9 +139,9 @@ class MpiDomain:
             most = np.sqrt(np.einsum("ij,ij->i", moved, moved).max(initial=0.0))
             stretch = np.linalg.norm(box.inverse @ plan["edges"], 2)
             need = stretch * (reach + 2.0 * most)
-        return self.max([need])[0] <= plan["reach"]
+        return bool(self.max([need])[0] <= plan["reach"])
 
-    def _make_plan(self, tags, own, box, reach):
+    def _make_plan(self, tags: Ints, own: Floats, box: Box, reach: float) -> None:
         n_own, reach = len(own), reach + SKIN
         bounds = np.full((self.size, 6), np.inf)
         mine = np.full(6, np.inf)
@@ -158,7 +168,8 @@ class MpiDomain:
                       "shift": np.concatenate([own_shifts, came[:, 1:]])}
 
 
-def _needed_by(own, bounds, margin, periodic, me):
+def _needed_by(own: Floats, bounds: Floats, margin: Floats, periodic: Bools,
+               me: int) -> tuple[Ints, Ints, Ints]:
     """(rank, row, shift (3,)) of each atom or image that a rank must know.
 
     own : (n, 3) fractions of the box of this rank's atoms.  bounds : (size, 6) least and greatest

@@ -1,6 +1,17 @@
 """A fixed way of rows from this rank to others, and back."""
-import numpy as np
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Ints
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
+
+T = TypeVar("T", bound=np.generic)
 TAG = 4711
 
 
@@ -11,7 +22,7 @@ class Route:
     n_received : rows that come in one use.  n_from : (size,) how many of them from each rank.
     """
 
-    def __init__(self, comm, rows, ranks):
+    def __init__(self, comm: Intracomm | None, rows: Ints, ranks: Ints) -> None:
         """rows : (m,) rows to send; ranks : (m,) where to.  Collective (comm None: one rank)."""
         self._comm = comm
         me, size = (comm.rank, comm.size) if comm is not None else (0, 1)
@@ -27,21 +38,21 @@ class Route:
         self._kept = self._sent.pop(me, None), self._received.pop(me, None)
 
     @property
-    def n_destinations(self):
+    def n_destinations(self) -> int:
         """Other ranks that get something."""
         return len(self._sent)
 
-    def push(self, values):
+    def push(self, values: NDArray[T]) -> NDArray[T]:
         """Rows of ``values`` (n, ...), as received: by rank, in the order sent."""
         return self._exchange(values[self._rows], *self._kept, self._sent, self._received,
                               self.n_received)
 
-    def push_each(self, values):
+    def push_each(self, values: NDArray[T]) -> NDArray[T]:
         """The same for ``values`` (m, ...) given for each row and rank, as in ``__init__``."""
         return self._exchange(values[self._order], *self._kept, self._sent, self._received,
                               self.n_received)
 
-    def pull(self, values):
+    def pull(self, values: NDArray[T]) -> NDArray[T]:
         """The way back: ``values`` (n_received, ...) to the rows they came from, as given to
         ``__init__``."""
         back = self._exchange(values, *self._kept[::-1], self._received, self._sent,
@@ -50,9 +61,11 @@ class Route:
         out[self._order] = back
         return out
 
-    def _exchange(self, send, kept_out, kept_in, to, source, n):
+    def _exchange(self, send: NDArray[T], kept_out: slice | None, kept_in: slice | None,
+                  to: dict[int, slice], source: dict[int, slice], n: int) -> NDArray[T]:
         if not to and not source:
             return send                       # all stays here, in its order
+        assert self._comm is not None         # one rank alone exchanges nothing
         send = np.ascontiguousarray(send)
         out = np.empty((n, *send.shape[1:]), dtype=send.dtype)
         waiting = [self._comm.Irecv(out[block], source=rank, tag=TAG)
@@ -65,7 +78,7 @@ class Route:
         return out
 
 
-def _blocks(counts):
+def _blocks(counts: Ints) -> dict[int, slice]:
     """{rank: slice} of the ranks that have any of ``counts`` rows laid end to end."""
     end = np.cumsum(counts)
     return {int(r): slice(int(end[r] - counts[r]), int(end[r])) for r in np.flatnonzero(counts)}

@@ -2,6 +2,10 @@
 import numpy as np
 
 from ..errors import InputError
+from .arrays import Floats
+from .atoms import Atoms
+from .box import Box
+from .domain import Domain
 
 LEAST, MOST = 1.0, 6.0         # A, of the median distance to the nearest neighbour
 FAR = 7.2                      # A; where no two atoms are within it, all are alone
@@ -13,7 +17,7 @@ HINT = ("lengths must be in A: multiply positions and cell by 10 if they are in 
 EDGES = np.unique(np.concatenate([np.logspace(-12, 6, 18 * 50 + 1), [LEAST, MOST]]))
 
 
-def check_cell(box, n):
+def check_cell(box: Box, n: int) -> None:
     """Refuse a periodic cell in which ``n`` atoms cannot keep a distance of 1 A from each other.
 
     It takes no images of atoms, of which a cell in other units would have far too many.
@@ -36,7 +40,7 @@ def check_cell(box, n):
         raise InputError(f"the cell repeats every {edges.min():.3g} A; {HINT}")
 
 
-def check_distances(atoms, domain):
+def check_distances(atoms: Atoms, domain: Domain) -> None:
     """Refuse positions that no condensed matter has in A.  Collective over the ranks of ``domain``.
 
     Of about 100 owned atoms on each rank, in 4 places, the median distance to the nearest other
@@ -49,8 +53,8 @@ def check_distances(atoms, domain):
     """
     with domain.raise_on_all():
         nearest = _sample(atoms.positions, atoms.n_own)
-        counts = np.bincount(np.searchsorted(EDGES, nearest), minlength=len(EDGES) + 1)
-    total = domain.sum(np.concatenate([counts, [atoms.n_own]]))
+        here = np.bincount(np.searchsorted(EDGES, nearest), minlength=len(EDGES) + 1)
+    total = domain.sum(np.concatenate([here, [atoms.n_own]]))
     counts, n = total[:-1], total[-1]
     problem = ""
     if counts.any():
@@ -68,7 +72,7 @@ def check_distances(atoms, domain):
             raise InputError(f"{problem}; {HINT}")
 
 
-def _sample(x, n_own):
+def _sample(x: Floats, n_own: int) -> Floats:
     """(k,) distances, A, to the nearest other atom; of those that have one in sight."""
     out, places, first = [np.empty(0)], min(PLACES, n_own), x[:, 0].copy()
     for place in range(places):
@@ -90,7 +94,7 @@ def _sample(x, n_own):
     return np.concatenate(out)
 
 
-def _any_pair(x, n_own):
+def _any_pair(x: Floats, n_own: int) -> bool:
     """Whether any owned atom has another within FAR."""
     order = np.argsort(x[:, 0], kind="stable")
     x, own = x[order], order < n_own

@@ -1,7 +1,13 @@
 """Labelled glasses: an undeformed structure, and the D2min of each of its loadings."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..api import sites
 from ..errors import InputError
@@ -9,15 +15,18 @@ from ..features import needs, resolve
 from ..io.dump import read_dump
 from ..io.glass import read_glass
 from ..plasticity.d2min import CUTOFF, d2min
+from ..system.arrays import Bools, Features, Floats, Int32s, Ints
+from ..system.box import Box
 
 THRESHOLD = 5.0        # A^2, plain sum: plastic above (paper, Results 1)
 
 
-def cubes(box, positions, side=15.0):
+def cubes(box: Box, positions: Floats, side: float = 15.0) -> Ints:
     """(n,) number of the cube of about ``side`` (A) that holds each atom, for error bars."""
     n = np.maximum(np.round(box.heights / side), 1).astype(int)
     place = np.minimum(((positions @ box.inverse % 1.0) * n).astype(int), n - 1)
-    return (place[:, 0] * n[1] + place[:, 1]) * n[2] + place[:, 2]
+    number: Ints = (place[:, 0] * n[1] + place[:, 1]) * n[2] + place[:, 2]
+    return number
 
 
 @dataclass(frozen=True)
@@ -28,14 +37,16 @@ class Structure:
     """
 
     glass: str
-    elements: tuple
-    positions: np.ndarray
-    types: np.ndarray
-    box: object
-    msd: np.ndarray | None = None
-    _known: dict = field(default_factory=dict, init=False, repr=False)     # not of a copy
+    elements: tuple[str, ...]
+    positions: Floats
+    types: Int32s
+    box: Box
+    msd: Floats | None = None
+    _known: dict[Any, Features] = field(           # not of a copy
+        default_factory=dict, init=False, repr=False)
 
-    def features(self, names, load=None, dtype=np.float64):
+    def features(self, names: str | Iterable[str], load: str | None = None,
+                 dtype: DTypeLike = np.float64) -> Features:
         """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it."""
         resolved = resolve(names, self.elements)
         needed = needs(resolved, self.elements)
@@ -50,7 +61,7 @@ class Structure:
                 msd=self.msd).features
         return self._known[key]
 
-    def blocks(self):
+    def blocks(self) -> Ints:
         return cubes(self.box, self.positions)
 
 
@@ -60,31 +71,31 @@ class Loading:
 
     structure: Structure
     load: str
-    d2min: dict
+    d2min: dict[float, Floats]
 
     @property
-    def glass(self):
+    def glass(self) -> str:
         return self.structure.glass
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"{self.glass}.{self.load.replace(' ', '-')}"
 
     @property
-    def types(self):
+    def types(self) -> Int32s:
         return self.structure.types
 
     @property
-    def blocks(self):
+    def blocks(self) -> Ints:
         return self.structure.blocks()
 
-    def features(self, names, dtype=np.float64):
+    def features(self, names: str | Iterable[str], dtype: DTypeLike = np.float64) -> Features:
         return self.structure.features(names, self.load, dtype)
 
-    def plastic(self, strain):
+    def plastic(self, strain: float) -> Bools:
         return self.at(strain) > THRESHOLD
 
-    def at(self, strain):
+    def at(self, strain: float) -> Floats:
         for s, values in self.d2min.items():
             if abs(s - strain) < 1e-9:
                 return values
@@ -92,7 +103,8 @@ class Loading:
                          f"{', '.join(f'{s:g}' for s in self.d2min)}")
 
 
-def read_loadings(paths, elements=("Cu", "Zr")):
+def read_loadings(paths: Iterable[str | PathLike[str]],
+                  elements: Sequence[str] = ("Cu", "Zr")) -> list[Loading]:
     """Loadings of glass files (.h5) and of dumps of inputs/in.aqs, in the order given.
 
     Raises
@@ -105,9 +117,7 @@ def read_loadings(paths, elements=("Cu", "Zr")):
     return out
 
 
-def _of_glass(path, elements):
-    from ..system.box import Box
-
+def _of_glass(path: str, elements: Sequence[str]) -> list[Loading]:
     glass = read_glass(path)
     if glass.elements != tuple(elements):
         raise InputError(f"{path}: elements {' '.join(glass.elements)}, not {' '.join(elements)}")
@@ -117,7 +127,7 @@ def _of_glass(path, elements):
             for x in glass.loadings]
 
 
-def _of_dump(path, elements, step=0.001):
+def _of_dump(path: str, elements: Sequence[str], step: float = 0.001) -> Loading:
     """Loading from GLASS.AXIS-SENSE.dump, whose step number counts increments of ``step``."""
     frames = read_dump(path)
     first = next(frames, None)

@@ -1,8 +1,16 @@
 """Scores of a prediction, with error bars that know that plastic atoms come in clusters."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from ..system.arrays import AnyArray, Bools, Floats, Ints
+from ..system.box import Box
 
-def auc(labels, scores, weights=None):
+
+def auc(labels: Bools, scores: AnyArray, weights: Floats | None = None) -> float:
     """Area under the ROC curve; NaN if one class is missing."""
     from sklearn.metrics import roc_auc_score
 
@@ -15,7 +23,7 @@ def auc(labels, scores, weights=None):
     return float(roc_auc_score(labels, scores, sample_weight=weights))
 
 
-def bootstrap(blocks, n=300, seed=0):
+def bootstrap(blocks: Ints, n: int = 300, seed: int = 0) -> Floats:
     """(n, n_atoms) weights of ``n`` resamplings of whole blocks, with replacement."""
     rng = np.random.default_rng(seed)
     ids, inverse = np.unique(blocks, return_inverse=True)
@@ -23,14 +31,16 @@ def bootstrap(blocks, n=300, seed=0):
     return draws[:, inverse].astype(np.float64)
 
 
-def auc_with_error(labels, scores, blocks, n=300, seed=0):
+def auc_with_error(labels: Bools, scores: AnyArray, blocks: Ints, n: int = 300,
+                   seed: int = 0) -> tuple[float, float, list[float]]:
     """(AUC, standard error by block bootstrap, 95 % interval)."""
     values = np.array([auc(labels, scores, w) for w in bootstrap(blocks, n, seed)])
     return auc(labels, scores), float(np.nanstd(values)), [
         float(v) for v in np.nanquantile(values, (0.025, 0.975))]
 
 
-def together(sets, n=300, seed=0):
+def together(sets: Sequence[tuple[str, Bools, Ints, Sequence[AnyArray]]], n: int = 300,
+             seed: int = 0) -> tuple[list[float], list[float], list[float]]:
     """(mean AUC of each score, their errors, 95 % interval of the difference of the first two).
 
     sets : one for each loading: (glass, labels, blocks, scores of one or two models).  Whole blocks
@@ -38,7 +48,7 @@ def together(sets, n=300, seed=0):
     is paired.
     """
     rng = np.random.default_rng(seed)
-    draws = {glass: bootstrap(blocks, n, rng.integers(2**31))
+    draws = {glass: bootstrap(blocks, n, int(rng.integers(2**31)))
              for glass, blocks in {s[0]: s[2] for s in sets}.items()}
     exact = np.mean([[auc(labels, one) for one in scores] for _, labels, _, scores in sets], axis=0)
     again = np.array([[[auc(labels, one, w) for one in scores] for w in draws[glass]]
@@ -49,14 +59,15 @@ def together(sets, n=300, seed=0):
         difference, (0.025, 0.975)).tolist()
 
 
-def reliability(labels, probability, bins=10):
+def reliability(labels: Bools, probability: Floats, bins: int = 10) -> list[dict[str, Any]]:
     """Calibration table: rows of (atoms, mean predicted, found share) by equal numbers of atoms."""
     order = np.argsort(probability, kind="stable")
     return [{"atoms": len(part), "predicted": float(probability[part].mean()),
              "found": float(labels[part].mean())} for part in np.array_split(order, bins)]
 
 
-def event_ranks(labels, d2min, score, positions, box, reach=4.0):
+def event_ranks(labels: Bools, d2min: Floats, score: Floats, positions: Floats, box: Box,
+                reach: float = 4.0) -> Floats:
     """(events,) share of the atoms that are softer than the core of each event.
 
     An event is a cluster of plastic atoms within ``reach`` (A) of each other, its core the atom
@@ -81,14 +92,15 @@ def event_ranks(labels, d2min, score, positions, box, reach=4.0):
     return 1.0 - ranks / len(score)
 
 
-def summary(labels, softness, probability, margin, blocks):
+def summary(labels: Bools, softness: Floats, probability: Floats, margin: Floats,
+            blocks: Ints) -> dict[str, Any]:
     """Scores of a model on one loading of a glass that it never saw, as a dict."""
     from sklearn.metrics import average_precision_score, brier_score_loss, matthews_corrcoef
 
     labels = np.asarray(labels, dtype=bool)
     ok = ~np.isnan(softness)
-    labels, softness, probability, margin, blocks = (
-        a[ok] for a in (labels, softness, probability, margin, blocks))
+    labels, blocks = labels[ok], blocks[ok]
+    softness, probability, margin = softness[ok], probability[ok], margin[ok]
     called = softness > 0.5
     value, error, interval = auc_with_error(labels, margin, blocks)
     hits = int((called & labels).sum())

@@ -3,20 +3,38 @@
 Scores for the calibration are out of fold, a fold being whole glasses: atoms of one glass share
 their neighbours' features, so that a split within it would leak.
 """
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import InputError
 from ..pipeline import PARAMETERS
 from ..plasticity.d2min import CUTOFF
-from .dataset import THRESHOLD
+from ..system.arrays import AnyArray, Bools, Features, Floats, Ints
+from .dataset import THRESHOLD, Loading
 from .evaluate import auc
+
+if TYPE_CHECKING:
+    from ..models.model import Linear
 
 MASSES = {"Cu": 63.546, "Zr": 91.224}
 FOLDS = 5
 COMMON = {"objective": "binary", "seed": 2019, "deterministic": True, "force_row_wise": True,
           "num_threads": 1, "verbose": -1, "boost_from_average": False}
+
+
+class Learner(Protocol):
+    """What makes a scorer of labelled sites: ``Boosting`` or ``Logistic``."""
+
+    def fit(self, features: Features, labels: Bools) -> Any: ...
+    def margins(self, fitted: Any, /, features: Features) -> Floats: ...
+    def content(self, fitted: Any, /) -> dict[str, Any]: ...
+    def told(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -28,10 +46,10 @@ class Boosting:
     """
 
     trees: int
-    parameters: dict
+    parameters: dict[str, Any]
     draws: bool = False
 
-    def fit(self, features, labels):
+    def fit(self, features: Features, labels: Bools) -> Any:
         """LightGBM booster, both classes equal."""
         import lightgbm
 
@@ -46,14 +64,15 @@ class Boosting:
             data = lightgbm.Dataset(features, labels.astype(int), weight=balanced(labels))
         return lightgbm.train({**COMMON, **self.parameters, **balance}, data, self.trees)
 
-    def margins(self, booster, features):
-        return booster.predict(features, raw_score=True, num_threads=1)
+    def margins(self, booster: Any, features: Features) -> Floats:
+        margins: Floats = booster.predict(features, raw_score=True, num_threads=1)
+        return margins
 
-    def content(self, booster):
+    def content(self, booster: Any) -> dict[str, Any]:
         """The part of a model file that makes margins."""
         return {"trees": booster.model_to_string()}
 
-    def told(self):
+    def told(self) -> dict[str, Any]:
         """What a model's card tells of the learner."""
         return {"learner": f"LightGBM, {self.trees} trees",
                 "balance": "an equal draw for every tree" if self.draws else "weights",
@@ -70,7 +89,7 @@ class Logistic:
 
     C: float
 
-    def fit(self, features, labels):
+    def fit(self, features: Features, labels: Bools) -> Linear:
         """``model.Linear``, both classes equal in the sum over all elements."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
@@ -89,21 +108,22 @@ class Logistic:
             intercept.append(fitted.intercept_[0] - weights[-1] @ scaler.mean_)
         return Linear(np.array(weights), np.array(intercept))
 
-    def margins(self, linear, features):
+    def margins(self, linear: Linear, features: Features) -> Floats:
         return linear.raw_scores(features)
 
-    def content(self, linear):
+    def content(self, linear: Linear) -> dict[str, Any]:
         """The part of a model file that makes margins."""
         return {"linear": {"weights": linear.weights.tolist(),
                            "intercept": linear.intercept.tolist()}}
 
-    def told(self):
+    def told(self) -> dict[str, Any]:
         """What a model's card tells of the learner."""
         return {"learner": "logistic regression for each element", "balance": "weights",
                 "parameters": {"C": self.C, "features": "standardised"}}
 
 
-def table(loadings, strain, names, dtype=np.float64):
+def table(loadings: Sequence[Loading], strain: float, names: str | Sequence[str],
+          dtype: DTypeLike = np.float64) -> tuple[Features, Bools, Ints]:
     """(features, labels, glass number) of all atoms with defined features and labels."""
     glasses = sorted({x.glass for x in loadings})
     parts = []
@@ -111,10 +131,11 @@ def table(loadings, strain, names, dtype=np.float64):
         f = x.features(names, dtype)
         ok = ~(np.isnan(f).any(axis=1) | np.isnan(x.at(strain)))
         parts.append((f[ok], x.plastic(strain)[ok], np.full(ok.sum(), glasses.index(x.glass))))
-    return tuple(np.concatenate(a) for a in zip(*parts))
+    features, labels, number = zip(*parts)
+    return np.concatenate(features), np.concatenate(labels), np.concatenate(number)
 
 
-def share_of(labels):
+def share_of(labels: Bools) -> float:
     """Share of plastic atoms; InputError if there is only one class."""
     share = float(labels.mean())
     if not 0 < share < 1:
@@ -122,13 +143,13 @@ def share_of(labels):
     return share
 
 
-def balanced(labels):
+def balanced(labels: Bools) -> Floats:
     """Weights that give both classes half of the sum."""
     share = share_of(labels)
     return np.where(labels, 0.5 / share, 0.5 / (1 - share))
 
 
-def folds(glass):
+def folds(glass: AnyArray) -> list[tuple[Bools, Bools]]:
     """(training, left out) row masks: whole glasses, in at most FOLDS folds."""
     glasses = np.unique(glass)
     if len(glasses) < 2:
@@ -138,7 +159,7 @@ def folds(glass):
     return [(fold != k, fold == k) for k in range(min(FOLDS, len(glasses)))]
 
 
-def out_of_fold(learner, features, labels, glass):
+def out_of_fold(learner: Learner, features: Features, labels: Bools, glass: AnyArray) -> Floats:
     """Margins of each row from what is made of other glasses only."""
     margins = np.empty(len(labels))
     for rest, out in folds(glass):
@@ -147,7 +168,9 @@ def out_of_fold(learner, features, labels, glass):
     return margins
 
 
-def train(loadings, strain, name, learner, features, elements=("Cu", "Zr"), recipe=None):
+def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learner,
+          features: Sequence[str], elements: Sequence[str] = ("Cu", "Zr"),
+          recipe: dict[str, Any] | None = None) -> dict[str, Any]:
     """Card of a new model (see ``model``), without scores.
 
     recipe : what else the card shall tell of how it was made.
@@ -184,12 +207,12 @@ def train(loadings, strain, name, learner, features, elements=("Cu", "Zr"), reci
     }
 
 
-def mean_fold_auc(margins, labels, glass):
+def mean_fold_auc(margins: Floats, labels: Bools, glass: AnyArray) -> float:
     """Mean over the folds of the AUC of their own out-of-fold margins."""
     return float(np.mean([auc(labels[out], margins[out]) for _, out in folds(glass)]))
 
 
-def baselines(training, strain):
+def baselines(training: Sequence[Loading], strain: float) -> dict[str, Callable[[Loading], Floats]]:
     """What any model must beat: {name: function of a loading, its atoms' scores}."""
     learner = Boosting(120, {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 100})
     names = ("element_type", "cn_voro")

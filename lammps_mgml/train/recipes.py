@@ -1,8 +1,15 @@
 """Ways to a model: the paper's, step by step, and ours."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from ..features import TABLE3, resolve
-from .fit import Boosting, Logistic, folds, table
+from ..system.arrays import AnyArray, Bools, Features, Floats, Ints
+from .dataset import Loading
+from .fit import Boosting, Learner, Logistic, folds, table
 
 DENSITIES = "element_type,density,density_avg,density_avg2"
 RECIPES = {"pair": DENSITIES, "axial": "element_type,pair",
@@ -18,12 +25,12 @@ SAME, CONSTANT = 0.99, 0.99
 OURS = Logistic(C=0.01)
 
 
-def paper_learner(n_features):
+def paper_learner(n_features: int) -> Boosting:
     """The paper's booster; at each split it looks at sqrt(n) of the features."""
     return Boosting(PAPER_TREES, {**PAPER, "feature_fraction_bynode": n_features ** -0.5}, draws=True)
 
 
-def not_constant(features):
+def not_constant(features: Features) -> Bools:
     """(n_features,) bool: the commonest value is not that of nearly all rows.
 
     The paper removes variances below 0.1.  On normalised features that would take 12 of the 13 of
@@ -36,12 +43,12 @@ def not_constant(features):
     return keep
 
 
-def not_doubled(features):
+def not_doubled(features: Features) -> Bools:
     """(n_features,) bool: no earlier column that is kept has |r| > 0.99 with it."""
     x = features - features.mean(axis=0, dtype=np.float64).astype(features.dtype)
     x /= np.sqrt((x * x).mean(axis=0, dtype=np.float64)).astype(features.dtype)
     r = abs(x.T @ x) / len(x)
-    kept = []
+    kept: list[int] = []
     for k in range(len(r)):
         if not (r[k, kept] > SAME).any():
             kept.append(k)
@@ -50,7 +57,7 @@ def not_doubled(features):
     return out
 
 
-def draw(labels, glass, seed):
+def draw(labels: Bools, glass: AnyArray, seed: int) -> Ints:
     """Rows of an equal random draw: all plastic ones, and as many others of each glass."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -60,7 +67,7 @@ def draw(labels, glass, seed):
     return np.sort(np.concatenate(rows))
 
 
-def importance(features, labels, glass):
+def importance(features: Features, labels: Bools, glass: AnyArray) -> tuple[Floats, float]:
     """(n_features,) share of the gain, and AUC out of fold, both averaged over the folds."""
     from .evaluate import auc
 
@@ -74,7 +81,8 @@ def importance(features, labels, glass):
     return gain / len(scores), float(np.mean(scores))
 
 
-def reduce(loadings, strain, log=print):
+def reduce(loadings: Sequence[Loading], strain: float,
+           log: Callable[[str], object] = print) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The paper's 13 from 746, on these glasses: (names, what happened at each step).
 
     Near-constant features out; of each pair with |r| > 0.99 the later one; the 50 most important
@@ -85,7 +93,7 @@ def reduce(loadings, strain, log=print):
     structures = {x.glass: x for x in loadings}.values()
     whole = np.concatenate([x.features(names.tolist(), np.float32) for x in structures])
     whole = whole[~np.isnan(whole.sum(axis=1))]
-    steps = {"candidates": len(names)}
+    steps: dict[str, Any] = {"candidates": len(names)}
     keep = not_constant(whole)
     steps["not near-constant"] = int(keep.sum())
     keep[keep] = not_doubled(whole[:, keep])
@@ -107,14 +115,15 @@ def reduce(loadings, strain, log=print):
     found = [importance(*one) for one in zip(x, labels, glass)]
     order = np.argsort(-np.mean([g for g, _ in found], axis=0), kind="stable")
     steps[f"AUC of the {LEFT}"] = float(np.mean([s for _, s in found]))
-    names = tuple(names[order].tolist())
-    steps["in Table 3"] = sum(name in TABLE3 for name in names)
-    return names, steps
+    left = tuple(names[order].tolist())
+    steps["in Table 3"] = sum(name in TABLE3 for name in left)
+    return left, steps
 
 
-def _drawn(loadings, strain, names, n):
+def _drawn(loadings: Sequence[Loading], strain: float, names: Sequence[str],
+           n: int) -> tuple[Any, ...]:
     """``n`` equal draws of the rows of ``table``, made without holding them all at once."""
-    parts = [[] for _ in range(n)]
+    parts: list[list[tuple[AnyArray, ...]]] = [[] for _ in range(n)]
     for x in loadings:
         f, labels, _ = table([x], strain, names, np.float32)
         for k in range(n):
@@ -123,13 +132,15 @@ def _drawn(loadings, strain, names, n):
     return tuple(zip(*[[np.concatenate(a) for a in zip(*part)] for part in parts]))
 
 
-def recipe(name, loadings, strain, features=None, log=print):
+def recipe(name: str, loadings: Sequence[Loading], strain: float,
+           features: str | Sequence[str] | None = None,
+           log: Callable[[str], object] = print) -> tuple[Learner, tuple[str, ...], dict[str, Any]]:
     """(learner, features, what the card tells) of the recipe paper or one of RECIPES.
 
     features : names to use in place of the recipe's own.
     """
     if name == "paper":
-        steps = {}
+        steps: dict[str, Any] = {}
         if features is None:
             features, steps = reduce(loadings, strain, log)
         return paper_learner(len(features)), tuple(features), {"recipe": "paper", "steps": steps}
