@@ -28,7 +28,7 @@ def test_tilted_box_and_atoms_of_a_dump_are_those_of_lammps(tmp_path, tilts):
     frame, = read_dump(path)
     np.testing.assert_allclose(told, system.edges, atol=1e-12)
     np.testing.assert_allclose(frame.box.edges, told, atol=1e-12)
-    np.testing.assert_allclose(frame.box.origin, low, atol=1e-12)
+    np.testing.assert_allclose(frame.origin, low, atol=1e-12)
     # LAMMPS' own scaled coordinates, through our edges, are its positions
     scaled = np.stack([frame.columns[n] for n in ("xs", "ys", "zs")], axis=1)
     np.testing.assert_allclose(frame.box.vectors(scaled) + low, x, atol=1e-12)
