@@ -7,6 +7,7 @@ from glasses import (
 
 from lammps_mgml import d2min
 from lammps_mgml.system.box import Box
+from lammps_mgml.system.domain import WholeDomain
 from lammps_mgml.errors import InputError, OptionError
 from lammps_mgml.plasticity.reference import Reference
 
@@ -228,7 +229,7 @@ def test_box_smaller_than_the_cutoff_is_its_supercell(side, definition):
 
 def in_situ(before, unwrapped_before, unwrapped_after, edges, tags, cutoff=CUTOFF):
     box = Box.make(before.edges, before.pbc, origin=(-3.0, 1.0, 7.0))
-    reference = Reference(None, box, cutoff)
+    reference = Reference(WholeDomain(), box, cutoff)
     reference.settle(tags, unwrapped_before)
     return reference, reference.measure(unwrapped_after, edges)
 
