@@ -1,7 +1,7 @@
 """Faults that are planted one at a time to see whether the tests notice (see ``run.py``).
 
-A fault replaces a text that occurs exactly once in its file (``tests/test_mutation.py`` checks it).  Its
-tests are the quick ones that are expected to fail; the whole suite has more that would.
+A fault replaces a text that occurs exactly once in its file (``tests/test_mutation.py`` checks it).
+Its tests are the quick ones that are expected to fail; the whole suite has more that would.
 Not here: what changes no result, as the comparison of the tags in ``MpiDomain._still_good`` (an atom
 in another's place is far from it, so that the distance moved tells the same).
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """file : from the root of the checkout.  tests : pytest's names.  harm : what a user would get."""
+    """file : from the root of the checkout.  tests : pytest's names.  harm : to a user."""
 
     id: str
     file: str
@@ -26,9 +26,11 @@ def _fault(id, file, old, new, tests, harm):
 
 DEFINITIONS = "features.py::test_features_are_those_of_the_definitions"
 BOOP, CELLS, SRO, MRO, DENSITY, D2MIN, SCORERS = (
-    f"cython_ext/{name}.pyx" for name in ("boop", "cells", "sro", "mro", "density", "d2min", "scorers"))
+    f"cython_ext/{name}.pyx"
+    for name in ("boop", "cells", "sro", "mro", "density", "d2min", "scorers"))
 CONVEX, GRID = "cython_ext/convex_cell.pxd", "cython_ext/grid.pxd"
-MPI, ROUTE, BOX, ATOMS = (f"lammps_mgml/system/{name}.py" for name in ("mpi", "route", "box", "atoms"))
+MPI, ROUTE, BOX, ATOMS = (
+    f"lammps_mgml/system/{name}.py" for name in ("mpi", "route", "box", "atoms"))
 EVALUATOR, STATE, LIVE, COLUMNS = (
     f"lammps_mgml/evaluation/{name}.py" for name in ("evaluator", "restart_state", "live", "columns"))
 PHASE, ADAPTER, WATCH = (f"lammps_mgml/insitu/{n}.py" for n in ("run_phase", "adapter", "watch"))
@@ -438,7 +440,8 @@ TRAINING = (
            "train.py::test_event_ranks_take_the_core_of_each_cluster",
            "The rank score has the wrong sign."),
     _fault("event-cores", SCORES,
-           "order = np.lexsort((d2min[labels], cluster))", "order = np.lexsort((-d2min[labels], cluster))",
+           "order = np.lexsort((d2min[labels], cluster))",
+           "order = np.lexsort((-d2min[labels], cluster))",
            "train.py::test_event_ranks_take_the_core_of_each_cluster",
            "The core of an event is its least plastic atom."),
     _fault("reliability", SCORES,
@@ -482,8 +485,8 @@ PROGRAM = (
            "report.py::test_flagged_atoms_are_left_out_whatever_stands_in_their_columns",
            "Atoms that were not evaluated count."),
     _fault("sense-of-strain", REPORT,
-           'return component, "tension" if values[abs(values).argmax()] > 0 else "compression", other',
-           'return component, "compression" if values[abs(values).argmax()] > 0 else "tension", other',
+           'values[abs(values).argmax()] > 0 else "compression"',
+           'values[abs(values).argmax()] < 0 else "compression"',
            "report.py::test_uniaxial_run",
            "Compression is called tension."),
     _fault("gone", REPORT,

@@ -2,14 +2,14 @@
 
     python tests/mutation/run.py [--only ID ...] [-j N] [--timeout S] [--list]
 
-The copy (of the tracked files, as they are now) stands in a temporary folder and has kernels of its own;
-PYTHONPATH puts its package before the installed one, in LAMMPS too.  First the tests that are to
-be used must pass there without a fault.  Then each fault is written, its kernel built if it is in
-one, its tests are run, and the file is put back.
+The copy (of the tracked files, as they are now) stands in a temporary folder and has kernels of
+its own; PYTHONPATH puts its package before the installed one, in LAMMPS too.  First the tests that
+are to be used are run there without a fault.  Then each fault is written, its kernel built if it is
+in one, its tests are run, and the file is put back.
 
-killed: a test fails, or hangs.  survived: all pass.  error: the fault does not compile, or the tests
-do not start.  Exit status 1 if fewer than 95 % are killed.  docs/mutation.md is written when all faults
-were run.
+killed: a test fails, or hangs.  survived: all pass.  error: the fault does not compile, the tests do
+not start, or they fail without the fault too.  Exit status 1 if fewer than 95 % are killed.
+docs/mutation.md is written when all faults were run.
 """
 import argparse
 import os
@@ -37,13 +37,14 @@ class Copy:
 
     def __init__(self, folder):
         self.root, self.kept = folder / "checkout", folder / "kept"
-        listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                                cwd=ROOT, capture_output=True, check=True).stdout
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+            capture_output=True, check=True).stdout
         for name in filter(None, listed.decode().split("\0")):
             if (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.root / name)
-        # what is up to date need not be built again: times of files are kept, and setup.py looks at them
+        # what is up to date need not be built again: setup.py goes by the times of files, kept here
         _copy_built(ROOT, self.root)
         code, text = self.build()
         if code:
@@ -73,12 +74,13 @@ class Copy:
         return self.run([sys.executable, "setup.py", "build_ext", "--inplace", "-q"], 1800)
 
     def test(self, names, timeout, *more):
-        return self.run([sys.executable, "-m", "pytest", *more, "-q", "--no-header", "-rfE", "--tb=line",
-                         "-p", "no:cacheprovider", *names], timeout)
+        return self.run([sys.executable, "-m", "pytest", *more, "-q", "--no-header", "-rfE",
+                         "--tb=line", "-p", "no:cacheprovider", *names], timeout)
 
     def check_precedence(self):
         """SystemExit unless Python, ranks under mpirun and LAMMPS take the package of the copy."""
-        where = "import lammps_mgml, lammps_mgml._kernels.cells as k; print(lammps_mgml.__file__, k.__file__)"
+        where = ("import lammps_mgml, lammps_mgml._kernels.cells as k;"
+                 "print(lammps_mgml.__file__, k.__file__)")
         deck = self.kept.parent / "in.where"
         deck.write_text("variable where getenv MGML_DECK\nprint ${where}\n")
         python, bin = [sys.executable, "-c", where], Path(sys.executable).parent
@@ -87,7 +89,7 @@ class Copy:
                            (mpirun + ["lmp", "-in", str(deck), "-log", "none"], 1)):
             _, text = self.run(command, 120, self.kept.parent)
             if text.count(str(self.root)) < n:
-                raise SystemExit(f"{' '.join(command)} does not take the package from the copy:\n{text}")
+                raise SystemExit(f"not the package of the copy: {' '.join(command)}\n{text}")
 
     def planted(self, fault, timeout):
         """(verdict, seconds, what was seen) of ``fault``."""
@@ -106,7 +108,8 @@ class Copy:
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             if kernel:
                 _copy_built(self.kept, self.root)
-        seen = next((line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
+        seen = next((line for line in output.splitlines()
+                     if line.startswith(("FAILED", "ERROR"))), "")
         seen = seen.split(" - ")[0].partition(" ")[2]
         verdict = "killed" if code in (1, None) else "survived" if code == 0 else "error"
         return verdict, time.perf_counter() - since, "hangs" if code is None else (
@@ -156,10 +159,11 @@ def page(results):
     """Text of docs/mutation.md."""
     killed = sum(r[1] == "killed" for r in results)
     lines = ["# Planted faults", "",
-             f"`make mutation` plants {len(results)} faults, one at a time, and runs for each the tests "
-             f"that should notice. {killed} were noticed. This page is written by it.", "",
-             "| fault | file | what a user would get | verdict | noticed by |", "|---|---|---|---|---|"]
-    lines += [f"| {f.id} | `{f.file}` | {f.harm} | {verdict} | {seen.partition('[')[0]} |".replace("|  |", "| |")
+             f"`make mutation` plants {len(results)} faults, one at a time, and runs for each the "
+             f"tests that should notice. {killed} were noticed. This page is written by it.", "",
+             "| fault | file | what a user would get | verdict | noticed by |",
+             "|---|---|---|---|---|"]
+    lines += [f"| {f.id} | `{f.file}` | {f.harm} | {verdict} | {seen.partition('[')[0]} |"
               for f, verdict, _, seen in results]
     return "\n".join(lines) + "\n"
 
@@ -168,7 +172,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="ID", help="these faults")
     parser.add_argument("-j", type=int, default=1, help="faults at once, each in its own copy (1)")
-    parser.add_argument("--timeout", type=float, default=300.0, help="s for the tests of a fault (300)")
+    parser.add_argument("--timeout", type=float, default=300.0,
+                        help="s for the tests of a fault (300)")
     parser.add_argument("--list", action="store_true", help="print the faults and stop")
     args = parser.parse_args()
     unknown = set(args.only or ()) - {f.id for f in FAULTS}
@@ -191,7 +196,8 @@ def main():
         if code not in (0, 1) or code and not failing:
             print(f"the tests do not start (exit status {code}):\n{output[-3000:]}")
             return 2
-        print(f"{len(failing)} fail, {time.perf_counter() - since:.0f} s", *failing, sep="\n  ", flush=True)
+        print(f"{len(failing)} fail, {time.perf_counter() - since:.0f} s", *failing, sep="\n  ",
+              flush=True)
         useless = [f for f in faults if any(one.startswith(f.tests) for one in failing)]
         results = [(f, "error", 0.0, "its tests fail without a fault") for f in useless]
         results += run_all(copies, [f for f in faults if f not in useless], args.timeout)
