@@ -51,7 +51,7 @@ def moves(system, rank_of):
     small = x + rng.uniform(-0.25, 0.25, x.shape)
     yield "moved a little", small, edges, rank_of
     towards = x.copy()
-    towards[:, 0] += np.where(rank_of % 2, -0.8, 0.8)
+    towards[:, 0] += np.where(rank_of % 2, -0.98, 0.98)    # less than the skin
     yield "ranks moved towards each other", towards, edges, rank_of
     squeeze = np.diag([0.8, 1.0, 1.0])
     yield "box compressed", towards @ squeeze, edges @ squeeze, rank_of

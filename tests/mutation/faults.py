@@ -397,12 +397,10 @@ READERS = (
            "A damaged coordinate ends somewhere deep, or passes."),
     _fault("glass-strains", GLASS,
            "if (np.diff(parts[0]) <= 0).any():", "if False:",
-           "table.py::test_short_or_damaged_glass_file_is_refused & "
            "cli.py::test_score_of_a_damaged_glass_file_is_one_line",
            "Scores at a strain are those of another one."),
     _fault("glass-finite", GLASS,
            "    if bad.any():\n", "    if False:\n",
-           "table.py::test_short_or_damaged_glass_file_is_refused & "
            "cli.py::test_score_of_a_damaged_glass_file_is_one_line",
            "A damaged glass file is trained on."),
     _fault("lengths", "lammps_mgml/system/units.py",
