@@ -1,15 +1,15 @@
 # make demo   set up everything and run the main job: mpirun -np 2 lmp -in inputs/in.softness
 # make test   set up everything and run the tests
-# make mutation  plant faults one at a time and see whether the tests notice (an hour)
 # make bench  benchmarks (see benchmarks/README.md)
 # make model  train the shipped models again from the committed glasses
+# make mutation  plant faults one at a time, and see whether the tests notice: half an hour
 
 PYTHON ?= python3
 PIP     = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test mutation bench model setup clean
+.PHONY: demo test bench model setup clean
 
 setup: .venv/ready
 
@@ -33,9 +33,6 @@ demo: .venv/ready
 test: .venv/ready-test
 	.venv/bin/python -m pytest
 
-mutation: .venv/ready-test
-	.venv/bin/python tests/mutation/run.py -j 2
-
 .venv/ready-bench: .venv/ready-test requirements-bench.txt
 	$(PIP) -r requirements-bench.txt
 	@touch $@
@@ -56,6 +53,10 @@ model: .venv/ready
 	$(TRAIN) --recipe vibration --name cuzr-vibration -o lammps_mgml/models/cuzr-vibration.mgml
 	$(TRAIN) --recipe axial-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
+
+.PHONY: mutation
+mutation: .venv/ready-test
+	.venv/bin/python tests/mutation/run.py -j 2
 
 clean:
 	rm -rf .venv build demo-output lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

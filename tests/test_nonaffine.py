@@ -2,14 +2,23 @@
 import numpy as np
 import pytest
 from glasses import (
-    ALL, System, crystal, glass, lammps_of, liquid, random_system, replicated, rotation, sheared,
+    ALL,
+    System,
+    crystal,
+    glass,
+    lammps_of,
+    liquid,
+    random_system,
+    replicated,
+    rotation,
+    sheared,
 )
 
 from lammps_mgml import d2min
-from lammps_mgml.system.box import Box
-from lammps_mgml.system.domain import WholeDomain
 from lammps_mgml.errors import InputError, OptionError
 from lammps_mgml.plasticity.reference import Reference
+from lammps_mgml.system.box import Box
+from lammps_mgml.system.domain import WholeDomain
 
 CUTOFF = 4.5
 

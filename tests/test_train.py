@@ -16,7 +16,7 @@ from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.glass import read_glass, write_glass
 from lammps_mgml.plasticity.d2min import d2min
-from lammps_mgml.train.dataset import cubes, read_loadings
+from lammps_mgml.train.dataset import read_loadings
 from lammps_mgml.train.evaluate import (
     auc, auc_with_error, bootstrap, event_ranks, reliability, together,
 )
@@ -78,6 +78,8 @@ def test_loadings_of_a_glass_and_of_its_dump_are_the_same():
 
 
 def test_cubes_do_not_depend_on_the_image():
+    from lammps_mgml.train.dataset import cubes
+
     box, rng = Box.from_lammps((41.0, 35.0, 50.0), (5.0, -7.0, 9.0)), np.random.default_rng(2)
     inside = box.vectors(rng.uniform(0.01, 0.99, (500, 3)))
     found = cubes(box, inside)
