@@ -6,6 +6,7 @@
 # make trust  every promise tried on real runs, under an hour; writes docs/trust.md.  Some rows only:
 #             make trust ROWS="R1 R3".  make trust-fast: smaller counts, 5 minutes
 # make model  train the shipped models again from the committed glasses
+# make mutation  plant faults one at a time, and see whether the tests notice: half an hour
 
 PYTHON ?= python3
 PIP     = .venv/bin/python -m pip install --quiet --disable-pip-version-check
@@ -72,6 +73,10 @@ model: .venv/ready
 	$(TRAIN) --recipe vibration --name cuzr-vibration -o lammps_mgml/models/cuzr-vibration.mgml
 	$(TRAIN) --recipe axial-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
+
+.PHONY: mutation
+mutation: .venv/ready-test
+	.venv/bin/python tests/mutation/run.py -j 2
 
 clean:
 	rm -rf .venv build demo-output lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

@@ -11,7 +11,7 @@ from lammps_mgml.evaluation.columns import COLUMNS
 from lammps_mgml.evaluation.evaluator import Evaluator, Request, Snapshot
 from lammps_mgml.evaluation.live import QUANTITIES
 from lammps_mgml.evaluation.restart_state import Settings
-from lammps_mgml.flags import NO_REFERENCE, NOT_IN_REFERENCE
+from lammps_mgml.flags import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE
 from lammps_mgml.system.box import Box
 from lammps_mgml.system.domain import WholeDomain
 
@@ -208,6 +208,64 @@ def test_rerun_takes_the_shortest_displacement(system):
                     engine.unwrapped + shift @ engine.edges, engine.types, engine.number,
                     engine.reference, engine.partners, engine.site, shortest=True)
     np.testing.assert_allclose(engine.evaluator.evaluate(snap).evaluated.d2min, expected, rtol=1e-9)
+
+
+def test_atoms_that_wander_farther_than_half_the_box(system):
+    """Every tenth goes 0.8 of an edge: D2min by numpy from its partners in the reference."""
+    engine = ArrayAdapter(system)
+    engine.evaluate()
+    strained(engine)
+    engine.unwrapped[::10] += 0.8 * engine.edges[1]
+    found = engine.evaluate().evaluated
+    x0, x, inverse = system.positions, engine.unwrapped, np.linalg.inv(system.edges)
+    for i in range(0, len(x), 25):
+        shift = -np.round((x0 - x0[i]) @ inverse)
+        before = x0 - x0[i] + shift @ system.edges
+        near = (np.linalg.norm(before, axis=1) < 4.5) & (np.arange(len(x)) != i)
+        after = (x - x[i] + shift @ engine.edges)[near]
+        fit = np.linalg.lstsq(before[near], after, rcond=None)[0]
+        assert found.d2min[i] == pytest.approx(((after - before[near] @ fit) ** 2).sum(), rel=1e-9)
+    assert np.median(found.d2min[::10]) > 100.0
+
+
+def test_a_rerun_of_a_tilted_box_through_flips(system):
+    """The shortest displacement tells of no flip: the edges at the latest evaluation do."""
+    engine = ArrayAdapter(system)
+    engine.evaluate()
+    noise = np.random.default_rng(5).normal(0, 0.1, system.positions.shape)
+    for k in range(1, 8):
+        shear = np.eye(3)
+        shear[2, 0] = 0.3 * k
+        straight = system.edges @ shear
+        edges = straight.copy()
+        edges[2] -= round(0.3 * k) * straight[0]
+        x = (system.positions + noise) @ shear
+        f = x @ np.linalg.inv(edges)
+        found = engine.evaluator.evaluate(Snapshot(
+            k, Box.make(edges), engine.tags, (f - np.floor(f)) @ edges, (f - np.floor(f)) @ edges,
+            engine.types, engine.number, engine.reference, engine.partners, engine.site,
+            shortest=True))
+        expected = lammps_mgml.d2min(system.positions, system.edges, x, straight)
+        np.testing.assert_allclose(found.evaluated.d2min, expected.d2min, rtol=1e-8)
+
+
+def test_flags_are_those_of_this_evaluation(system):
+    """Without the running softness, flags of the structure stay, those of the evaluation do not."""
+    engine = ArrayAdapter(system, running=False)
+    structure = engine.evaluate().evaluated.site
+    strained(engine)
+    engine.site |= NOT_EVALUATED | NO_REFERENCE | NOT_IN_REFERENCE     # as after steps between
+    np.testing.assert_array_equal(engine.evaluate().evaluated.site, structure)
+    engine.take(np.arange(len(engine.tags)) != 40)
+    out = engine.evaluate()
+    lost = np.isnan(out.evaluated.d2min)
+    assert 5 < lost.sum() < 60
+    np.testing.assert_array_equal(out.evaluated.site, np.delete(structure, 40)
+                                  | np.where(lost, NO_REFERENCE, 0))
+    d2 = out.evaluated.d2min[~lost]
+    assert out.live["plastic"] == pytest.approx((d2 > 5.0).mean(), abs=1e-12)
+    assert out.live["undefined"] == pytest.approx(lost.mean(), abs=1e-12)
+    assert out.live["d2mean"] == pytest.approx(d2.mean(), rel=1e-12)
 
 
 @pytest.mark.parametrize("what", ["nan", "no ids"])

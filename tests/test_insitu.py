@@ -9,6 +9,7 @@ import lammps_mgml
 from lammps_mgml.api import feature_names, sites
 from lammps_mgml.features import TABLE3
 from lammps_mgml.io.dump import read_dump
+from lammps_mgml.flags import NOT_EVALUATED
 from lammps_mgml.io.table import read_table, table_steps
 from lammps_mgml.models.model import load_model
 from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, UNKNOWN_TYPE
@@ -314,6 +315,20 @@ def test_options_of_a_deck(tmp_path, compressed):
     found = lammps_mgml.d2min(first.positions, first.box.edges, last.positions, last.box.edges,
                               cutoff=4.0)
     same(last.columns["d_d2min"], found.d2min, 1e-10)
+
+
+def test_columns_between_evaluations_are_undefined(tmp_path):
+    """Dumped twice as often as evaluated; what is of the reference stays."""
+    deck = SYSTEM + MGML.replace("custom 10", "custom 5") + "run 20\n"
+    first, *later = frames(tmp_path, deck, ranks=2)
+    assert [f.step for f in later] == [5, 10, 15, 20]
+    for frame in later:
+        between = frame.step % 10 != 0
+        np.testing.assert_array_equal(
+            frame.columns["i_site"].astype(int) & NOT_EVALUATED > 0, between)
+        for name in ("d_s", "d_d2min", "d_eta"):
+            np.testing.assert_array_equal(np.isnan(frame.columns[name]), between)
+        np.testing.assert_array_equal(frame.columns["d_sq"], first.columns["d_sq"])
 
 
 def test_lost_partners_are_flagged(tmp_path):

@@ -47,6 +47,12 @@ def test_dealt_out_over_ranks():
     assert read(np.concatenate(parts)) == s
 
 
+def test_few_atoms_on_each_of_many_ranks_carry_all():
+    s = state()
+    parts = [restart_state.rows(s, 3, first) for first in range(0, 300, 3)]
+    assert read(np.concatenate(parts)) == s
+
+
 def test_atoms_that_are_not_in_the_reference_do_not_count():
     rows = np.concatenate([rows_of(state()), np.full((50, restart_state.WIDTH), 7.0)])
     assert read(rows, np.arange(len(rows)) < 1000) == state()

@@ -156,6 +156,14 @@ def test_a_step_is_evaluated_once():
     assert counted == 2
 
 
+def test_what_a_deck_asks_for_is_done():
+    lammps = Lammps(plugin=False)
+    lammps.run(10)
+    lammps.change_atoms()                       # displace_atoms: no event tells of it
+    lammps.tell(ASKED)
+    assert lammps.evaluated == lammps.position
+
+
 def test_spoiled_once():
     phase, _ = advance(Phase(), Event(BEGIN, 0, rerun=False))
     actions = []

@@ -82,6 +82,31 @@ def test_loadings_of_a_glass_and_of_its_dump_are_the_same():
         glass.plastic(0.07)
 
 
+def test_cubes_do_not_depend_on_the_image():
+    from lammps_mgml.train.dataset import cubes
+
+    box, rng = Box.from_lammps((41.0, 35.0, 50.0), (5.0, -7.0, 9.0)), np.random.default_rng(2)
+    inside = box.vectors(rng.uniform(0.01, 0.99, (500, 3)))
+    found = cubes(box, inside)
+    assert set(found) == set(range(3 * 2 * 3))
+    outside = inside + box.vectors(rng.integers(-2, 3, (500, 3)).astype(float))
+    np.testing.assert_array_equal(cubes(box, outside), found)
+
+
+@pytest.mark.parametrize("so", ["gone", "another"])
+def test_a_dump_that_loses_atoms_is_no_loading(tmp_path, so):
+    def frame(step, ids):
+        rows = "".join(f"{k} {1 + k % 2} {2.5 * k % 7.5} {2.5 * (k // 3)} 1\n" for k in ids)
+        return (f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(ids)}\n"
+                f"ITEM: BOX BOUNDS pp pp pp\n0 7.5\n0 7.5\n0 7.5\n"
+                f"ITEM: ATOMS id type x y z\n{rows}")
+    others = [k for k in range(1, 7) if k != 3] + ([9] if so == "another" else [])
+    path = tmp_path / "glass-99.x-tension.dump"
+    path.write_text(frame(0, range(1, 7)) + frame(10, others))
+    with pytest.raises(InputError, match="step 10: other atoms than in the first frame"):
+        read_loadings([path])
+
+
 def test_features_go_by_the_load_only_where_they_must(loadings):
     x, z = (next(one for one in loadings if one.name == f"glass-13.{a}-compression") for a in "xz")
     assert x.features(TABLE3) is z.features(TABLE3), "computed once for a glass"
