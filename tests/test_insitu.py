@@ -8,8 +8,8 @@ from decks import COMPRESS, GLASS, MGML, ROOT, SYSTEM, run_lammps, run_site, sam
 import lammps_mgml
 from lammps_mgml.api import feature_names, sites
 from lammps_mgml.features import TABLE3
-from lammps_mgml.io.dump import read_dump
 from lammps_mgml.flags import NOT_EVALUATED
+from lammps_mgml.io.dump import read_dump
 from lammps_mgml.io.table import read_table, table_steps
 from lammps_mgml.models.model import load_model
 from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, UNKNOWN_TYPE
