@@ -150,7 +150,11 @@ class Callback {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     PyErr_NormalizeException(&type, &value, &trace);
-    if (value && PyObject_HasAttrString(value, "on_all_ranks")) {
+    PyObject *mark = value ? PyObject_GetAttrString(value, "on_all_ranks") : nullptr;
+    const bool everywhere = mark && PyObject_IsTrue(mark) == 1;
+    if (!mark) PyErr_Clear();
+    Py_XDECREF(mark);
+    if (everywhere) {
       message = text_of(value);
       Py_XDECREF(type);
       Py_XDECREF(value);
