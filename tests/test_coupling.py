@@ -22,10 +22,12 @@ from independent import continued, d2min, follow, read
 
 SITE = pytest.mark.skipif(site_lammps() is None,
                           reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
-BOTH = pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
 SLOW = pytest.mark.slow
+# On a site's LAMMPS the tests of PLACES and of ALWAYS_BOTH run always, the others in make test-slow.
+BOTH = pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=[SITE, SLOW])])
+ALWAYS_BOTH = pytest.mark.parametrize("run", [run_lammps, pytest.param(run_site, marks=SITE)])
 PLACES = pytest.mark.parametrize("run, ranks", [
-    (run_lammps, 1), (run_lammps, 2), pytest.param(run_lammps, 4, marks=SLOW),
+    pytest.param(run_lammps, 1, marks=SLOW), (run_lammps, 2), pytest.param(run_lammps, 4, marks=SLOW),
     pytest.param(run_site, 1, marks=[SITE, SLOW]), pytest.param(run_site, 2, marks=SITE),
     pytest.param(run_site, 4, marks=[SITE, SLOW])])
 ONLY_SITE = pytest.mark.parametrize("run", [pytest.param(run_site, marks=SITE)])
@@ -108,7 +110,7 @@ def resumed(restart):
 SHEAR = "fix load all deform 1 xz erate 9.0 yz erate -7.0 remap x\n"
 
 
-@BOTH
+@ALWAYS_BOTH
 @pytest.mark.parametrize("ranks, tilts", [((1, 4, 2), "xz erate 9.0 yz erate -7.0"),
                                           ((2, 1, 1), "xy erate -12.0")])
 def test_several_flips_with_restarts_on_other_numbers_of_ranks(tmp_path, deck, run, ranks, tilts):
@@ -165,7 +167,7 @@ def test_clear_and_the_restarts_of_two_glasses_in_turn(tmp_path, melt, other, ru
         assert_right(read(tmp_path / f"{k}.dump"), reference=first[name][0], now="all")
 
 
-@BOTH
+@ALWAYS_BOTH
 def test_clear_and_a_glass_without_restart(tmp_path, melt, other, run):
     text = (HEAD.format(data=melt) + NVE + mgml() + "run 10\nclear\n" + HEAD.format(data=other) + NVE
             + mgml(getenv=False, out="b.dump") + "run 10\n")
@@ -293,7 +295,7 @@ def test_lines_at_a_late_step(tmp_path, deck, run, start):
 
 @BOTH
 @pytest.mark.parametrize("how", [
-    "run 30 every 10\nrun 20 every 4 \"print 'x'\"",
+    "run 30 every 10 NULL\nrun 20 every 4 \"print 'x'\"",
     "run 20\nrun 20 pre no post no\nrun 10 pre no",
     "run 10\nrun 40 upto", "run 7\nrun 13\nrun 1\nrun 9"])
 def test_ways_to_run(tmp_path, deck, run, how):
@@ -575,7 +577,7 @@ def test_rerun_of_frames_at_consecutive_steps(tmp_path, deck, run):
     assert_rerun(frames, made)
 
 
-@BOTH
+@ALWAYS_BOTH
 def test_rerun_after_a_run_in_the_same_deck(tmp_path, deck, run):
     made = good(tmp_path, deck + HOT.format(seed=23) + NVE + mgml() + "run 30\n", run)
     text = (deck + HOT.format(seed=99) + NVE + mgml(out="run.dump") + "run 20\nundump out\n"

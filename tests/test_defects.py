@@ -27,6 +27,9 @@ from ends import (
 )
 from independent import continued, d2min, follow, read, with_images
 
+# Each defect has a test of its own in the other files; these decks are for make test-slow.
+pytestmark = pytest.mark.slow
+
 DEFECTS = ROOT / "tests" / "defects"
 SITE = pytest.mark.skipif(site_lammps() is None,
                           reason="not run: no LAMMPS with the PYTHON package in /usr/bin")
