@@ -309,6 +309,8 @@ def spoiled(file, name, index, value):
     (lambda f: f["inherent"].attrs.__setitem__("box", np.zeros((3, 3))), "the box of inherent"),
     (lambda f: f["types"].write_direct(np.full(8000, 3, np.uint8)), "types must be 1 to 2 (Cu, Zr)"),
     (lambda f: f.__delitem__("loadings/x-compression/strain"), "strain"),
+    (lambda f: f["loadings/x-compression/strain"].__setitem__(1, 0.0),
+     "loadings/x-compression/strain does not grow"),
     (lambda f: (f.__delitem__("types"), f.create_group("types")), "is no glass file, or damaged"),
     (lambda f: f.attrs.__setitem__("made", "{"), "is no glass file, or damaged"),
 ])
