@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..flags import NOT_IN_REFERENCE
 from ..system.arrays import Floats
 from ..system.domain import Domain
 from .columns import Evaluated
@@ -48,12 +49,14 @@ class Counts(NamedTuple):
     atoms: int
     without_d2min: int
     without_softness: int
+    in_reference: int
 
 
 def measure(evaluated: Evaluated, domain: Domain) -> tuple[dict[str, float], Counts]:
     """({name: value} of all quantities, Counts), the same on all ranks.  Collective."""
     parts = [np.array([len(evaluated.d2min), np.isnan(evaluated.d2min).sum(),
-                       np.isnan(evaluated.softness).sum()], dtype=np.float64)]
+                       np.isnan(evaluated.softness).sum(),
+                       (evaluated.site & NOT_IN_REFERENCE == 0).sum()], dtype=np.float64)]
     parts += [np.asarray(q.sums(evaluated), dtype=np.float64) for q in QUANTITIES]
     totals = np.split(domain.sum(np.concatenate(parts)), np.cumsum([len(p) for p in parts])[:-1])
     return ({q.name: float(q.value(total)) for q, total in zip(QUANTITIES, totals[1:])},

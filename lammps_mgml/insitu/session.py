@@ -47,6 +47,7 @@ class Session:
         self._messages: list[str] = []
         self._lived_in = 0.0                      # seconds in this run so far
         self._evaluations = 0
+        self._kept_by = -1                        # atoms that carry the state
         self._boxes: dict[str, tuple[int, Floats]] = {}      # for the order of fixes: see _watch_box
         self._warned_of_order = False
 
@@ -226,7 +227,10 @@ class Session:
         last = evaluator.state.last if evaluator.state else None
         outcome = evaluator.evaluate(snap)
         assert evaluator.state is not None
-        keep = outcome.new_reference or evaluator.state.last != last
+        # with fewer atoms the pieces of the state are dealt out anew, so that none is lost
+        keep = (outcome.new_reference or evaluator.state.last != last
+                or outcome.counts.in_reference != self._kept_by)
+        self._kept_by = outcome.counts.in_reference
         first = domain.offset(int((snap.number != 0).sum())) if keep else 0
         with domain.raise_on_all():
             if keep:
