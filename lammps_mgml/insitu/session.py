@@ -292,12 +292,11 @@ class Session:
         """
         if self._warned_of_order or event.kind not in (FORCE, DUE):
             return
-        edges = self.adapter.box().edges
         before = self._boxes.get(DUE)
         if event.kind == DUE:
-            self._boxes[DUE] = event.step, edges
-        elif before is not None and event.step == before[0] + 1 and event.elapsed > 0 \
-                and not np.array_equal(edges, before[1]):
+            self._boxes[DUE] = event.step, self.adapter.box().edges
+        elif (before is not None and event.step == before[0] + 1 and event.elapsed > 0
+              and not np.array_equal(self.adapter.box().edges, before[1])):
             self._warned_of_order = True
             names = self.adapter.fixes()
             later = [n for n in names[names.index("mgml_end"):] if not n.startswith("mgml_")]
