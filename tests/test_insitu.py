@@ -405,7 +405,7 @@ def test_wrong_input_on_a_lammps_with_the_python_package(tmp_path, deck, expecte
 import lammps, numpy
 def poison(pointer):
     inside = lammps.lammps(ptr=pointer)
-    if inside.get_mpi_comm().rank == 1:
+    if inside.extract_setting("world_rank") == 1:
         inside.numpy.extract_atom("x", nelem=1, dtype=3, dim=3)[0, 1] = numpy.nan
 """)
     done = run_site(tmp_path, deck, 2, timeout=30, out="bad.dump")

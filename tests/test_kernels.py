@@ -216,7 +216,7 @@ def test_stubs_have_the_arguments_of_the_compiled_functions(stub):
 def test_stubs_have_the_types_of_the_sources(stub):
     types = {"double": "float", "int": "int", "int64_t": "int", "Py_ssize_t": "int", "bint": "bool",
              "double[": "Float64", "int64_t[": "Int64", "int32_t[": "Int32", "uint8_t[": "UInt8",
-             "real[": "Float32 | Float64"}
+             "real[": "NDArray[np.float32 | np.float64]"}
     source = (ROOT / "cython_ext" / f"{stub}.pyx").read_text()
     for name, arguments in functions_of(stub).items():
         declared = re.search(rf"^def {name}\((.*?)\):$", source, re.M | re.S)[1]
