@@ -505,3 +505,22 @@ def test_live_quantities_and_extra_columns(tmp_path, run):
             np.testing.assert_allclose(ratio, np.round(ratio), atol=1e-6)
             assert 10 < ratio.min() and ratio.max() < 30
     assert all(w == "nan" for step in (5, 15) for w in rows[step])
+
+
+def test_options_that_change_between_runs(tmp_path):
+    """Other features, as many as before, go to a table of their own; all ranks go on together."""
+    deck = ("variable mgml_features string cn\nvariable mgml_features_file string t.h5\n" + COMPRESS
+            + "variable mgml_features string facet_area_std,facet_area_mean\nrun 10\n"
+            + "variable mgml_running string no\nrun 10\n")
+    last = frames(tmp_path, deck, ranks=2)[-1]
+    assert last.step == 40 and np.isnan(last.columns["d_s"]).all()
+    for name, steps in (("t.h5.1", [0, 10, 20]), ("t.h5", [20, 30])):
+        assert table_steps(tmp_path / name) == steps, name
+    by_step = {f.step: f for f in read_dump(tmp_path / "out.dump")}
+    for name, step in (("t.h5.1", 10), ("t.h5", 30)):
+        table, f = read_table(tmp_path / name, step), by_step[step]
+        raw = lammps_mgml.featurize(f.positions, f.types, f.box.edges, features=table["names"],
+                                    normalize=False)
+        ratio = table["features"] / raw                  # the reference's means, or 1 for counts
+        np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:1], ratio.shape), rtol=1e-5)
+    assert table["names"] == ("facet_area_std", "facet_area_mean")

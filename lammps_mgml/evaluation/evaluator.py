@@ -120,14 +120,13 @@ class Evaluator:
         with domain.raise_on_all():
             _check(snap)
         features = table = None
-        if first or request.running or request.table:
+        if first or request.running:
             since = perf_counter()
             atoms = domain.surround(snap.tags, snap.positions, snap.types, snap.box, request.reach)
             self._add("halo", since)
             if first:
                 check_distances(atoms, domain)
-            if first or request.running:
-                features = self._features(atoms, request.names, snap.msd, np.float64)
+            features = self._features(atoms, request.names, snap.msd, np.float64)
             if request.table:
                 table = self._features(atoms, request.table, snap.msd, np.float32)
         if first:
@@ -209,8 +208,6 @@ class Evaluator:
                 snap.partners[take] = found
             self._numbers = numbers.copy()
         out = self._reference.measure(unwrapped, edges)
-        if not np.array_equal(edges, self.state.last):
-            self.state = self.state.moved_on(edges)
         if everything:
             return out
         spread = [np.full(len(known), np.nan), np.full(len(known), np.nan),
@@ -241,7 +238,10 @@ class Evaluator:
             if np.isfinite(tilt).all() and abs(tilt - np.round(tilt)).max() <= _SURE:
                 whole = np.eye(3)
                 whole[lower] = np.round(tilt)
-                return whole @ edges
+                edges = whole @ edges
+                if not np.array_equal(edges, self.state.last):
+                    self.state = self.state.moved_on(edges)
+                return edges
         with self.domain.raise_on_all():
             raise InputError(
                 f"step {snap.step}: the tilted box has changed so much since the latest evaluation "

@@ -44,6 +44,7 @@ class Session:
         self.sites: Sites | None = None
         self._fingerprint: tuple[Options, tuple[float, ...]] | None = None
         self._writer: TableWriter | None = None
+        self._table: tuple[object, ...] | None = None        # what it writes, known on all ranks
         self._messages: list[str] = []
         self._lived_in = 0.0                      # seconds in this run so far
         self._evaluations = 0
@@ -193,12 +194,17 @@ class Session:
                        reach(everything, elements, parameters))
 
     def _open_table(self, request: Request) -> None:
-        if request.table and self._writer is None:
-            with self.domain.raise_on_all():
-                if self.domain.rank == WRITER:
-                    self._writer = TableWriter(
-                        self._table_file, header(request.table, request.elements,
-                                                 request.parameters, "LAMMPS run"), append=True)
+        """A writer for the features asked for; another one if they, or the file, are others now."""
+        wanted = (self._table_file, request.table, request.elements,
+                  tuple(sorted(request.parameters.items())))
+        if not request.table or wanted == self._table:
+            return
+        with self.domain.raise_on_all():
+            if self.domain.rank == WRITER:
+                self._writer = TableWriter(
+                    self._table_file, header(request.table, request.elements, request.parameters,
+                                             "LAMMPS run"), append=True)
+        self._table = wanted
 
     def _banner(self, request: Request, state: RestartState | None) -> str:
         model, settings = request.model, request.settings
