@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from decks import BIN, PATIENCE, run_lammps, run_site, same, site_lammps
+from decks import BIN, PATIENCE, environment, run_lammps, run_site, same, site_lammps
 from ends import (
     NEW,
     NO_D2,
@@ -690,11 +690,9 @@ def new():
 
 def host(folder, code, ranks=1, timeout=60):
     """A Python host of LAMMPS, written here, under MPI."""
-    import os
     (folder / "a_host.py").write_text(HOST + code)
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     return subprocess.run([str(BIN / "mpirun"), "-np", str(ranks), sys.executable, "a_host.py"],
-                          cwd=folder, env=env, text=True, timeout=timeout * PATIENCE,
+                          cwd=folder, env=environment(ranks), text=True, timeout=timeout * PATIENCE,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
 
@@ -846,3 +844,17 @@ def test_trajectory_of_the_decks_here_is_that_without_the_lines(tmp_path, deck):
         np.testing.assert_array_equal(a[name], b[name])
 
 
+
+
+@pytest.mark.parametrize("file", ["MGML_DECK", "MGML_VIBRATION"])
+def test_a_node_without_the_plugin(tmp_path, melt, file):
+    """Rank 1 has another cache folder and no compiler; LAMMPS' own error would make rank 0 wait."""
+    node = tmp_path / "lmp_of_a_node"
+    node.write_text('#!/bin/sh\n[ "$PMI_RANK" = 1 ] && export XDG_CACHE_HOME="$PWD/cache" CXX=no-g++\n'
+                    'exec lmp "$@"\n')
+    node.chmod(0o755)
+    done = run_lammps(tmp_path, HEAD.format(data=melt) + f"variable here getenv {file}\n"
+                      "include ${here}\nrun 1\n", ranks=2, program=str(node), timeout=40)
+    assert done.returncode != 0 and "Total wall time" not in done.stdout
+    assert re.search(r"^lammps_mgml: rank 1 on \S+: no plugin: no C\+\+ compiler", done.stdout, re.M)
+    assert done.stdout.count("ERROR") == 1 and "mgml doctor on each node" in done.stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from decks import BIN, GLASS, PATIENCE, ROOT, run_lammps, run_site, site_lammps
+from decks import BIN, GLASS, PATIENCE, ROOT, environment, run_lammps, run_site, site_lammps
 from ends import (
     NEW,
     NO_D2,
@@ -278,10 +278,9 @@ def test_tags_that_are_multiples_of_fourteen(here, run):
 
 def host(folder, ranks, *words, timeout=60):
     """The Python host of the decks' folder."""
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     return subprocess.run([str(BIN / "mpirun"), "-np", str(ranks), sys.executable,
                            str(DEFECTS / "19_25_two_clear_main_loop.py"), *words], cwd=folder,
-                          env=env, text=True, timeout=timeout * PATIENCE, stdout=subprocess.PIPE,
+                          env=environment(ranks), text=True, timeout=timeout * PATIENCE, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
 

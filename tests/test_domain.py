@@ -2,13 +2,13 @@
 
 ``mpirun -np N python tests/test_domain.py CASE`` is what each test starts.
 """
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from decks import environment
 from glasses import liquid, sheared
 
 from lammps_mgml.system.box import Box
@@ -132,9 +132,8 @@ def check_d2min(comm):
 
 
 def on_ranks(case, ranks):
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([Path(sys.executable).parent / "mpirun", "-np", str(ranks), sys.executable,
-                           __file__, case], capture_output=True, text=True, env=env, timeout=120)
+                           __file__, case], capture_output=True, text=True, env=environment(ranks), timeout=120)
     assert done.returncode == 0 and done.stdout.count("the same") == ranks, \
         done.stdout[-2000:] + done.stderr[-3000:]
 

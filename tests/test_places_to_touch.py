@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from decks import BIN, ROOT
+from decks import BIN, ROOT, environment
 from glasses import crystal, glass, liquid, slab
 from reference import neighbour_lists
 from scipy.spatial import cKDTree
@@ -217,8 +217,7 @@ def test_a_family_that_is_gone_is_gone():
 
 
 def test_a_family_on_three_ranks():
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
-           "PYTHONPATH": str(Path(__file__).parent)}
+    env = {**environment(3), "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run([BIN / "mpirun", "-np", "3", sys.executable, __file__], env=env,
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stdout.count("the same") == 3, done.stdout + done.stderr

@@ -1,12 +1,11 @@
 """Lengths in other units than A are told, and nothing that may be condensed matter is refused."""
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from decks import BIN
+from decks import BIN, environment
 from glasses import System, crystal, glass, liquid, random_system, sheared, slab
 from scipy.spatial import cKDTree
 
@@ -90,8 +89,7 @@ def test_two_atoms_at_one_point_are_still_that():
 
 def test_all_ranks_refuse_alike():
     """Also a rank without atoms, and where each atom's only neighbour is another rank's."""
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-           "PYTHONPATH": str(Path(__file__).parent)}
+    env = {**environment(3), "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run([BIN / "mpirun", "-np", "3", sys.executable, __file__], env=env,
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -22,11 +22,13 @@
 #include "utils.h"
 #include "variable.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <thread>
 
 using namespace LAMMPS_NS;
 
@@ -93,8 +95,13 @@ class Callback {
       else
         message = error_text();
     }
+    if (function) return;
     // perhaps on this rank alone, as on a node without the package
-    if (!function) lmp->error->one(FLERR, "Could not find Python function {}: {}", name, message);
+    fprintf(stderr, "ERROR: lammps_mgml: rank %d: no Python function %s: %s\n", lmp->comm->me, name,
+            message.c_str());
+    fflush(nullptr);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));   // the launcher passes it on
+    lmp->error->one(FLERR, "Could not find Python function {}: {}", name, message);
   }
 
   // Call it; returns the text that it returns, if any.

@@ -19,6 +19,8 @@ SOURCE = Path(__file__).with_name("plugin.cpp")
 DECK = Path(__file__).with_name("columns.lmp")
 VIBRATION = Path(__file__).with_name("vibration.lmp")
 NAME = "mgmlplugin.so"
+# Where launchers (Hydra, PMIx, Open MPI, Slurm) tell a process its rank, long before MPI starts.
+RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
 def lammps_folder() -> Path | None:
@@ -97,5 +99,7 @@ def plugin_folder() -> str:
         out = built_folder(folder)
         return str(out if (out / NAME).exists() else build())
     except Exception as e:                   # whoever runs LAMMPS without us must not notice
-        print(f"lammps_mgml: no plugin: {e}", file=sys.stderr)
+        rank = next((f"rank {os.environ[name]} on {platform.node()}: " for name in RANKS
+                     if name in os.environ), "")
+        print(f"lammps_mgml: {rank}no plugin: {e}", file=sys.stderr)
         return ""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from decks import more_ranks_than_cores
+
 import lammps_mgml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +58,8 @@ class Install:
     environment: tuple
 
     def start(self, command, folder, ranks, extra=None, output=subprocess.PIPE):
-        env = {**dict(self.environment), **(extra or {})}
+        # two rows run at a time
+        env = {**dict(self.environment), **more_ranks_than_cores(2 * ranks), **(extra or {})}
         return subprocess.Popen([*self.launcher, "-np", str(ranks), *map(str, command)], cwd=folder,
                                 env=env, text=True, stdout=output, stderr=subprocess.STDOUT,
                                 stdin=subprocess.DEVNULL, start_new_session=True)
