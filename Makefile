@@ -40,7 +40,8 @@ lint: .venv/ready-test
 	.venv/bin/python -m pytest -q tests/test_layers.py
 
 test: lint
-	.venv/bin/python -m pytest -m "not slow" --ignore=tests/test_layers.py
+	.venv/bin/python -m pytest -m "not slow" --ignore=tests/test_layers.py --durations=12 \
+	    --cov=lammps_mgml --cov-report=term:skip-covered
 
 test-slow: .venv/ready-test
 	.venv/bin/python -m pytest -m slow

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lammps_mgml.io.dump import read_dump
+
 ROOT = Path(__file__).resolve().parents[1]
 GLASS = ROOT / "inputs" / "glass-13.data.gz"
 BIN = Path(sys.executable).parent
@@ -120,3 +122,18 @@ def same(a, b, tolerance):
     """Largest difference of two arrays with NaN in the same places is within ``tolerance``."""
     np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def mgml(*words, ok=True):
+    """What the program prints; ``ok`` False: what it says of its error."""
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([BIN / "mgml", *map(str, words)], capture_output=True, text=True, env=env)
+    assert (done.returncode == 0) == ok, done.stdout + done.stderr
+    return done.stdout if ok else done.stderr
+
+
+def frames(folder, deck, name="out.dump", run=run_lammps, **options):
+    """The dump of a run that must end well."""
+    done = run(folder, deck, out=name, **options)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return list(read_dump(folder / name))

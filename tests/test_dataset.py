@@ -1,5 +1,4 @@
 """``mgml dataset``: real LAMMPS runs of the decks, and what a folder remembers of them."""
-import atexit
 import gzip
 import json
 import os
@@ -7,45 +6,24 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from decks import GLASS, ROOT, run_lammps
-from test_files import BIN, mgml
+from datasets import words
+from decks import BIN, GLASS, ROOT, mgml, run_lammps
 
 from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_data
 from lammps_mgml.io.glass import read_glass
 from lammps_mgml.train.make import Plan, elements_of, glass_of
 
-FAST = {"--n": "6", "--rate": "2e14", "--fast": "1e15", "--axes": "x", "--senses": "tension",
-        "--strain": "0.01"}
-
-
-def words(what, folder, **others):
-    """The command line; ``others``: options that differ from FAST, without their hyphens."""
-    options = {**FAST, "--seeds": "5",
-               **{f"--{k.replace('_', '-')}": v for k, v in others.items()}}
-    return ["dataset", what, folder / "md", "-o", folder / "out",
-            *(w for pair in options.items() for w in pair)]
-
-
-@cache
-def small_glass():
-    """(folder with a small glass of seed 5 in md/ and out/, what the program said)."""
-    folder = Path(tempfile.mkdtemp(prefix="mgml-glass-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder, mgml(*words("make", folder))
-
 
 @pytest.fixture
-def copy(tmp_path):
-    shutil.copytree(small_glass()[0], tmp_path, dirs_exist_ok=True)
+def copy(tmp_path, small_glass):
+    shutil.copytree(small_glass[0], tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -55,9 +33,9 @@ def refused(*args):
     return text
 
 
-def test_dataset_makes_and_packs_a_small_glass(copy):
+def test_dataset_makes_and_packs_a_small_glass(copy, small_glass):
     """Quench, vibrate, load, pack; a second call finds all done."""
-    text = small_glass()[1]
+    text = small_glass[1]
     assert "in.quench glass-5.data" in text and "in.aqs glass-5.x-tension.done" in text
     glass = read_glass(copy / "out" / "glass-5.h5")
     assert len(glass) == 216 and glass.loadings[0].load == "x tension"

@@ -1,10 +1,20 @@
 """Two-body densities against sums over pairs found by scipy, and what must not matter."""
 import numpy as np
 import pytest
-from glasses import crystal, glass, liquid, random_system, rotation, sheared, slab
+from glasses import (
+    crystal,
+    glass,
+    liquid,
+    moved,
+    other_edges,
+    random_system,
+    rotation,
+    sheared,
+    slab,
+    wound,
+)
 from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
-from test_features import moved, other_edges, wound
 
 from lammps_mgml import feature_names, featurize
 from lammps_mgml.api import sites

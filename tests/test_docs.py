@@ -5,8 +5,7 @@ import re
 import subprocess
 
 import pytest
-from decks import ROOT
-from test_files import BIN, mgml
+from decks import BIN, ROOT, mgml
 
 from lammps_mgml.features import TABLE3, by_name, catalogue, set_names
 

@@ -15,11 +15,14 @@ from glasses import (
     facets_of,
     glass,
     liquid,
+    moved,
+    other_edges,
     random_system,
     replicated,
     rotation,
     sheared,
     slab,
+    wound,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -469,24 +472,6 @@ def test_voronoi_indices_are_those_of_ovito(name):
 def turned(system):
     r = rotation()
     return system._replace(positions=system.positions @ r, edges=system.edges @ r)
-
-
-def moved(system):
-    shift = np.where(system.pbc, [13.7, -101.1, 55.5], 0.0)
-    return system._replace(positions=system.positions + shift)
-
-
-def wound(system):
-    """Every atom some whole boxes away from where it was."""
-    boxes = np.random.default_rng(2).integers(-3, 4, system.positions.shape) * np.array(system.pbc)
-    return system._replace(positions=system.positions + boxes @ system.edges)
-
-
-def other_edges(system):
-    """The same lattice of boxes, spanned by other vectors."""
-    edges = system.edges.copy()
-    edges[1] += edges[2]
-    return system._replace(edges=edges)
 
 
 def same(found, expected):

@@ -7,26 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from decks import GLASS, site_lammps
+from decks import BIN, GLASS, mgml, site_lammps
 
 import lammps_mgml
 from lammps_mgml.errors import InputError, OptionError
 from lammps_mgml.io.dump import read_data, read_dump
 from lammps_mgml.io.table import TableWriter, header, read_table, table_steps
 
-BIN = Path(sys.executable).parent
-
 
 @pytest.fixture(scope="module")
 def glass():
     return read_data(GLASS)
-
-
-def mgml(*words, ok=True):
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run([BIN / "mgml", *map(str, words)], capture_output=True, text=True, env=env)
-    assert (done.returncode == 0) == ok, done.stdout + done.stderr
-    return done.stdout if ok else done.stderr
 
 
 @pytest.mark.parametrize("feature, needed, remedy", [

@@ -3,7 +3,19 @@ import gzip
 
 import numpy as np
 import pytest
-from decks import COMPRESS, GLASS, MGML, ROOT, SYSTEM, run_lammps, run_site, same, site_lammps
+from decks import (
+    COMPRESS,
+    GLASS,
+    MGML,
+    ROOT,
+    SYSTEM,
+    frames,
+    mgml,
+    run_lammps,
+    run_site,
+    same,
+    site_lammps,
+)
 
 import lammps_mgml
 from lammps_mgml.api import feature_names, sites
@@ -15,12 +27,6 @@ from lammps_mgml.models.model import load_model
 from lammps_mgml.pipeline import NO_FEATURES, NO_REFERENCE, OPEN_CELL, UNKNOWN_TYPE
 
 COLUMNS = ("d_sq", "d_p", "d_s", "d_d2min", "d_eta", "i_site")
-
-
-def frames(folder, deck, name="out.dump", run=run_lammps, **options):
-    done = run(folder, deck, out=name, **options)
-    assert done.returncode == 0, done.stdout[-3000:]
-    return list(read_dump(folder / name))
 
 
 def assert_same_columns(a, b, tolerance):
@@ -92,8 +98,6 @@ def test_columns_equal_those_computed_offline_from_the_dump(compressed):
 
 
 def test_running_softness_equals_mgml_featurize_of_the_dump(tmp_path):
-    from test_files import mgml
-
     many = frames(tmp_path, COMPRESS, ranks=4)
     mgml("featurize", tmp_path / "out.dump", "--frozen", "--model", "cuzr", "-o", tmp_path / "f.h5")
     for frame in many:
@@ -114,8 +118,6 @@ GATHERED = ("variable mgml_features string all\n"
         site_lammps() is None, reason="not run: no LAMMPS with the PYTHON package in /usr/bin"))])
 def test_all_features_of_a_run_equal_those_of_its_dump(tmp_path, ranks, run):
     """The matrix gathered over the ranks, the columns, and mgml featurize: the same numbers."""
-    from test_files import mgml
-
     many = frames(tmp_path, GATHERED, ranks=ranks, run=run)
     path = tmp_path / "mgml_features.h5"
     assert table_steps(path) == [0, 10, 20]

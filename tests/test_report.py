@@ -3,9 +3,8 @@ import re
 
 import numpy as np
 import pytest
-from decks import ROOT
+from decks import ROOT, mgml
 from glasses import glass
-from test_files import mgml
 
 from lammps_mgml import api
 from lammps_mgml.plasticity.d2min import d2min

@@ -5,9 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from decks import BIN, COMPRESS
+from decks import BIN, COMPRESS, frames
 from glasses import glass, liquid, slab
-from test_insitu import frames
 
 import lammps_mgml
 from lammps_mgml.system.threads import threads, use_threads

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from decks import ROOT
-from test_files import mgml
+from decks import ROOT, mgml
 
 from lammps_mgml import load_model
 from lammps_mgml.cli.score import print_scores, score_all

@@ -1,7 +1,7 @@
 """Vibrations: the measurement in a run against numpy on dumped positions, and the features of it."""
 import numpy as np
 import pytest
-from decks import MGML, SYSTEM, run_lammps, run_site, same, site_lammps
+from decks import MGML, SYSTEM, mgml, run_lammps, run_site, same, site_lammps
 from glasses import glass, liquid, slab
 from scipy.spatial import cKDTree
 
@@ -150,8 +150,6 @@ def test_columns_of_a_run_equal_those_of_its_dump(tmp_path, ranks, run):
 
 
 def test_mgml_featurize_takes_the_column(tmp_path):
-    from test_files import mgml
-
     of(tmp_path, IN_RUN, 2, out="out.dump")
     text = mgml("featurize", tmp_path / "out.dump", "--frames", "0", "--features", "vibration",
                 "--model", "cuzr-vibration")
