@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -318,6 +319,7 @@ def _mpi_libraries() -> list[str]:
         lines = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
         return []
-    files = {line.split()[-1] for line in lines if "/libmpi.so" in line or "/libmpich.so" in line
-             or "/libmpi_abi.so" in line}
+    # with the digits that a wheel gives a library that it has in itself
+    name = re.compile(r"/libmpi(ch|_abi)?(-[0-9a-f]+)?\.so")
+    files = {line.split()[-1] for line in lines if name.search(line)}
     return sorted(f for f in files if f.startswith("/"))

