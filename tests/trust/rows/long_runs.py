@@ -14,7 +14,7 @@ INJECT = HERE / "inject"
 
 @row("R3", "The reference follows atoms from rank to rank",
      "512 atoms of a Cu-Zr liquid at 2000 K, EAM, 50 000 steps on 4 ranks, D2min and softness of each "
-     "1000th step; the dump tells each atom's rank.", 420, 40)
+     "1000th step; the dump tells each atom's rank.", 600, 40)
 def r3(case):
     data = small(case.folder, 8, "eam", hot=True)
     steps, every = case.pick((1000, 100), (50000, 1000))
