@@ -256,6 +256,27 @@ fix hot old langevin 300 300 0.1 5
     assert_right(frames, numbers=numbers, now="all", tolerance=1e-8)
 
 
+@PLACES
+def test_atoms_put_in_between_two_evaluations(tmp_path, melt, run, ranks):
+    """Until the next one nothing is known of them, whatever their place in memory held."""
+    text = THREE.format(data=melt) + """
+region above block 0 26 0 29 38 41 units box
+fix in all deposit 6 3 3 4711 region above near 1.5 vz -4 -2 units box
+fix md all nve/limit 0.1
+""" + mgml(20, 1, options="elements Cu Zr Cu;columns d_facet_area_std d_d2mean",
+           what=f"{WHAT} d_facet_area_std d_d2mean") + "run 30\n"
+    frames = good(tmp_path, text, run, ranks)
+    assert (frames[-1].types == 3).sum() == 6
+    for f in frames:
+        new, late = f.types == 3, f.flags & NOT_NOW != 0
+        assert late.all() == (f.step not in (0, 20))
+        assert ((f.flags & NEW != 0) == new).all(), f.step
+        for name in (x for x in f.columns if x.startswith("d_")):
+            known = np.isfinite(f[name][new])
+            assert not known[late[new]].any(), f"step {f.step}: {name} of a new atom"
+        assert np.isnan(f["d_sq"][new]).all() and np.isfinite(f["d_sq"][~new]).mean() > 0.5
+
+
 # A5: runs taken for others
 
 DRIFT = "velocity all set {0} units box sum yes\n"

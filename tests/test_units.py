@@ -9,6 +9,7 @@ from decks import BIN, environment
 from glasses import System, crystal, glass, liquid, random_system, sheared, slab
 from scipy.spatial import cKDTree
 
+import lammps_mgml
 from lammps_mgml import featurize
 from lammps_mgml.errors import InputError, MgmlError
 from lammps_mgml.system.atoms import periodic_atoms
@@ -125,3 +126,19 @@ def on_ranks():
 
 if __name__ == "__main__":
     on_ranks()
+
+
+@pytest.mark.parametrize("scale, words", [(0.1, "by 10 if they are in nm"), (1 / 0.529177, "")])
+def test_d2min_of_lengths_in_other_units(scale, words):
+    """With the default cutoff, which is in A; another may be in any unit."""
+    system = glass()
+    x, edges = system.positions, system.edges
+    expected = lammps_mgml.d2min(x, edges, 1.01 * x, 1.01 * edges, cutoff=4.0)
+    args = [scale * a for a in (x, edges, 1.01 * x, 1.01 * edges)]
+    found = lammps_mgml.d2min(*args, cutoff=4.0 * scale)
+    np.testing.assert_array_equal(found.partners, expected.partners)
+    if words:
+        with pytest.raises(InputError, match=words):
+            lammps_mgml.d2min(*args)
+        with pytest.raises(InputError, match=words):
+            lammps_mgml.d2min(*args, pbc=(False, True, False))

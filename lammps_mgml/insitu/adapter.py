@@ -152,18 +152,15 @@ class Adapter:
         return np.stack([(packed & mask) - zero, (packed >> bits & mask) - zero,
                          (packed >> 2 * bits & mask) - zero], axis=1)
 
-    def forget_new_atoms(self) -> int:
-        """Take the number from atoms that came after the include file; returns from how many.
+    def forget_new_atoms(self) -> None:
+        """Take the number from atoms that came after the include file.
 
         Our plugin has LAMMPS do so when an atom is created.  Elsewhere a new atom finds in its
         place what another left there; but it is in no group, so not in that of the include file.
         """
         if self.plugin or self.n_own == 0:
-            return 0
-        numbers = self.column("i_mgml_number")
-        new = ~self.in_group() & (numbers != 0)
-        numbers[new] = 0
-        return int(new.sum())
+            return
+        self.column("i_mgml_number")[~self.in_group()] = 0
 
     def clear_columns(self) -> None:
         """Make all columns undefined if the atoms are in no reference; LAMMPS fills them with 0."""
@@ -181,11 +178,11 @@ class Adapter:
         """Whether the columns of a restart did not come back though it had been in a run with us."""
         return bool((self.column("i_site") & _COLUMNS_LOST).any())
 
-    def mark_new_atoms(self) -> None:
-        """Make the columns of atoms undefined that were created since the last call.
+    def mark_new_atoms(self, names: Iterable[str]) -> None:
+        """Make the columns of atoms undefined that are not in the reference; ``names``: further ones.
 
-        Our plugin has LAMMPS do so.  Elsewhere new atoms are looked for when their number or the
-        highest ID has changed.
+        Only where no column is of the present step.  Our plugin has LAMMPS do so for each new atom.
+        Elsewhere they are looked for when their number or the highest ID has changed.
         """
         if self.plugin:
             return
@@ -194,10 +191,11 @@ class Adapter:
         if now == self._seen:
             return
         self._seen = now
-        if self.forget_new_atoms():
-            new = self.column("i_mgml_number") == 0
-            for column in STANDARD:
-                self.column(column.name)[new] = np.nan
+        self.forget_new_atoms()
+        new = self.column("i_mgml_number") == 0       # also where LAMMPS' fresh memory is zero
+        if new.any():
+            for name in (*(column.name for column in STANDARD), *names):
+                self.column(name)[new] = np.nan
             self.column("i_site")[new] = NOT_EVALUATED | NOT_IN_REFERENCE
 
     def in_group(self, variable: str = "mgml_inside") -> Bools:

@@ -29,6 +29,7 @@
 #include <limits>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace LAMMPS_NS;
 
@@ -248,6 +249,9 @@ class FixMgml : public Fix {
     nevery = 1;
     create_attribute = 1;
     event.find("lammps_mgml.insitu.callbacks", "plugin_event", false);
+    if (const char *columns = input->variable->retrieve("mgml_columns"))
+      for (const auto &word : utils::split_words(columns))
+        if (word.compare(0, 2, "d_") == 0) further.push_back(word.substr(2));
     for (const auto &line : utils::split_lines(event.call("Osi", "opened", 0)))
       input->variable->set(line);
     event.call("Osi", "named", 0);
@@ -290,12 +294,14 @@ class FixMgml : public Fix {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     for (const char *name : {"mgml_number", "mgml_samples"}) put(name, i, 0);
     for (const char *name : {"sq", "p", "s", "d2min", "eta", "msd"}) put(name, i, nan);
+    for (const auto &name : further) put(name.c_str(), i, nan);
     put("site", i, NOT_EVALUATED | NOT_IN_REFERENCE);
   }
 
  private:
   enum { NOT_EVALUATED = 16, NOT_IN_REFERENCE = 32 };    // bits of i_site, see pipeline.py
   Callback event;
+  std::vector<std::string> further;    // columns that the deck asks for, without their d_
 
   void put(const char *name, int i, double value)
   {

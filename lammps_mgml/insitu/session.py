@@ -87,8 +87,8 @@ class Session:
             self.adapter.spoil(self.extra, self.feature_columns)
             for q in QUANTITIES:
                 self.adapter.set_number(f"mgml_{q.name}", float("nan"))
-        elif event.kind == END:
-            self.adapter.mark_new_atoms()
+        elif event.kind == END and self.phase.fresh is None:
+            self.adapter.mark_new_atoms((*self.extra, *self.feature_columns))
         self._lived_in += perf_counter() - since
 
     def finish(self) -> None:

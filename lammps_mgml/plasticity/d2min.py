@@ -21,9 +21,11 @@ from numpy.typing import ArrayLike
 from .._kernels import d2min as _d2min
 from ..errors import InputError, OptionError
 from ..system.arrays import Floats, Int32s, Ints
-from ..system.atoms import checked_positions, image_shell, with_images
+from ..system.atoms import Atoms, checked_positions, image_shell, with_images
 from ..system.box import Box
+from ..system.domain import WholeDomain
 from ..system.threads import threads
+from ..system.units import check_cell, check_distances
 
 CUTOFF = 4.5                                  # A, the paper's
 DEFINITIONS = ("ovito", "paper", "matscipy", "lammps")
@@ -76,7 +78,7 @@ def d2min(reference: ArrayLike, reference_cell: ArrayLike, positions: ArrayLike,
         The same atoms in the same order; wrapped or not.
     reference_cell, cell : 3 lengths or (3, 3) row vectors, A
     pbc : 3 flags
-    cutoff : float, A
+    cutoff : float, A; another than the default may be in other units, with all other lengths
     definition : one of ``DEFINITIONS``
 
     Returns
@@ -85,7 +87,8 @@ def d2min(reference: ArrayLike, reference_cell: ArrayLike, positions: ArrayLike,
 
     Raises
     ------
-    InputError, OptionError
+    InputError : arrays or cells that cannot be used; lengths that cannot be in A.
+    OptionError : an unknown definition, a cutoff that is no length.
     """
     if definition not in DEFINITIONS:
         raise OptionError(f"unknown D2min definition {definition!r}: "
@@ -100,12 +103,17 @@ def d2min(reference: ArrayLike, reference_cell: ArrayLike, positions: ArrayLike,
     present = definition in ("matscipy", "lammps")
     frames = ((x, boxes[1]), (x0, boxes[0])) if present else ((x0, boxes[0]), (x, boxes[1]))
     (x_search, box_search), (x_other, box_other) = frames
+    if cutoff == CUTOFF:
+        check_cell(box_search, len(x))
     fractional, owner, shift = image_shell(box_search, x_search, cutoff)
     other = box_other.fractional(x_other)
     # the other frame's positions continue those of the searched one: nearest image
     other -= np.where(box_other.periodic, np.round(other - fractional), 0.0)
     a = with_images(box_search, fractional, owner, shift)
     b = with_images(box_other, other, owner, shift)
+    if cutoff == CUTOFF:
+        check_distances(Atoms(positions=a, types=np.ones(len(a), np.int32), n_own=len(x),
+                              box=box_search, tags=np.arange(len(x))), WholeDomain(owner, len(x)))
     start, partner = partners_within(a, len(x), cutoff)
     out = residual(b, a, len(x), start, partner) if present else residual(
         a, b, len(x), start, partner)

@@ -44,7 +44,7 @@ def r13(case):
 
 @row("R18", "Hostile and damaged models",
      "Model files cut, with flipped bytes, or edited with a right checksum (tests/hostile_models.py): "
-     "each refused with one message, in bounded time and memory.", 300, 60)
+     "each refused with one message, in bounded time and memory.", 420, 60)
 def r18(case):
     script = ROOT / "tests" / "hostile_models.py"
     if not script.exists():

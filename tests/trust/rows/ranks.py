@@ -86,7 +86,7 @@ def r2(case):
 
 @row("R4", "Load balancing does not matter",
      "512 atoms of a liquid at 2000 K on 4 ranks, fix balance every 100 steps, shift and rcb.",
-     120, 25)
+     240, 40)
 def r4(case):
     data = small(case.folder, 8, "eam", hot=True)
     steps = case.pick(200, 2000)
