@@ -59,6 +59,7 @@ def _strike():
 def _measure():
     """Each second a line: the least bytes in use by malloc, and the least blocks of Python's."""
     import ctypes
+    import gc
     import threading
 
     fields = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
@@ -71,6 +72,7 @@ def _measure():
     def run():
         with open(os.path.join(os.environ["TRUST_MEMORY"], f"memory.{os.getpid()}"), "w") as file:
             while True:
+                gc.collect()
                 seen = []
                 for _ in range(40):
                     now = info()
