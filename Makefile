@@ -6,6 +6,7 @@
 # make trust  every promise tried on real runs, under an hour; writes docs/trust.md.  Some rows only:
 #             make trust ROWS="R1 R3".  make trust-fast: smaller counts, 5 minutes
 # make model  train the shipped models again from the committed glasses
+# make matrix  the tests of the coupling on each LAMMPS that can be had: an hour; writes docs/lammps.md
 # make mutation  plant faults one at a time, and see whether the tests notice: half an hour
 
 PYTHON ?= python3
@@ -75,7 +76,10 @@ model: .venv/ready
 	$(TRAIN) --recipe axial-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
 
-.PHONY: mutation
+.PHONY: mutation matrix
+matrix: .venv/ready-test
+	.venv/bin/python tests/matrix.py
+
 mutation: .venv/ready-test
 	.venv/bin/python tests/mutation/run.py -j 2
 

@@ -88,6 +88,13 @@ def run_site(folder, deck, ranks=1, timeout=90, mpi4py="pip", **variables):
     path = Path(folder) / "in.test"
     path.write_text(deck)
     words = [w for k, v in variables.items() for w in ("-var", k, str(v))]
+    return _finished(["/usr/bin/mpirun", "--oversubscribe", "-np", str(ranks), "/usr/bin/lmp",
+                      "-in", str(path), "-log", "none", *words], folder,
+                     site_environment(folder, mpi4py), timeout)
+
+
+def site_environment(folder, mpi4py="pip"):
+    """Environment of the system's LAMMPS and MPI, with the packages of this Python."""
     first = SITE_PACKAGES
     if mpi4py == "pip":            # of the system's modules only LAMMPS' own
         first = Path(folder) / "site"
@@ -104,8 +111,7 @@ def run_site(folder, deck, ranks=1, timeout=90, mpi4py="pip", **variables):
                MGML_VIBRATION=str(INCLUDES / "vibration.lmp"),
                LAMMPS_POTENTIALS="/usr/share/lammps/potentials",
                OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    return _finished(["/usr/bin/mpirun", "--oversubscribe", "-np", str(ranks), "/usr/bin/lmp",
-                      "-in", str(path), "-log", "none", *words], folder, env, timeout)
+    return env
 
 
 def _finished(command, folder, env, timeout):

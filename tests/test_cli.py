@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from decks import BIN, GLASS, ROOT, mgml
+from decks import BIN, GLASS, ROOT, SITE_PACKAGES, mgml, site_environment, site_lammps
 
 from lammps_mgml.api import featurize, softness
 from lammps_mgml.cli import VERBS, parser_of
@@ -336,3 +336,29 @@ def test_symbols_in_place_of_types_are_an_input_error(types):
     for function in (softness, featurize):
         with pytest.raises(InputError, match="types must be numbers 1 to 2"):
             function(glass.positions, types, glass.box.edges)
+
+
+SITE = pytest.mark.skipif(not site_lammps(), reason="no LAMMPS with the PYTHON package here")
+
+
+def test_doctor_runs_a_job_and_tells_from_inside():
+    done = subprocess.run([BIN / "mgml", "doctor"], capture_output=True, text=True,
+                          env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
+    assert re.search(r"^ok  job +2 ranks of .*/lmp, 216 of 216 atoms scored$", done.stdout, re.M)
+    assert re.search(rf"its Python +[\d.]+ at {sys.prefix}, numpy ", done.stdout)
+    assert "plugin True" in done.stdout and done.returncode == 0
+
+
+@SITE
+@pytest.mark.parametrize("mpi4py", ["pip", "system"])
+def test_doctor_runs_a_job_of_a_site(tmp_path, mpi4py):
+    env = site_environment(tmp_path, mpi4py)
+    command = [BIN / "mgml", "doctor", "--lmp", "/usr/bin/lmp", "--launcher"]
+    done = subprocess.run([*command, "mpirun --oversubscribe -np 3"], capture_output=True, text=True,
+                          env=env)
+    assert re.search("^ok  job +3 ranks of /usr/bin/lmp, 216 of 216 ", done.stdout, re.M), done.stdout
+    assert "plugin False" in done.stdout and "Open MPI" in done.stdout.split("its MPI")[1]
+    env["PYTHONPATH"] = str(SITE_PACKAGES)
+    done = subprocess.run([*command, "mpirun -np 2"], capture_output=True, text=True, env=env)
+    assert done.returncode == 1
+    assert re.search("^--  job .*No module named 'lammps_mgml'.*PYTHONPATH must", done.stdout, re.M)

@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", action="store_true", help="build the plugin now if it is needed")
     parser.add_argument("--lmp", default="lmp", help="the LAMMPS program to look at (lmp)")
+    parser.add_argument("--launcher", default="mpirun -np 2", metavar="COMMAND",
+                        help="what starts a job of two ranks (mpirun -np 2), e.g. \"srun -n 2\"")
+    parser.add_argument("--quick", action="store_true", help="run no job")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,7 +78,81 @@ def run(args: argparse.Namespace) -> int:
     line("potentials", potentials and os.path.isdir(potentials) and potentials,
          "export LAMMPS_POTENTIALS=<folder of CuZr_mm.eam.fs>")
     line("models", ", ".join(shipped_models()), "none shipped")
+    if program and not args.quick:
+        _job(args.launcher, program, line)
     return 1 if missing else 0
+
+
+DECK_OF_THE_JOB = """units metal
+lattice sc 2.7
+region all block 0 6 0 6 0 6
+create_box 2 all
+create_atoms 1 box
+set group all type/fraction 2 0.35 4711
+displace_atoms all random 0.3 0.3 0.3 17 units box
+mass 1 63.546
+mass 2 91.224
+pair_style lj/cut 6.0
+pair_coeff * * 0.4 2.5
+neighbor 1.0 bin
+timestep 0.0001
+fix md all nve
+variable mgml getenv MGML_DECK
+include ${mgml}
+fix sq all python/invoke 1 end_of_step softness
+if "$(is_defined(variable,mgml_plugin))" then "jump SELF there"
+python report input 1 SELF format p here "from lammps_mgml.insitu.names import report"
+label there
+fix tell all python/invoke 1 end_of_step report
+run 1
+"""
+
+
+def _job(launcher: str, program: str, line: Callable[..., None]) -> None:
+    """Two ranks of ``program`` evaluate 216 atoms; lines for what they tell from inside."""
+    import json
+    import os
+    import shlex
+    import subprocess
+    import sys
+    import tempfile
+
+    from ..insitu.inside import MARK
+    from ..insitu.plugin import DECK
+
+    env = {"MGML_DECK": str(DECK), "OMP_NUM_THREADS": "1", **os.environ}
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "in.doctor"), "w") as file:
+            file.write(DECK_OF_THE_JOB)
+        words = [*shlex.split(launcher), program, "-in", "in.doctor", "-log", "none"]
+        try:
+            done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True,
+                                  timeout=60, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.TimeoutExpired) as e:
+            return line("job", None, f"{shlex.join(words)}: {e}")
+    text = done.stdout + done.stderr
+    told = sorted((json.loads(x[len(MARK):]) for x in text.splitlines() if x.startswith(MARK)),
+                  key=lambda one: one["rank"])
+    if done.returncode or not told:
+        why = ([x for x in text.splitlines() if x.startswith("ERROR") or "no plugin" in x]
+               or [x for x in text.splitlines() if "error" in x.lower()] or text.splitlines()[-3:])
+        if "No module named" in text:
+            why.append(f"PYTHONPATH must lead its Python to lammps_mgml and its packages, e.g. "
+                       f"{os.path.dirname(sys.modules['numpy'].__path__[0])}")
+        return line("job", None, f"{launcher} {program} ends with {done.returncode}: "
+                    + " | ".join(dict.fromkeys(x.strip() for x in (*why[:2], why[-1]))))
+    first, scored = told[0], sum(one["scored"] for one in told)
+    sizes = {(one["world"], one["ranks"]) for one in told}
+    good = scored == 216 and sizes == {(len(told), len(told))} and len(told) > 1
+    line("job", good and f"{len(told)} ranks of {program}, {scored} of 216 atoms scored",
+         f"{len(told)} processes, each rank of {first['world']}, {scored} of 216 atoms scored: the "
+         "launcher and this LAMMPS are of two MPIs")
+    for what, values in (
+            ("Python", "{python} at {prefix}, numpy {numpy}, mpi4py {mpi4py}"),
+            ("lammps_mgml", "{lammps_mgml} at {package}"), ("MPI", "{mpi}, {libraries}"),
+            ("LAMMPS", "{lammps}, plugin {plugin}, KOKKOS {kokkos}, threads {threads}")):
+        each = list(dict.fromkeys(values.format(**one) for one in told))
+        print(f"    {'its ' + what:<16} {' / '.join(each)}")
 
 
 def _answer(command: list[str]) -> str:

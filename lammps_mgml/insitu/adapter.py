@@ -294,7 +294,7 @@ def _communicator(lmp: Any) -> Intracomm:
     """
     from mpi4py import MPI
 
-    libraries = _mpi_libraries()
+    libraries = mpi_libraries()
     if len(libraries) > 1:
         raise InputError(
             f"LAMMPS and mpi4py use different MPI libraries ({', '.join(libraries)}; mpi4py: "
@@ -309,7 +309,7 @@ def _communicator(lmp: Any) -> Intracomm:
     return comm
 
 
-def _mpi_libraries() -> list[str]:
+def mpi_libraries() -> list[str]:
     """Files of the MPI libraries that this process has loaded."""
     from pathlib import Path
 

@@ -6,15 +6,15 @@ host program that has this name.
 import sys
 from typing import Any
 
-from . import callbacks
+from . import callbacks, inside
 
-NAMES = ("softness", "vibration", "mgml_end", "mgml_force", "mgml_now", "mgml_open")
+NAMES = ("softness", "vibration", "mgml_end", "mgml_force", "mgml_now", "mgml_open", "report")
 
 
 def __getattr__(name: str) -> Any:
     if name not in NAMES:
         raise AttributeError(name)
-    ours = getattr(callbacks, name)
+    ours = getattr(inside if name == "report" else callbacks, name)
     theirs = getattr(sys.modules["__main__"], name, ours)
     if theirs is not ours:
         raise ImportError(f"the program that runs LAMMPS has a {name} of its own in __main__: give "
