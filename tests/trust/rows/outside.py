@@ -58,6 +58,41 @@ def r18(case):
     case.say(last[:300])
 
 
+def _script(case, name, *words):
+    """Run a program of the tests; its last line is the figure."""
+    done = subprocess.run([sys.executable, ROOT / "tests" / name, *map(str, words)], cwd=ROOT,
+                          capture_output=True, text=True, timeout=case.budget * 1.5)
+    last = ((done.stdout + done.stderr).strip().splitlines() or ["nothing"])[-1]
+    case.expect(done.returncode == 0, f"exit {done.returncode}: {last[:300]}")
+    case.say(last[:300])
+
+
+@row("K readers", "Damaged dumps and data files",
+     "Valid files damaged in many ways (tests/fuzz_readers.py): read as a plain reading of the lines "
+     "gives it, or refused with one line, in bounded time and memory.", 180, 30)
+def readers(case):
+    _script(case, "fuzz_readers.py", case.pick(300, 5000))
+
+
+@row("K sanitizers", "No memory error in a kernel",
+     "All kernels under AddressSanitizer and UndefinedBehaviorSanitizer, both cutters, 1 and 3 "
+     "threads (tests/sanitize.py); two planted faults must be found.", 420, 0)
+def sanitizers(case):
+    if case.fast:
+        raise NotRun("too long for the fast half")
+    _script(case, "sanitize.py")
+
+
+@row("K checked", "No index out of bounds in a kernel",
+     "A build with bounds checked, whose errors end the run, gives the usual numbers, and planted "
+     "errors end it (tests/test_kernels.py).", 420, 0)
+def checked(case):
+    if case.fast:
+        raise NotRun("too long for the fast half")
+    counts = _pytest(case, "tests/test_kernels.py", "-k", "checked")
+    case.say(f"{counts.get('passed', 0)} passed")
+
+
 @row("R23", "What the dump says, others read",
      "The columns of a dump as OVITO reads them; LAMMPS' own float format against 17 digits; the "
      "frame of step 0 is filled; atom by atom.", 40, 30)
