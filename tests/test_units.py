@@ -142,3 +142,15 @@ def test_d2min_of_lengths_in_other_units(scale, words):
             lammps_mgml.d2min(*args)
         with pytest.raises(InputError, match=words):
             lammps_mgml.d2min(*args, pbc=(False, True, False))
+
+
+@pytest.mark.parametrize("where", [1e300, -1e19, 1.1e9])
+def test_positions_beyond_any_sample(where):
+    """On an open axis nothing wraps them; kernels and numpy would overflow."""
+    system = glass()
+    x = system.positions.copy()
+    x[3, 0] = where
+    for call in (lambda: featurize(x, system.types, system.edges, (False,) * 3, "density_cu_0"),
+                 lambda: lammps_mgml.d2min(x, system.edges, x, system.edges, (False,) * 3)):
+        with pytest.raises(InputError, match=r"atom 4 of \d+ is at .*, beyond 1e\+09 A"):
+            call()

@@ -30,6 +30,8 @@ class Atoms:
     def n_all(self) -> int:
         return len(self.positions)
 
+FARTHEST = 1e9        # A: there doubles are 1e-7 A apart, and whole numbers of grid cells still exact
+
 
 def checked_positions(positions: ArrayLike, n: int | None = None, name: str = "positions") -> Floats:
     """C-contiguous float64 copy or view of ``positions`` (n, 3); InputError if it is not that."""
@@ -40,6 +42,10 @@ def checked_positions(positions: ArrayLike, n: int | None = None, name: str = "p
     if bad.size:
         raise InputError(f"{name}: atom {bad[0] + 1} of {len(x)} has a coordinate that is not "
                          f"finite: {x[bad[0]].tolist()} ({bad.size} such atoms)")
+    far = np.flatnonzero((np.abs(x) > FARTHEST).any(axis=1))
+    if far.size:
+        raise InputError(f"{name}: atom {far[0] + 1} of {len(x)} is at {x[far[0]].tolist()}, beyond "
+                         f"{FARTHEST:g} A ({far.size} such atoms)")
     return x
 
 
