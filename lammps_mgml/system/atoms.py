@@ -8,6 +8,8 @@ from ..errors import InputError
 from .arrays import Floats, Int32s, Ints
 from .box import Box
 
+FARTHEST = 1e9        # A: there doubles are 1e-7 A apart, and whole numbers of grid cells still exact
+
 
 @dataclass(frozen=True)
 class Atoms:
@@ -29,8 +31,6 @@ class Atoms:
     @property
     def n_all(self) -> int:
         return len(self.positions)
-
-FARTHEST = 1e9        # A: there doubles are 1e-7 A apart, and whole numbers of grid cells still exact
 
 
 def checked_positions(positions: ArrayLike, n: int | None = None, name: str = "positions") -> Floats:
