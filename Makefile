@@ -41,7 +41,7 @@ lint: .venv/ready-test
 	.venv/bin/python -m pytest -q tests/test_layers.py
 
 test: lint
-	.venv/bin/python -m pytest -m "not slow" --ignore=tests/test_layers.py --durations=12 \
+	.venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow" --ignore=tests/test_layers.py --durations=12 \
 	    --cov=lammps_mgml --cov-report=term:skip-covered
 
 test-slow: .venv/ready-test

@@ -8,8 +8,7 @@ MGML_KERNELS=FOLDER makes Python take the kernels from there:
     MGML_SANITIZE=1 python setup.py build_ext    build/sanitized: AddressSanitizer and
                                                  UndefinedBehaviorSanitizer; see tests/sanitize.py
 
-MGML_EMULATE=1 makes these two, or a third one in build/emulated, run the vector cutter without
-AVX-512.
+MGML_EMULATE=1 gives these two, or a third one in build/emulated, the cutter of AVX-512 in plain C.
 """
 import os
 import sys

@@ -12,46 +12,7 @@
    caller then takes the scalar way from the start. */
 #ifndef MGML_CELL_AVX512_H
 #define MGML_CELL_AVX512_H
-#include <stdint.h>
-
-enum {
-    SIMD_GROUP = 4,                    /* cells that are clipped in turn */
-    SIMD_CANDIDATES = 64,
-    SIMD_PLANES = 32,
-    SIMD_WALLS = 6                     /* the first planes: the walls of the starting cube */
-};
-
-/* No atom farther than twice the farthest vertex can cut the cell: four, of distances squared.  The
-   candidates' order comes from single precision about the middle of a grid cell, good to some 1e-7;
-   the rest of the number is a margin for that.  Both cutters stop here, so that they agree. */
-#define MGML_STOP_SQ 4.00002
-/* A second search goes a little beyond the stop: the cell that it completes then counts as such. */
-#define MGML_SEARCH_SQ 4.00003
-
-typedef struct {
-    const double *x, *y, *z;           /* all atoms, in grid order */
-    const int32_t *atom;
-    const float *block_x, *block_y, *block_z;
-    const int32_t *block_place;        /* in grid order */
-    int64_t block_size;
-    float search_sq;                   /* candidates are sought within this distance, squared */
-    double closed_sq;                  /* a cell that reaches up to half of this is complete */
-    double open_radius, tolerance, facet_floor;
-    double same_sq;                    /* atoms closer than this are at one point */
-    double near_sq;                    /* 0: no near list */
-} SimdSearch;
-
-/* Where a cell goes, from either cutter; this one needs room for SIMD_PLANES facets and
-   SIMD_CANDIDATES near neighbours. */
-typedef struct {
-    int32_t *neighbour, *near_list;
-    double *area;
-    uint8_t *edges;
-    int n_facets, n_near;
-    double volume;
-} CellOutput;
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(MGML_NO_AVX512) || defined(MGML_EMULATE)
+#ifdef MGML_HAS_AVX512
 #ifdef MGML_EMULATE                    /* the instructions in plain C, for tests */
 #include "avx512_in_c.h"
 #define MGML_AVX512
@@ -63,23 +24,21 @@ typedef struct {
 #endif
 #define MGML_INLINE MGML_AVX512 __attribute__((always_inline)) static inline
 
-enum { SIMD_CLIPPING, SIMD_DONE, SIMD_REFUSED };
-
 typedef struct {
     __m512d x[4], y[4], z[4];
-} SimdPoints;
+} Avx512Points;
 
 typedef struct {
-    SimdPoints vertex, plane;
+    Avx512Points vertex, plane;
     __m512i code[2], on[2];
-    double x[SIMD_CANDIDATES], y[SIMD_CANDIDATES], z[SIMD_CANDIDATES], offset[SIMD_CANDIDATES];
-    int32_t atom[SIMD_CANDIDATES], near_list[SIMD_CANDIDATES + 16], source[SIMD_PLANES];
+    double x[CELL_CANDIDATES], y[CELL_CANDIDATES], z[CELL_CANDIDATES], offset[CELL_CANDIDATES];
+    int32_t atom[CELL_CANDIDATES], near_list[CELL_CANDIDATES + 16], source[CELL_PLANES];
     uint32_t alive;                    /* the vertex places in use */
     int state, small, n_candidates, n_tried, n_planes, n_near;
     double reach_sq;
-} SimdCell;
+} Avx512Cell;
 
-static int simd_supported(void)
+static int avx512_supported(void)
 {
 #ifdef MGML_EMULATE
     return 1;
@@ -168,11 +127,11 @@ MGML_INLINE uint32_t joined(__mmask8 a, __mmask8 b, __mmask8 c, __mmask8 d)
 
 /* Places of the block's atoms within the search radius, nearest first; their number, or -1 for too
    many or two at the same distance. */
-MGML_INLINE int nearest_places(const SimdSearch *search, int32_t place, float fx, float fy, float fz,
+MGML_INLINE int nearest_places(const CellSearch *search, int32_t place, float fx, float fy, float fz,
                                int32_t *sorted)
 {
-    float key[SIMD_CANDIDATES + 16];
-    int32_t found[SIMD_CANDIDATES + 16], rank[SIMD_CANDIDATES];
+    float key[CELL_CANDIDATES + 16];
+    int32_t found[CELL_CANDIDATES + 16], rank[CELL_CANDIDATES];
     const __m512 x = _mm512_set1_ps(fx), y = _mm512_set1_ps(fy), z = _mm512_set1_ps(fz);
     const __m512 most = _mm512_set1_ps(search->search_sq);
     const __m512i self = _mm512_set1_epi32(place), one = _mm512_set1_epi32(1);
@@ -192,7 +151,7 @@ MGML_INLINE int nearest_places(const SimdSearch *search, int32_t place, float fx
         _mm512_storeu_ps(key + m, _mm512_maskz_compress_ps(take, d2));
         _mm512_storeu_si512(found + m, _mm512_maskz_compress_epi32(take, at));
         m += count(take);
-        if (m > SIMD_CANDIDATES)
+        if (m > CELL_CANDIDATES)
             return -1;
     }
     /* rank: how many are nearer; two at one distance would have the same */
@@ -222,17 +181,16 @@ MGML_INLINE int nearest_places(const SimdSearch *search, int32_t place, float fx
 }
 
 /* Finds the candidates, their planes and the near list, and starts from the cube. */
-MGML_AVX512 static void simd_start(SimdCell *c, const SimdSearch *search, int64_t own_place,
-                                   float fx, float fy, float fz)
+MGML_AVX512 static void avx512_start(Avx512Cell *c, const CellSearch *search, int32_t place,
+                                     float fx, float fy, float fz)
 {
-    const int32_t place = (int32_t)own_place;
     const double w = search->open_radius;
     const __m512d x = _mm512_set1_pd(search->x[place]), y = _mm512_set1_pd(search->y[place]);
     const __m512d z = _mm512_set1_pd(search->z[place]);
-    int32_t sorted[SIMD_CANDIDATES + 16];
+    int32_t sorted[CELL_CANDIDATES + 16];
     int g, q, m = nearest_places(search, place, fx, fy, fz, sorted);
 
-    c->state = SIMD_REFUSED;
+    c->state = CELL_REFUSED;
     c->reach_sq = 0.0;
     if (m < 0)
         return;
@@ -282,13 +240,13 @@ MGML_AVX512 static void simd_start(SimdCell *c, const SimdSearch *search, int64_
     c->on[0] = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xaa, 0x55, 0xcc, 0x33, 0xf0, 0x0f);
     c->alive = 0xff;
     c->n_tried = 0;
-    c->n_planes = SIMD_WALLS;
+    c->n_planes = CELL_WALLS;
     c->small = 1;
-    c->state = SIMD_CLIPPING;
+    c->state = CELL_CLIPPING;
 }
 
 /* Eight new vertices: where the edges of ``rim`` (bytes: plane, plane, vertex) meet the plane. */
-MGML_INLINE void cut_edges(const SimdCell *c, const __m512d *height, __m512i rim, int s,
+MGML_INLINE void cut_edges(const Avx512Cell *c, const __m512d *height, __m512i rim, int s,
                            int small, __m512d *x, __m512d *y, __m512d *z)
 {
     const __m512i b = _mm512_srli_epi64(rim, 8), t = _mm512_srli_epi64(rim, 24);
@@ -311,7 +269,7 @@ MGML_INLINE void cut_edges(const SimdCell *c, const __m512d *height, __m512i rim
 }
 
 /* Lanes 0, 1, .. become the vertices at the places ``fresh``. */
-MGML_INLINE void put_vertices(SimdPoints *vertex, uint32_t fresh, int small,
+MGML_INLINE void put_vertices(Avx512Points *vertex, uint32_t fresh, int small,
                               __m512d x, __m512d y, __m512d z)
 {
     const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
@@ -338,7 +296,7 @@ MGML_INLINE void mark(__m512i *on0, __m512i *on1, uint32_t bit, __mmask16 low, _
 }
 
 /* Tries the next candidate: clip() of convex_cell.pxd.  ``small``: the lower half is enough. */
-MGML_INLINE void clip_one(SimdCell *c, double tolerance, int small)
+MGML_INLINE void clip_one(Avx512Cell *c, double tolerance, int small)
 {
     const int n_vectors = small ? 2 : 4;
     const int s = c->n_tried, p = c->n_planes;
@@ -356,7 +314,7 @@ MGML_INLINE void clip_one(SimdCell *c, double tolerance, int small)
     uint32_t bit[16];
     int q, k, n_gone, n_ab, n_abc, n_new, n_low;
 
-    c->state = SIMD_DONE;
+    c->state = CELL_DONE;
     if (s > 10) {                      /* the stop of cut_cell: nothing farther can cut */
         const __m512d stop = _mm512_set1_pd(MGML_STOP_SQ), d2 = _mm512_set1_pd(2.0 * c->offset[s]);
         __mmask8 far[4] = {0, 0, 0, 0};
@@ -374,16 +332,16 @@ MGML_INLINE void clip_one(SimdCell *c, double tolerance, int small)
     }
     gone = joined(beyond[0], beyond[1], beyond[2], beyond[3]) & c->alive;
     c->n_tried = s + 1;
-    c->state = SIMD_REFUSED;
+    c->state = CELL_REFUSED;
     if ((joined(above[0], above[1], above[2], above[3]) & c->alive) != gone)
         return;                        /* a tie */
     if (!gone) {
-        c->state = SIMD_CLIPPING;
+        c->state = CELL_CLIPPING;
         return;
     }
     kept = c->alive & ~gone;
     n_gone = count(gone);
-    if (n_gone > 16 || p == SIMD_PLANES)
+    if (n_gone > 16 || p == CELL_PLANES)
         return;
     ((double *)c->plane.x)[p] = c->x[s];
     ((double *)c->plane.y)[p] = c->y[s];
@@ -415,7 +373,7 @@ MGML_INLINE void clip_one(SimdCell *c, double tolerance, int small)
         c->n_tried = s;
         c->n_planes = p;
         c->small = 0;
-        c->state = SIMD_CLIPPING;
+        c->state = CELL_CLIPPING;
         return;
     }
     if (n_new > 16 || n_new + count(kept) > 32)
@@ -457,13 +415,13 @@ MGML_INLINE void clip_one(SimdCell *c, double tolerance, int small)
     if (!small)
         c->on[1] = _mm512_mask_set1_epi32(on1, (__mmask16)((1u << p) >> 16), (int)fresh);
     c->alive = kept | fresh;
-    c->state = SIMD_CLIPPING;
+    c->state = CELL_CLIPPING;
 }
 
-MGML_AVX512 static void simd_clip(SimdCell *c, double tolerance)
+MGML_AVX512 static void avx512_clip(Avx512Cell *c, double tolerance)
 {
     if (c->n_tried == c->n_candidates)
-        c->state = SIMD_DONE;
+        c->state = CELL_DONE;
     else if (c->small && c->n_planes < 16)
         clip_one(c, tolerance, 1);
     else
@@ -471,20 +429,20 @@ MGML_AVX512 static void simd_clip(SimdCell *c, double tolerance)
 }
 
 /* Clips n cells, in turn, until each is done or refused. */
-MGML_AVX512 static void simd_cut(SimdCell *cells, int n, double tolerance)
+MGML_AVX512 static void avx512_cut(Avx512Cell *cells, int n, double tolerance)
 {
     int k, busy = n;
     while (busy) {
         busy = 0;
         for (k = 0; k < n; k++)
-            if (cells[k].state == SIMD_CLIPPING) {
-                simd_clip(cells + k, tolerance);
+            if (cells[k].state == CELL_CLIPPING) {
+                avx512_clip(cells + k, tolerance);
                 busy++;
             }
     }
     for (k = 0; k < n; k++)
-        if (cells[k].state == SIMD_DONE) {
-            const SimdPoints *v = &cells[k].vertex;
+        if (cells[k].state == CELL_DONE) {
+            const Avx512Points *v = &cells[k].vertex;
             __m512d most = _mm512_setzero_pd();
             int q;
             for (q = 0; q < 4; q++)
@@ -496,7 +454,7 @@ MGML_AVX512 static void simd_cut(SimdCell *cells, int n, double tolerance)
 }
 
 /* Areas, edges and volume; 0: the cell is not closed, or refused. */
-MGML_AVX512 static int simd_measure(const SimdCell *c, const SimdSearch *search, CellOutput *out)
+MGML_AVX512 static int avx512_measure(const Avx512Cell *c, const CellSearch *search, CellOutput *out)
 {
     const __m512i one = _mm512_set1_epi32(1), byte = _mm512_set1_epi32(0xff);
     const __m512i top = _mm512_set1_epi32(31);
@@ -508,8 +466,8 @@ MGML_AVX512 static int simd_measure(const SimdCell *c, const SimdSearch *search,
     double surface;
     int h, r, at = 0, rounds = 0;
 
-    if (c->state != SIMD_DONE || !(MGML_STOP_SQ * c->reach_sq <= search->closed_sq)
-            || (facets & ((1u << SIMD_WALLS) - 1)))
+    if (c->state != CELL_DONE || !(MGML_STOP_SQ * c->reach_sq <= search->closed_sq)
+            || (facets & ((1u << CELL_WALLS) - 1)))
         return 0;
     /* Sixteen facets at once, one in each lane: around its polygon, vertex by vertex. */
     for (; facets; rounds++) {
@@ -613,26 +571,5 @@ MGML_AVX512 static int simd_measure(const SimdCell *c, const SimdSearch *search,
     return 1;
 }
 
-#else
-typedef struct { double reach_sq; } SimdCell;
-
-static int simd_supported(void) { return 0; }
-
-static void simd_start(SimdCell *c, const SimdSearch *search, int64_t place, float x, float y,
-                       float z)
-{
-    (void)c; (void)search; (void)place; (void)x; (void)y; (void)z;
-}
-
-static void simd_cut(SimdCell *cells, int n, double tolerance)
-{
-    (void)cells; (void)n; (void)tolerance;
-}
-
-static int simd_measure(const SimdCell *c, const SimdSearch *search, CellOutput *out)
-{
-    (void)c; (void)search; (void)out;
-    return 0;
-}
 #endif
 #endif

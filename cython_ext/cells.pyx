@@ -18,16 +18,19 @@ from libc.math cimport ceil, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, getenv, malloc, qsort
 
-cdef extern from "cell_avx512.h" nogil:
+cdef extern from "cell_cutters.h" nogil:
     enum:
-        SIMD_GROUP
-        SIMD_CANDIDATES
-        SIMD_PLANES
+        CELL_GROUP
+        CELL_CANDIDATES
+        CELL_PLANES
+        CUT_SCALAR
+        N_CUTTERS
+        BLOCK_PAD "MGML_BLOCK_PAD"
     const double STOP_SQ "MGML_STOP_SQ"
     const double SEARCH_SQ "MGML_SEARCH_SQ"
-    ctypedef struct SimdCell:
-        double reach_sq
-    ctypedef struct SimdSearch:
+    ctypedef struct CellGroup:
+        pass
+    ctypedef struct CellSearch:
         const double *x
         const double *y
         const double *z
@@ -46,14 +49,31 @@ cdef extern from "cell_avx512.h" nogil:
         uint8_t *edges
         int n_facets, n_near
         double volume
-    bint simd_supported()
-    void simd_start(SimdCell* c, const SimdSearch* search, int64_t place, float x, float y, float z)
-    void simd_cut(SimdCell* cells, int n, double tolerance)
-    bint simd_measure(const SimdCell* c, const SimdSearch* search, CellOutput* out)
+    bint cutter_supported(int cutter)
+    int cutter_group(int cutter)
+    void cutter_start(int cutter, CellGroup* group, int k, const CellSearch* search, int64_t place,
+                      float x, float y, float z)
+    void cutter_cut(int cutter, CellGroup* group, int k, int n, double tolerance)
+    double cutter_reach_sq(int cutter, const CellGroup* group, int k)
+    bint cutter_measure(int cutter, const CellGroup* group, int k, const CellSearch* search,
+                        CellOutput* out)
 
-cdef const char* _wanted = getenv("MGML_SIMD")
-# The processor has AVX-512, and MGML_SIMD=0 does not forbid its use.
-HAS_SIMD = simd_supported() and (_wanted == NULL or _wanted[0] != b"0")
+_CUTTERS = ("scalar", "lanes", "avx2", "avx512")     # in the order of cell_cutters.h
+# The ways of cutting that this processor has, the fastest last.
+CUTTERS = tuple(name for k, name in enumerate(_CUTTERS) if cutter_supported(k))
+
+
+cdef _wanted():
+    """The fastest cutter, or none above the one that MGML_SIMD names (0: scalar)."""
+    cdef const char* word = getenv("MGML_SIMD")
+    name = "" if word == NULL else word.decode("ascii", "replace")
+    name = {"": "avx512", "0": "scalar", "1": "avx512"}.get(name, name)
+    if name not in _CUTTERS:
+        raise ValueError(f"MGML_SIMD={name}: expected one of {', '.join(_CUTTERS)}, or 0")
+    return max((c for c in CUTTERS if _CUTTERS.index(c) <= _CUTTERS.index(name)), key=_CUTTERS.index)
+
+
+CUTTER = _wanted()
 
 
 # A facet below this part of the cell's surface is a rounding error of a tie, not a facet.
@@ -104,7 +124,7 @@ cdef struct Cut:                  # what is asked for
     double first_radius           # of the first search, and of the farthest
     double far_radius
     double near_cutoff            # 0: no near neighbours
-    bint simd
+    int cutter
     int one[3]                    # grid cells on either side that these two searches take in
     int far[3]
     int64_t most                  # atoms in the largest block of either
@@ -120,9 +140,9 @@ cdef struct Workspace:            # of one job
     Candidate* found
     int64_t n_found
     ConvexCell voronoi
-    SimdCell cells[SIMD_GROUP]
-    SimdSearch first_search
-    SimdSearch far_search
+    CellGroup group
+    CellSearch first_search
+    CellSearch far_search
 
 
 cdef void free_block(Block* b) noexcept nogil:
@@ -135,9 +155,9 @@ cdef void free_block(Block* b) noexcept nogil:
 
 cdef int make_block(Block* b, int64_t capacity) noexcept nogil:
     b.size = 0
-    b.x = <float*>malloc(capacity * sizeof(float))
-    b.y = <float*>malloc(capacity * sizeof(float))
-    b.z = <float*>malloc(capacity * sizeof(float))
+    b.x = <float*>malloc((capacity + BLOCK_PAD) * sizeof(float))
+    b.y = <float*>malloc((capacity + BLOCK_PAD) * sizeof(float))
+    b.z = <float*>malloc((capacity + BLOCK_PAD) * sizeof(float))
     b.d2 = <float*>malloc(capacity * sizeof(float))
     b.place = <int32_t*>malloc(capacity * sizeof(int32_t))
     if b.x == NULL or b.y == NULL or b.z == NULL or b.d2 == NULL or b.place == NULL:
@@ -172,6 +192,10 @@ cdef void fill_block(Block* b, const Grid* g, const int64_t* cell, const int* re
                 b.place[m] = <int32_t>s
                 m += 1
     b.size = m
+    for s in range(m, m + BLOCK_PAD):      # far from everything
+        b.x[s] = 1e18
+        b.y[s] = 0.0
+        b.z[s] = 0.0
 
 
 cdef int64_t largest_block(const Grid* g, const int* reach) noexcept nogil:
@@ -282,7 +306,7 @@ cdef class Tables:
 
 
 def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, double first_radius,
-               double near_cutoff, int threads, bint simd=True):
+               double near_cutoff, int threads, str cutter=None):
     """Cut the cells of atoms 0 .. n_own - 1 among all atoms.
 
     Parameters
@@ -295,8 +319,8 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
         Candidates are first sought within this distance; cost only, never the result.
     near_cutoff : float, A
         ``near`` lists the atoms with r < near_cutoff; 0 for none.
-    simd : bool
-        Use AVX-512 where the processor has it; cost only.
+    cutter : str or None
+        One of CUTTERS; None: CUTTER, the fastest.  Cost only, the bits are the same.
 
     Returns
     -------
@@ -328,7 +352,7 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
     cut.first_radius = first_radius
     cut.far_radius = max(2.0 * open_radius, near_cutoff) * FARTHER
     cut.near_cutoff = near_cutoff
-    cut.simd = simd and HAS_SIMD
+    cut.cutter = _CUTTERS.index(CUTTER if cutter is None else cutter)
     bad[0] = bad[1] = 0
     with nogil:
         problem = build_grid(&grid, x, first_radius, &bad[0])
@@ -437,9 +461,9 @@ cdef void cut_cells(const Grid* g, const Cut* cut, Tables out, int64_t* job) noe
                 fill_block(&w.block, g, w.cell, cut.one)
                 search_in(&w.first_search, &w.block, cut.first_radius * cut.first_radius)
             done = False
-            if cut.simd:
-                if (at + SIMD_PLANES > capacity
-                        or at_near + SIMD_CANDIDATES > capacity_near and near):
+            if cut.cutter != CUT_SCALAR:
+                if (at + CELL_PLANES > capacity
+                        or at_near + CELL_CANDIDATES > capacity_near and near):
                     problem = OUTPUT_FULL
                     break
                 if ready == n_group:
@@ -449,10 +473,10 @@ cdef void cut_cells(const Grid* g, const Cut* cut, Tables out, int64_t* job) noe
                 output.area = &out.area[at]
                 output.edges = &out.edges[at]
                 output.near_list = &out.near[at_near] if near else NULL
-                done = vector_cell(&w, &w.cells[ready], place, &reach_sq, &output)
+                done = vector_cell(&w, ready, place, &reach_sq, &output)
                 ready += 1
             if not done:
-                problem = portable_cell(&w, place, &reach_sq, &other)
+                problem = scalar_cell(&w, place, &reach_sq, &other)
                 if problem == FINE and (at + w.voronoi.n_planes > capacity
                                         or at_near + w.n_found > capacity_near and near):
                     problem = OUTPUT_FULL
@@ -470,7 +494,7 @@ cdef void cut_cells(const Grid* g, const Cut* cut, Tables out, int64_t* job) noe
                 output.area = &out.area[at]
                 output.edges = &out.edges[at]
                 output.near_list = &out.near[at_near] if near and w.n_found > 0 else NULL
-                put_portable(&w, place, &output)
+                put_scalar(&w, place, &output)
             out.facet_start[i] = at
             out.facet_count[i] = output.n_facets
             at += output.n_facets
@@ -490,7 +514,7 @@ cdef void cut_cells(const Grid* g, const Cut* cut, Tables out, int64_t* job) noe
 
 cdef inline void set_searches(Workspace* w) noexcept nogil:
     """What the vector cutter's two searches share."""
-    cdef SimdSearch* s = &w.first_search
+    cdef CellSearch* s = &w.first_search
     s.x = w.grid.x
     s.y = w.grid.y
     s.z = w.grid.z
@@ -503,7 +527,7 @@ cdef inline void set_searches(Workspace* w) noexcept nogil:
     w.far_search = s[0]
 
 
-cdef inline void search_in(SimdSearch* search, const Block* b, double radius_sq) noexcept nogil:
+cdef inline void search_in(CellSearch* search, const Block* b, double radius_sq) noexcept nogil:
     search.block_x = b.x
     search.block_y = b.y
     search.block_z = b.z
@@ -525,40 +549,42 @@ cdef inline double search_again_sq(Workspace* w, double reach_sq) noexcept nogil
     return min(SEARCH_SQ * reach_sq, w.cut.far_radius * w.cut.far_radius)
 
 
-cdef int cut_group(Workspace* w, const SimdSearch* search, int64_t place, int64_t end) noexcept nogil:
+cdef int cut_group(Workspace* w, const CellSearch* search, int64_t place, int64_t end) noexcept nogil:
     """Cut the cells of the next owned atoms from ``place`` on; how many."""
     cdef const Grid* g = w.grid
     cdef int n = 0
-    while place < end and n < SIMD_GROUP:
+    while place < end and n < cutter_group(w.cut.cutter):
         if g.atom[place] < w.cut.n_own:
-            simd_start(&w.cells[n], search, place, <float>(g.x[place] - w.middle[0]),
-                       <float>(g.y[place] - w.middle[1]), <float>(g.z[place] - w.middle[2]))
+            cutter_start(w.cut.cutter, &w.group, n, search, place,
+                         <float>(g.x[place] - w.middle[0]), <float>(g.y[place] - w.middle[1]),
+                         <float>(g.z[place] - w.middle[2]))
             n += 1
         place += 1
-    simd_cut(w.cells, n, search.tolerance)
+    cutter_cut(w.cut.cutter, &w.group, 0, n, search.tolerance)
     return n
 
 
-cdef inline bint vector_cell(Workspace* w, SimdCell* cell, int64_t place, double* reach_sq,
+cdef inline bint vector_cell(Workspace* w, int k, int64_t place, double* reach_sq,
                              CellOutput* output) noexcept nogil:
-    """Write the cell that the vector cutter has cut; False: it is for the portable one."""
+    """Write cell k of the group; False: it is for the scalar cutter."""
     cdef const Grid* g = w.grid
+    cdef int cutter = w.cut.cutter
     cdef double wider_sq
-    reach_sq[0] = cell.reach_sq
-    if simd_measure(cell, &w.first_search, output):
+    reach_sq[0] = cutter_reach_sq(cutter, &w.group, k)
+    if cutter_measure(cutter, &w.group, k, &w.first_search, output):
         return True
-    wider_sq = search_again_sq(w, cell.reach_sq)
+    wider_sq = search_again_sq(w, reach_sq[0])
     if wider_sq == 0.0:
         return False
     search_in(&w.far_search, &w.far_block, wider_sq)
-    simd_start(cell, &w.far_search, place, <float>(g.x[place] - w.middle[0]),
-               <float>(g.y[place] - w.middle[1]), <float>(g.z[place] - w.middle[2]))
-    simd_cut(cell, 1, w.far_search.tolerance)
-    reach_sq[0] = cell.reach_sq
-    return simd_measure(cell, &w.far_search, output)
+    cutter_start(cutter, &w.group, k, &w.far_search, place, <float>(g.x[place] - w.middle[0]),
+                 <float>(g.y[place] - w.middle[1]), <float>(g.z[place] - w.middle[2]))
+    cutter_cut(cutter, &w.group, k, 1, w.far_search.tolerance)
+    reach_sq[0] = cutter_reach_sq(cutter, &w.group, k)
+    return cutter_measure(cutter, &w.group, k, &w.far_search, output)
 
 
-cdef inline int portable_cell(Workspace* w, int64_t place, double* reach_sq,
+cdef inline int scalar_cell(Workspace* w, int64_t place, double* reach_sq,
                               int64_t* other) noexcept nogil:
     """Cut and measure the cell of the atom at ``place``; the kind of fault."""
     cdef const Grid* g = w.grid
@@ -582,8 +608,8 @@ cdef inline int portable_cell(Workspace* w, int64_t place, double* reach_sq,
     return FINE if measure(&w.voronoi) else TOO_MANY_FACETS
 
 
-cdef inline void put_portable(Workspace* w, int64_t place, CellOutput* output) noexcept nogil:
-    """Write the cell that ``portable_cell`` has measured."""
+cdef inline void put_scalar(Workspace* w, int64_t place, CellOutput* output) noexcept nogil:
+    """Write the cell that ``scalar_cell`` has measured."""
     cdef const Grid* g = w.grid
     cdef ConvexCell* v = &w.voronoi
     cdef Candidate* found = w.found

@@ -3,9 +3,9 @@
     python tests/sanitize.py
 
 Builds into build/sanitized (minutes at first, then nothing), needs GCC with libasan and libubsan.
-The exercise takes both cutters, one and three threads, and the inputs at which index errors hide:
+The exercise takes all cutters, one and three threads, and the inputs at which index errors hide:
 free surfaces, vacuum, gas, 0 to 4 atoms, tiny boxes, atoms at one point, NaN, lost partners.  Where
-the processor has no AVX-512, the vector cutter runs in plain C (avx512_in_c.h).  Before that two
+the processor has no AVX-512, its cutter runs in plain C (avx512_in_c.h).  Before that two
 faults are planted, which the sanitizers must find.  Exit code 0: all is well.
 """
 import os
@@ -29,10 +29,10 @@ FAULTS = {
 def build():
     """Builds what has changed; SystemExit with the compiler's words.  True: AVX-512 in plain C."""
     done = subprocess.run(
-        [sys.executable, "-c", "from lammps_mgml._kernels import cells; print(cells.HAS_SIMD)"],
+        [sys.executable, "-c", "from lammps_mgml._kernels import cells; print(*cells.CUTTERS)"],
         cwd=ROOT, text=True, capture_output=True, check=True,
-        env={**os.environ, "MGML_KERNELS": "", "MGML_SIMD": "1"})
-    emulated = done.stdout.strip() != "True"
+        env={**os.environ, "MGML_KERNELS": "", "MGML_SIMD": ""})
+    emulated = "avx512" not in done.stdout.split()
     done = subprocess.run([sys.executable, "setup.py", "build_ext", "-q"], cwd=ROOT, text=True,
                           capture_output=True, env={**os.environ, "MGML_SANITIZE": "1",
                                                     "MGML_EMULATE": str(int(emulated))})
@@ -50,7 +50,7 @@ def library(name):
     return path
 
 
-def child(*arguments, simd="1"):
+def child(*arguments, simd=""):
     """A Python with the sanitizers and the sanitized kernels."""
     environment = {
         **os.environ, "LD_PRELOAD": f"{library('libasan.so')}:{library('libubsan.so')}",
@@ -63,7 +63,7 @@ def child(*arguments, simd="1"):
 
 
 def main():
-    vector = "vector cutter (in C)" if build() else "vector cutter"
+    emulated = build()
     for told, fault in FAULTS.items():
         code = ("import numpy as np\nfrom lammps_mgml._kernels import density\n"
                 f"{fault}\nprint('survived')")
@@ -71,8 +71,12 @@ def main():
         if done.returncode == 0 or told not in done.stderr:
             raise SystemExit(f"sanitize: a planted fault was not found ({told})\n{done.stderr}")
     parts = []
-    for name, simd in (("portable cutter", "0"), (vector, "1")):
-        done = child(__file__, "--exercise", simd=simd)
+    cutters = child("-c", "from lammps_mgml._kernels import cells; print(*cells.CUTTERS)").stdout.split()
+    if "avx512" not in cutters:
+        raise SystemExit("sanitize: the cutter avx512 is missing")
+    for name in cutters:
+        done = child(__file__, "--exercise", simd=name)
+        name += " (in C)" if name == "avx512" and emulated else ""
         if done.returncode:
             raise SystemExit(f"sanitize: {name}: exit code {done.returncode}\n{done.stdout}"
                              f"{done.stderr}")
@@ -96,7 +100,7 @@ def exercise():
     # gas and tiny boxes would be refused as lengths in other units, before any kernel meets them
     api.check_cell = api.check_distances = lambda *arguments: None
     assert Path(kernel.__file__).is_relative_to(BUILD), kernel.__file__
-    assert kernel.HAS_SIMD == (os.environ["MGML_SIMD"] == "1")
+    assert kernel.CUTTER == os.environ["MGML_SIMD"]
     rng = np.random.default_rng(5)
     whole = glass()
     inside = (whole.positions < 0.62 * whole.edges[0, 0]).all(axis=1)
@@ -122,8 +126,8 @@ def exercise():
             n = len(s.positions)
             atoms, _ = atoms_of(s)
             for first, near in ((3.4, 4.0), (1.0, 0.0), (12.0, 8.0)):
-                both = [kernel.tessellate(atoms.positions, n, 3.6, first, near, threads, simd)
-                        for simd in (True, False)]
+                both = [kernel.tessellate(atoms.positions, n, 3.6, first, near, threads, cutter)
+                        for cutter in (kernel.CUTTER, "scalar")]
                 assert both[0][1:] == both[1][1:] == (0, -1, -1), (name, both[0][1:])
                 for field in ("facet_count", "near_count", "is_open"):
                     a, b = (getattr(one[0], field) for one in both)

@@ -37,15 +37,16 @@ CONFIGURATIONS = {
     **{name: lambda name=name: crystal(name) for name in ("fcc", "bcc", "hcp")},
 }
 PERIODIC = [name for name in CONFIGURATIONS if name != "slab"]
-CUTTERS = ["portable", pytest.param("vector", marks=pytest.mark.skipif(
-    not kernel.HAS_SIMD, reason="this processor has no AVX-512"))]
+CUTTERS = [pytest.param(name, marks=pytest.mark.skipif(
+    name not in kernel.CUTTERS, reason=f"this processor has no {name}"))
+    for name in ("scalar", "lanes", "avx2", "avx512")]
 
 
 @pytest.fixture(scope="module", params=CUTTERS, autouse=True)
 def cutter(request):
     """Every test of this file, once with each cutter."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel, "HAS_SIMD", request.param == "vector")
+        patch.setattr(kernel, "CUTTER", request.param)
         yield request.param
 
 
@@ -358,31 +359,48 @@ BOTH_WAYS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
              "small box": lambda: random_system(60, (6.5, 6.0, 7.0), seed=9)}
 
 
+def numbers(cells):
+    """The tables of a kernel's cells without the gaps between the lists."""
+    table = {name: getattr(cells, name) for name in ("facet_count", "near_count", "volume", "reach",
+                                                     "is_open")}
+    for name, kind in (("neighbour", "facet"), ("edges", "facet"), ("area", "facet"), ("near", "near")):
+        start, count = getattr(cells, f"{kind}_start"), getattr(cells, f"{kind}_count")
+        table[name] = np.concatenate([getattr(cells, name)[at:at + n]
+                                      for at, n in zip(start, count)])
+    return table
+
+
 @pytest.mark.parametrize("cutter", CUTTERS[1:], indirect=True, scope="module")
 @pytest.mark.parametrize("near, candidates", [(4.0, 25.0), (0.0, 40.0), (2.9, 12.0)])
 @pytest.mark.parametrize("name", BOTH_WAYS)
-def test_vector_registers_give_the_cells_of_the_portable_way(name, near, candidates):
+def test_all_cutters_give_the_same_cells(name, near, candidates, cutter):
+    """Those in vectors to the last bit; the scalar one adds up the areas in another order."""
     atoms, _ = atoms_of(BOTH_WAYS[name]())
     first = min((candidates * atoms.box.volume / atoms.n_own / 4.19) ** (1 / 3), 7.2)
-    a, b = (kernel.tessellate(atoms.positions, atoms.n_own, 3.6, first, near, threads=1, simd=simd)
-            for simd in (False, True))
-    assert a[1:] == b[1:] == (0, -1, -1)
-    a, b = a[0], b[0]
+    scalar, lanes, one = (
+        kernel.tessellate(atoms.positions, atoms.n_own, 3.6, first, near, 1, cutter)
+        for cutter in ("scalar", "lanes", cutter))
+    assert scalar[1:] == lanes[1:] == one[1:] == (0, -1, -1)
+    scalar, lanes, one = (numbers(cells[0]) for cells in (scalar, lanes, one))
+    for field in one:
+        assert one[field].tobytes() == lanes[field].tobytes(), field
     for field in ("facet_count", "near_count", "is_open", "reach"):
-        np.testing.assert_array_equal(getattr(a, field), getattr(b, field), err_msg=field)
-    closed = a.is_open == 0
-    np.testing.assert_allclose(a.volume[closed], b.volume[closed], rtol=1e-13)
+        np.testing.assert_array_equal(scalar[field], one[field], err_msg=field)
+    closed = scalar["is_open"] == 0
+    np.testing.assert_allclose(scalar["volume"][closed], one["volume"][closed], rtol=1e-13)
     for field in ("neighbour", "edges", "area", "near"):
-        one, other = (np.concatenate([getattr(cells, field)[at:at + n] for at, n in zip(
-            *((cells.near_start, cells.near_count) if field == "near" else
-              (cells.facet_start, cells.facet_count)))]) for cells in (a, b))
-        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13 * (field == "area"),
-                                   err_msg=field)
+        np.testing.assert_allclose(scalar[field], one[field], rtol=1e-12,
+                                   atol=1e-13 * (field == "area"), err_msg=field)
 
 
 @pytest.mark.parametrize("cutter", CUTTERS[:1], indirect=True, scope="module")
-def test_vector_registers_can_be_forbidden():
-    code = "from lammps_mgml._kernels import cells; print(cells.HAS_SIMD)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={**os.environ, "MGML_SIMD": "0"})
-    assert done.stdout.strip() in ("False", "0")
+def test_cutters_can_be_forbidden():
+    code = "from lammps_mgml._kernels import cells; print(cells.CUTTER)"
+    for word in ("0", "scalar", "lanes", "avx2", "avx512"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                              check=True, env={**os.environ, "MGML_SIMD": word})
+        expected = "scalar" if word == "0" else word if word in kernel.CUTTERS else kernel.CUTTERS[-1]
+        assert done.stdout.strip() == expected
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          env={**os.environ, "MGML_SIMD": "mmx"})
+    assert "MGML_SIMD=mmx: expected one of" in done.stderr

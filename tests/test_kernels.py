@@ -130,7 +130,7 @@ np.savez(sys.argv[2], *found)
 def test_sanitizers_find_nothing():
     done = subprocess.run([sys.executable, sanitize.__file__], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"no fault: portable cutter \d+ cases; vector cutter( \(in C\))? \d+ cases; "
+    assert re.search(r"no fault: scalar \d+ cases; lanes \d+ cases; .*avx512( \(in C\))? \d+ cases; "
                      r"2 planted faults found", done.stdout)
 
 
@@ -140,10 +140,9 @@ def test_a_folder_without_kernels_is_refused(tmp_path):
     assert f"MGML_KERNELS: there are no compiled kernels in {tmp_path}" in done.stderr
 
 
-@pytest.mark.parametrize("simd", [False, pytest.param(True, marks=pytest.mark.skipif(
-    not kernel.HAS_SIMD, reason="this processor has no AVX-512"))])
+@pytest.mark.parametrize("cutter", kernel.CUTTERS)
 @pytest.mark.parametrize("near", [0.0, 4.0, 9.0])        # 9: the first lists are too short
-def test_of_all_atoms_at_one_point_the_lowest_are_named(near, simd):
+def test_of_all_atoms_at_one_point_the_lowest_are_named(near, cutter):
     system = random_system(900, 24.0, seed=21)
     x = system.positions
     for i, j, place in ((400, 20, 1.0), (700, 60, 9.0), (15, 390, 23.0), (800, 16, 22.9)):
@@ -151,7 +150,7 @@ def test_of_all_atoms_at_one_point_the_lowest_are_named(near, simd):
     atoms, _ = atoms_of(system, near_cutoff=near)
     for n in (1, 2, 3):
         *_, problem, atom, other = kernel.tessellate(atoms.positions, atoms.n_own, 3.6, 4.0, near,
-                                                     n, simd)
+                                                     n, cutter)
         assert (problem, atom, other) == (3, 15, 390)
 
 
@@ -215,6 +214,7 @@ def test_stubs_have_the_arguments_of_the_compiled_functions(stub):
 @pytest.mark.parametrize("stub", STUBS)
 def test_stubs_have_the_types_of_the_sources(stub):
     types = {"double": "float", "int": "int", "int64_t": "int", "Py_ssize_t": "int", "bint": "bool",
+             "str": "str | None",
              "double[": "Float64", "int64_t[": "Int64", "int32_t[": "Int32", "uint8_t[": "UInt8",
              "real[": "NDArray[np.float32 | np.float64]"}
     source = (ROOT / "cython_ext" / f"{stub}.pyx").read_text()

@@ -62,7 +62,7 @@ def test_source_distribution_has_what_builds_and_tests_it(built):
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     for kernel in KERNELS:
         assert f"cython_ext/{kernel}.pyx" in names
-    for name in ("cython_ext/grid.pxd", "cython_ext/cell_avx512.h", "inputs/in.aqs", "LICENSE",
+    for name in ("cython_ext/grid.pxd", "cython_ext/cell_lanes.h", "inputs/in.aqs", "LICENSE",
                  "lammps_mgml/insitu/plugin.cpp", "tests/decks.py", "inputs/glass-13.data.gz"):
         assert name in names
     assert not [n for n in names if n.startswith("build/") or n.endswith((".so", ".pyc"))]

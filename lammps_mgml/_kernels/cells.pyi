@@ -6,7 +6,8 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 UInt8 = NDArray[np.uint8]
 
-HAS_SIMD: bool
+CUTTERS: tuple[str, ...]
+CUTTER: str
 
 class Buffers:
     facet_start: Int64
@@ -22,4 +23,4 @@ class Buffers:
     is_open: UInt8
 
 def tessellate(x: Float64, n_own: int, open_radius: float, first_radius: float, near_cutoff: float,
-               threads: int, simd: bool = True) -> tuple[Buffers, int, int, int]: ...
+               threads: int, cutter: str | None = None) -> tuple[Buffers, int, int, int]: ...
