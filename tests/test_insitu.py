@@ -457,6 +457,7 @@ def test_reference_in_thermal_motion_is_told_once(tmp_path, run):
     assert 0.1 < float(told[0].split("forces of ")[1].split()[0]) < 0.5
 
 
+@pytest.mark.slow
 def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
     """inputs/in.compress on a small slab, in two pieces: each frame and stress once."""
     (tmp_path / "slab.50K.data").write_bytes(gzip.decompress(GLASS.read_bytes()))

@@ -267,6 +267,7 @@ def test_model_trains_from_the_committed_data_to_the_shipped_one(tmp_path):
                                atol=1e-3)
 
 
+@pytest.mark.slow
 def test_score_of_unseen_glasses_is_that_of_the_card():
     found = json.loads(mgml("score", "cuzr-axial", UNSEEN, "--against", "cuzr-wang13", "--json"))
     card = load_model("cuzr-axial").card["scores"]["loadings"]
