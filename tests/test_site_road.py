@@ -1,0 +1,94 @@
+"""README's lines for the LAMMPS of a site, as they stand there, on the system's LAMMPS."""
+import os
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from decks import ROOT, site_lammps
+
+import lammps_mgml
+from lammps_mgml.io.dump import read_dump
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(
+    not site_lammps(), reason="no LAMMPS with the PYTHON package here")]
+
+SYSTEM = """units metal
+read_data glass.data
+mass 1 63.546
+mass 2 91.224
+pair_style eam/fs
+pair_coeff * * CuZr_mm.eam.fs Cu Zr
+timestep 0.002
+velocity all create 300 1
+fix move all nve
+fix load all deform 10 z erate -0.1 remap x
+"""
+
+
+def lines_of(heading, last):
+    """The code block of README under ``heading`` whose last line begins with ``last``."""
+    text = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    block, = [b for b in re.findall(r"^```\n(.*?)^```$", text, re.M | re.S)
+              if b.splitlines()[-1].startswith(last)]
+    return block.splitlines()
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """Runs lines in a shell that has nothing but the system's programs, in a copy of the sources."""
+    folder = tmp_path_factory.mktemp("road") / "lammps_mgml"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(
+        ".git", ".venv", "build", "*.so", "__pycache__", "*.egg-info", "glasses", "built", ".pytest*",
+        "demo-output", ".hypothesis", "site"))
+    env = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or k == "HOME"}
+    env.update(PATH="/usr/bin:/bin", OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
+               OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", LAMMPS_POTENTIALS="/usr/share/lammps/potentials")
+
+    def run(lines):
+        script = "set -e\nmodule() { :; }\n" + "\n".join(lines) + "\n"
+        done = subprocess.run(["bash", "-c", script], cwd=folder, env=env, text=True,
+                              capture_output=True, timeout=600)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout
+
+    run.folder = folder
+    return run
+
+
+def same_as_offline(folder):
+    """The dump's softness and D2min are those of the Python API for its first frame."""
+    frames = list(read_dump(folder / "out.dump"))
+    assert len(frames) == 2
+    first, last = frames
+    sq = lammps_mgml.softness(first.positions, first.types, first.box.edges, model="cuzr")
+    np.testing.assert_allclose(last.columns["d_sq"], sq, atol=1e-4)
+    assert np.median(last.columns["d_d2min"]) > 0.01 and not last.columns["i_site"].any()
+
+
+def test_the_lines_of_readme(road):
+    deck = [line.replace("1000 out.dump", "100 out.dump") for line in lines_of(
+        "In a deck of yours", "dump")]
+    shutil.copy(ROOT / "inputs" / "glass-13.data.gz", road.folder / "glass.data.gz")
+    subprocess.run(["gunzip", "-f", "glass.data.gz"], cwd=road.folder, check=True)
+    (road.folder / "in.deck").write_text(SYSTEM + "\n".join(deck) + "\nrun 100\n")
+    lines = lines_of("With the LAMMPS of your site", "mpirun")
+    *install, job = lines
+    job = job.replace("-np 64", "-np 2")
+    run = [line for line in install if line.startswith("export")] + [job]
+    road(lines[:-1] + [job])
+    same_as_offline(road.folder)
+
+    # mpi4py of the system until here; now the newest one before it, for the same LAMMPS
+    versions = []
+    for mpi4py in ("system", "pip"):
+        if mpi4py == "pip":
+            road(["site/bin/pip install -q --ignore-installed --no-deps 'mpi4py>=4'"])
+        (road.folder / "out.dump").unlink(missing_ok=True)
+        road(run)
+        same_as_offline(road.folder)
+        told = road([*run[:-1], 'site/bin/mgml doctor --lmp lmp --launcher "mpirun -np 2"'])
+        assert re.search(r"^ok  job ", told, re.M), told
+        versions.append(road(["site/bin/python -c 'import mpi4py; print(mpi4py.__version__)'"]).strip())
+    assert versions[0].startswith("3.") and versions[1].startswith("4."), versions
