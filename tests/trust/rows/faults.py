@@ -15,7 +15,7 @@ INJECT = HERE / "inject"
 
 @row("R15", "A fault on one rank ends the run, within seconds and with its rank",
      "An exception at a random call or return of a function of lammps_mgml on one of 2 to 4 ranks, "
-     "over start, reference, evaluation, restart and table; a NaN on one rank is R17.", 480, 60)
+     "over start, reference, evaluation, restart and table; a NaN on one rank is R17.", 800, 60)
 def r15(case):
     rng = random.Random(1)
     data = small(case.folder, 5, "lj")
@@ -81,7 +81,7 @@ def _env(install, folder, kind, rank, at):
 
 @row("R17", "NaN, infinite and coincident atoms",
      "One atom set to NaN, inf, 1e300, onto another atom or 1e-9 A from it, before the first run and "
-     "in the middle, on 1 and 3 ranks: one message, no damaged dump.", 240, 90)
+     "in the middle, on 1 and 3 ranks: one message, no damaged dump.", 400, 90)
 def r17(case):
     data = small(case.folder, 6, "eam")
     poison = {"NaN": "variable bad atom exp(1000)-exp(1000)\nset atom 37 x v_bad\n",
@@ -138,7 +138,7 @@ def _whole(case, path, where, may_be_cut=False):
 
 @row("R26", "SIGTERM, kill -9, full disk, no folder",
      "A run with dump, restarts and a table of features is ended at random times, or its "
-     "disk is full; all that was whole before is read back.", 240, 50)
+     "disk is full; all that was whole before is read back.", 400, 50)
 def r26(case):
     data = small(case.folder, 6, "eam")
     first = "variable mgml_features string cn\nvariable mgml_features_file string t.h5\n"

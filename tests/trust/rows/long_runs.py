@@ -14,7 +14,7 @@ INJECT = HERE / "inject"
 
 @row("R3", "The reference follows atoms from rank to rank",
      "512 atoms of a Cu-Zr liquid at 2000 K, EAM, 50 000 steps on 4 ranks, D2min and softness of each "
-     "1000th step; the dump tells each atom's rank.", 600, 40)
+     "1000th step; the dump tells each atom's rank.", 1000, 40)
 def r3(case):
     data = small(case.folder, 8, "eam", hot=True)
     steps, every = case.pick((1000, 100), (50000, 1000))
@@ -39,7 +39,7 @@ def r3(case):
 @row("R19", "Memory does not grow",
      "16 atoms evaluated at each of 100 000 steps on 1 rank and 10 000 on 2, in thermal motion; bytes "
      "in use (malloc) and Python's blocks of every rank, least in the last quarter of the run less "
-     "least in the quarter before.", 780, 45)
+     "least in the quarter before.", 1400, 45)
 def r19(case):
     cell = ("units metal\natom_style atomic\nlattice bcc 2.95\nregion b block 0 2 0 2 0 2\n"
             "create_box 2 b\ncreate_atoms 1 box\nset group all type/subset 2 6 5\n"

@@ -34,6 +34,6 @@ def _orders(name, ranks, share):
     return run
 
 
-row("O1", "Every order of commands, wheel", HOW, 600, 60)(_orders("wheel", 1, 0.5))
-row("O2", "Every order of commands, wheel on 2 ranks", HOW, 420, 60)(_orders("wheel", 2, 0.25))
-row("O3", "Every order of commands, PYTHON package", HOW, 420, 60)(_orders("Debian", 1, 0.25))
+row("O1", "Every order of commands, wheel", HOW, 1000, 60)(_orders("wheel", 1, 0.5))
+row("O2", "Every order of commands, wheel on 2 ranks", HOW, 700, 60)(_orders("wheel", 2, 0.25))
+row("O3", "Every order of commands, PYTHON package", HOW, 700, 60)(_orders("Debian", 1, 0.25))

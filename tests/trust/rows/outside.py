@@ -29,7 +29,7 @@ def _pytest(case, *words):
 
 @row("R13", "Other programs agree",
      "The tests of the suite against OVITO, matscipy and LAMMPS (D2min), Voro++ in LAMMPS and qhull "
-     "(cells), OVITO, freud and pyscal (indices, bond order), LightGBM (trees, bit for bit).", 300, 90)
+     "(cells), OVITO, freud and pyscal (indices, bond order), LightGBM (trees, bit for bit).", 500, 90)
 def r13(case):
     for name, words in {
             "D2min": ("tests/test_nonaffine.py", "-k", "ovito or matscipy or lammps"),
@@ -44,7 +44,7 @@ def r13(case):
 
 @row("R18", "Hostile and damaged models",
      "Model files cut, with flipped bytes, or edited with a right checksum (tests/hostile_models.py): "
-     "each refused with one message, in bounded time and memory.", 420, 60)
+     "each refused with one message, in bounded time and memory.", 700, 60)
 def r18(case):
     script = ROOT / "tests" / "hostile_models.py"
     if not script.exists():
@@ -195,7 +195,7 @@ def r27(case):
 
 @row("R28", "Planted faults are noticed",
      "One fault in each of some files of the package, one at a time, in a copy; a test must fail. "
-     "`make mutation` plants all of them and writes docs/mutation.md.", 300, 60)
+     "`make mutation` plants all of them and writes docs/mutation.md.", 500, 60)
 def r28(case):
     sys.path.insert(0, str(ROOT / "tests" / "mutation"))
     from faults import FAULTS
