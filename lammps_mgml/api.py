@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -19,6 +19,9 @@ from .system.atoms import periodic_atoms
 from .system.box import Box
 from .system.domain import WholeDomain
 from .system.units import check_cell, check_distances
+
+if TYPE_CHECKING:
+    from typing import Self
 
 ELEMENTS = ("Cu", "Zr")
 

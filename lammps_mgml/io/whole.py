@@ -8,11 +8,13 @@ import os
 import struct
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from _typeshed import ReadableBuffer as Data  # in the standard library from 3.12
     from _typeshed import WriteableBuffer
 

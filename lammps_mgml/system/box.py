@@ -1,7 +1,9 @@
 """The simulation cell."""
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +11,9 @@ from numpy.typing import ArrayLike
 from .._kernels import d2min as _d2min
 from ..errors import InputError
 from .arrays import AnyArray, Bools, Floats
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 @dataclass(frozen=True)
