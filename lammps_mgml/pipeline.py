@@ -32,8 +32,10 @@ from .system.arrays import Bools, Features, Floats, Int32s
 from .system.atoms import Atoms
 from .system.box import Box
 from .system.domain import Domain
+from .system.scratch import Scratch
 
 PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_facet": SMALL_FACET}
+ROWS_AT_ONCE = 4096    # of a table that are copied together, so that no second table comes to be
 SAME_VOLUME = 1e-9     # of the box: one missing neighbour of one cell shows
 
 
@@ -52,7 +54,7 @@ class Sites:
 def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements: tuple[str, ...],
                   means: Means | None = None, parameters: Mapping[str, float] = PARAMETERS,
                   counted: Bools | None = None, dtype: DTypeLike = np.float64,
-                  **inputs: Any) -> Sites:
+                  scratch: Scratch | None = None, **inputs: Any) -> Sites:
     """Features of the owned atoms.  Collective over the ranks of ``domain``.
 
     Parameters
@@ -64,6 +66,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     means : Means of a reference, or None for those of this configuration
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
+    scratch : room for the tables, the features among them; None for fresh memory
     inputs : what features need besides the structure (``features.needs``), None if it is not there:
         load, (6,) tensor (``families.densities.load_tensor``); msd, (n_own,) A^2
 
@@ -72,6 +75,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     InputError, MissingInputError, InternalError : on all ranks, whichever met it.
     """
     clock, plan = _Clock(), plan_of(names, elements)
+    room = scratch if scratch is not None else Scratch()
     with domain.raise_on_all():
         _check_inputs(plan, inputs)
         cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
@@ -80,9 +84,9 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
         entering = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
         work = Work(atoms, cells, elements, parameters, entering, inputs, domain.n_rows,
                     domain.row_of)
-        values = np.empty((domain.n_rows, len(plan.columns)))
-        tables = [np.empty((domain.n_rows, len(task.columns))) if task.family.averaged else values
-                  for task in plan.tasks]
+        values = room.empty("values", (domain.n_rows, len(plan.columns)))
+        tables = [room.empty(f"table {k}", (domain.n_rows, len(task.columns)))
+                  if task.family.averaged else values for k, task in enumerate(plan.tasks)]
         sums = [np.array([cells.volume.sum(), float(cells.is_open.sum()), atoms.n_own])]
         for task, table in zip(plan.tasks, tables):
             found = task.family.measure(work, task.plan, table)
@@ -99,17 +103,19 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
         means = replace(means, composition=measured.composition)
     work.means = means
     products = _fill(work, plan, tables, sums, domain, clock)
-    products += _averages(work, plan, tables, domain, clock)
+    products += _averages(work, plan, tables, domain, clock, room)
     values[:atoms.n_own] *= plan.scales(means)
     cells.forget_lists()
     if plan.uses_neighbours:
         domain.forward(values)
         clock.lap("halo")
     with domain.raise_on_all():
-        features = np.empty((atoms.n_own, len(names)), dtype)
+        features = room.empty("features", (atoms.n_own, len(names)), dtype)
         neighbour_statistics(values, plan.lists, work.rows, features)
-        for numbers, table, columns in products:
-            features[:, numbers] = table[:, columns]
+        for first in range(0, atoms.n_own, ROWS_AT_ONCE):
+            rows = slice(first, min(first + ROWS_AT_ONCE, atoms.n_own))
+            for numbers, table, columns in products:
+                features[rows, numbers] = table[rows, columns]
         is_open = cells.is_open != 0
         features[is_open] = np.nan           # also where all its neighbours happen to be closed
         undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
@@ -178,7 +184,7 @@ def _fill(work: Work, plan: Plan, tables: list[Floats], sums: list[Floats], doma
 
 
 def _averages(work: Work, plan: Plan, tables: list[Floats], domain: Domain,
-              clock: _Clock) -> list[Product]:
+              clock: _Clock, room: Scratch) -> list[Product]:
     """[(numbers of features, table, columns)] of the families that are averaged, level by level."""
     products: list[Product] = []
     n_own = work.atoms.n_own
@@ -197,7 +203,8 @@ def _averages(work: Work, plan: Plan, tables: list[Floats], domain: Domain,
         if active:
             with domain.raise_on_all():
                 for k, (task, table) in enumerate(active):
-                    active[k] = task, averaged(table, work.rows[NEAR], work.n_rows)
+                    out = room.empty(f"level {level} of {task.family.order} {k}", table.shape)
+                    active[k] = task, averaged(table, work.rows[NEAR], work.n_rows, out)
                     clock.lap(task.family.stage)
     return products
 

@@ -19,6 +19,7 @@ from ..system.arrays import Floats, Int32s, Ints
 from ..system.atoms import Atoms
 from ..system.box import Box, times
 from ..system.domain import Domain
+from ..system.scratch import Scratch
 from ..system.units import check_distances
 from . import live
 from .columns import Evaluated
@@ -81,7 +82,8 @@ class Snapshot:
 
 @dataclass
 class Outcome:
-    """evaluated : Evaluated.  features : Sites or None.  table : Sites or None.
+    """evaluated : Evaluated.  table : Sites or None.
+    features : Sites or None; the next evaluation overwrites them.
     new_reference : the snapshot's structure has become the reference, and its ``number``,
     ``reference``, ``partners`` are to be kept with the atoms.  live : {name: value}.
     counts : live.Counts."""
@@ -105,6 +107,7 @@ class Evaluator:
         self.domain, self.request, self.state = domain, request, state
         self.seconds: dict[str, float] = {}
         self.evaluations = 0
+        self._room = Scratch()
         self._reference: Reference | None = None
         self._numbers: Int32s | None = None
 
@@ -126,7 +129,7 @@ class Evaluator:
             self._add("halo", since)
             if first:
                 check_distances(atoms, domain)
-            features = self._features(atoms, request.names, snap.msd, np.float64)
+            features = self._features(atoms, request.names, snap.msd, np.float64, self._room)
             if request.table:
                 table = self._features(atoms, request.table, snap.msd, np.float32)
         if first:
@@ -154,11 +157,11 @@ class Evaluator:
         self._numbers = None
 
     def _features(self, atoms: Atoms, names: tuple[str, ...], msd: Floats | None,
-                  dtype: DTypeLike) -> Sites:
+                  dtype: DTypeLike, room: Scratch | None = None) -> Sites:
         request = self.request
         sites = site_features(
             atoms, self.domain, names, request.elements, self.state.means if self.state else None,
-            request.parameters, dtype=dtype, load=request.load, msd=msd)
+            request.parameters, dtype=dtype, scratch=room, load=request.load, msd=msd)
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites

@@ -41,8 +41,12 @@ def averages_plan(at: dict[str, int], asked: dict[int, Feature]) -> tuple[Ints, 
     return tuple(out)
 
 
-def averaged(values: Floats, neighbours: Lists, n_rows: int) -> Floats:
-    """(n_rows, n) means over each owned atom and its ``neighbours`` (start, count, row)."""
-    out = np.empty((n_rows, values.shape[1]))
+def averaged(values: Floats, neighbours: Lists, n_rows: int, out: Floats | None = None) -> Floats:
+    """(n_rows, n) means over each owned atom and its ``neighbours`` (start, count, row).
+
+    out : where to, or None for an array of its own; not ``values``.
+    """
+    if out is None:
+        out = np.empty((n_rows, values.shape[1]))
     _density.averaged(values, *neighbours, out, threads())
     return out
