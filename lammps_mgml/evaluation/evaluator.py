@@ -15,7 +15,7 @@ from ..models.model import SoftnessModel
 from ..pipeline import Sites, site_features
 from ..plasticity.d2min import NonAffine
 from ..plasticity.reference import Reference
-from ..system.arrays import Floats, Int32s, Ints
+from ..system.arrays import Features, Floats, Int32s, Ints
 from ..system.atoms import Atoms
 from ..system.box import Box, times
 from ..system.domain import Domain
@@ -37,6 +37,7 @@ class Request:
     """What to compute.  ``None`` for a model: features and D2min only.
 
     names : features of the model and of the columns.  table : features of the table of all atoms.
+    keep : whether the outcome is to have the features; without, a model of many takes less memory.
     load : (6,) tensor, or None.  running : whether the present structure is featurized too.
     reach : A, within which all atoms around an owned one are needed.
     """
@@ -50,6 +51,7 @@ class Request:
     load: Floats | None
     running: bool
     reach: float
+    keep: bool = True
 
 
 @dataclass
@@ -83,7 +85,8 @@ class Snapshot:
 @dataclass
 class Outcome:
     """evaluated : Evaluated.  table : Sites or None.
-    features : Sites or None; the next evaluation overwrites them.
+    features : Sites or None; the next evaluation overwrites them.  Without columns unless they were
+    to be kept.
     new_reference : the snapshot's structure has become the reference, and its ``number``,
     ``reference``, ``partners`` are to be kept with the atoms.  live : {name: value}.
     counts : live.Counts."""
@@ -94,6 +97,16 @@ class Outcome:
     new_reference: bool
     live: dict[str, float]
     counts: Counts
+
+
+class _Scores:
+    """softness : (n,) of the atoms whose features have come."""
+
+    def __init__(self, model: SoftnessModel, n: int) -> None:
+        self.model, self.softness = model, np.empty(n)
+
+    def __call__(self, at: slice, features: Features) -> None:
+        self.softness[at] = self.model.softness(features)
 
 
 class Evaluator:
@@ -122,14 +135,16 @@ class Evaluator:
         first = self.state is None
         with domain.raise_on_all():
             _check(snap)
-        features = table = None
+        features = table = scores = None
         if first or request.running:
             since = perf_counter()
             atoms = domain.surround(snap.tags, snap.positions, snap.types, snap.box, request.reach)
             self._add("halo", since)
             if first:
                 check_distances(atoms, domain)
-            features = self._features(atoms, request.names, snap.msd, np.float64, self._room)
+            scores = self._scores(len(snap.tags))
+            features = self._features(atoms, request.names, snap.msd, np.float64, self._room,
+                                      scores)
             if request.table:
                 table = self._features(atoms, request.table, snap.msd, np.float32)
         if first:
@@ -141,7 +156,7 @@ class Evaluator:
 
         since = perf_counter()
         with domain.raise_on_all():
-            softness, probability = self._softness(features, len(snap.tags))
+            softness, probability = self._softness(features, scores, len(snap.tags))
             site = features.flags if features is not None else snap.site & ~(
                 NO_REFERENCE | NOT_IN_REFERENCE | NOT_EVALUATED)
             site = (site | np.where(np.isnan(found.d2min), NO_REFERENCE, 0)
@@ -157,20 +172,31 @@ class Evaluator:
         self._numbers = None
 
     def _features(self, atoms: Atoms, names: tuple[str, ...], msd: Floats | None,
-                  dtype: DTypeLike, room: Scratch | None = None) -> Sites:
+                  dtype: DTypeLike, room: Scratch | None = None,
+                  scores: _Scores | None = None) -> Sites:
         request = self.request
         sites = site_features(
             atoms, self.domain, names, request.elements, self.state.means if self.state else None,
-            request.parameters, dtype=dtype, scratch=room, load=request.load, msd=msd)
+            request.parameters, dtype=dtype, scratch=room, each=scores, load=request.load, msd=msd)
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites
 
-    def _softness(self, features: Sites | None, n: int) -> tuple[Floats, Floats]:
+    def _scores(self, n: int) -> _Scores | None:
+        """Takes the softness while the features are made, where nobody else wants these."""
+        model = self.request.model
+        if model is None or self.request.keep or model.features != self.request.names:
+            return None
+        return _Scores(model, n)
+
+    def _softness(self, features: Sites | None, scores: _Scores | None,
+                  n: int) -> tuple[Floats, Floats]:
         model = self.request.model
         if model is None or features is None:
             nothing = np.full(n, np.nan)
             return nothing, nothing
+        if scores is not None:
+            return scores.softness, model.probability(scores.softness)
         at = [self.request.names.index(name) for name in model.features]
         whole = at == list(range(features.features.shape[1]))
         softness = model.softness(features.features if whole else features.features[:, at])

@@ -191,7 +191,7 @@ class Session:
                             " ".join(of_types), options.load, options.d2_cutoff)
         return Request(settings, model, elements, parameters, names, table,
                        read_input("load", options.load or None), options.running,
-                       reach(everything, elements, parameters))
+                       reach(everything, elements, parameters), keep=bool(own))
 
     def _open_table(self, request: Request) -> None:
         """A writer for the features asked for; another one if they, or the file, are others now."""
