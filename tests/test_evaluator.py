@@ -289,7 +289,8 @@ def test_rows_of_columns_and_quantities_are_complete():
 def test_blocks_of_features_give_the_bits_of_the_whole_matrix(monkeypatch):
     """Without columns of features the matrix never comes to be; a few atoms a block here."""
     monkeypatch.setattr("lammps_mgml.pipeline.ROWS_AT_ONCE", 37)
-    atoms, domain = atoms_of(slab(glass()))
+    atoms, owner = atoms_of(slab(glass()))
+    domain = WholeDomain(owner, atoms.n_own)
     sizes, found = [], {}
     for name in ("cuzr", "cuzr-wang13"):
         model = lammps_mgml.load_model(name)
