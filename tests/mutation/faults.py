@@ -521,3 +521,9 @@ PROGRAM = (
 )
 
 FAULTS = (*KERNELS, *COUPLING, *READERS, *TRAINING, *PROGRAM)
+
+# Why no test notices it: {fault: reason}.
+SURVIVORS = {
+    "lanes-tie": "where there is no AVX-512 to compare with: at every tie that was tried (sc, fcc, bcc, hcp, "
+                 "moved by 0 to 3e-10 A) the scalar way, to which a tie goes, cuts the same cell",
+}

@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-from faults import FAULTS
+from faults import FAULTS, SURVIVORS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "mutation.md"
@@ -161,9 +161,10 @@ def page(results):
     lines = ["# Planted faults", "",
              f"`make mutation` plants {len(results)} faults, one at a time, and runs for each the "
              f"tests that should notice. {killed} were noticed. This page is written by it.", "",
-             "| fault | file | what a user would get | verdict | noticed by |",
+             "| fault | file | what a user would get | verdict | noticed by, or why not |",
              "|---|---|---|---|---|"]
-    lines += [f"| {f.id} | `{f.file}` | {f.harm} | {verdict} | {seen.partition('[')[0]} |"
+    lines += [f"| {f.id} | `{f.file}` | {f.harm} | {verdict} | "
+              f"{SURVIVORS.get(f.id, '') if verdict == 'survived' else seen.partition('[')[0]} |"
               for f, verdict, _, seen in results]
     return "\n".join(lines) + "\n"
 
