@@ -235,7 +235,7 @@ COUPLING = (
            "features.py::test_too_few_images_are_found_by_the_volume",
            "Cells that lack a neighbour pass."),
     _fault("open-cells", PIPELINE,
-           "features[is_open] = np.nan ", "is_open |= False ",
+           "block[is_open[at]] = np.nan ", "is_open |= False ",
            "features.py::test_open_cells_have_no_features_at_all",
            "Atoms at a surface have some features that mean nothing."),
     _fault("frozen-means", PIPELINE,
