@@ -63,7 +63,7 @@ def same_as_offline(folder):
     assert len(frames) == 2
     first, last = frames
     sq = lammps_mgml.softness(first.positions, first.types, first.box.edges, model="cuzr")
-    np.testing.assert_allclose(last.columns["d_sq"], sq, atol=1e-4)
+    np.testing.assert_allclose(last.columns["d_sq"], sq, atol=1e-9)
     assert np.median(last.columns["d_d2min"]) > 0.01 and not last.columns["i_site"].any()
 
 
@@ -72,7 +72,8 @@ def test_the_lines_of_readme(road):
         "In a deck of yours", "dump")]
     shutil.copy(ROOT / "inputs" / "glass-13.data.gz", road.folder / "glass.data.gz")
     subprocess.run(["gunzip", "-f", "glass.data.gz"], cwd=road.folder, check=True)
-    (road.folder / "in.deck").write_text(SYSTEM + "\n".join(deck) + "\nrun 100\n")
+    (road.folder / "in.deck").write_text(SYSTEM + "\n".join(deck)
+                                         + "\ndump_modify out format float %.17g\nrun 100\n")
     lines = lines_of("With the LAMMPS of your site", "mpirun")
     *install, job = lines
     job = job.replace("-np 64", "-np 2")
