@@ -107,7 +107,7 @@ static const uint32_t ATOM_BIT[MGML_BLOCK_PAD] __attribute__((aligned(32))) = AL
 #include "cell_lanes.h"
 #ifdef MGML_HAS_AVX2
 #define LANES_NAME(f) avx2_##f
-#define LANES_TARGET __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define LANES_TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
 #define LANES_DOUBLES V4
 #define LANES_LONGS I4
 #define LANES_FLOATS LooseF8
