@@ -7,6 +7,7 @@
 #             make trust ROWS="R1 R3".  make trust-fast: smaller counts, 5 minutes
 # make model  train the shipped models again from the committed glasses
 # make matrix  the tests of the coupling on each LAMMPS that can be had: an hour; writes docs/lammps.md
+# make gpu    a LAMMPS with KOKKOS on a GPU beside the same on the CPU; "not run" without one
 # make mutation  plant faults one at a time, and see whether the tests notice: half an hour
 
 PYTHON ?= python3
@@ -76,7 +77,10 @@ model: .venv/ready
 	$(TRAIN) --recipe axial-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
 
-.PHONY: mutation matrix
+.PHONY: mutation matrix gpu
+gpu: .venv/ready-test
+	.venv/bin/python benchmarks/gpu.py
+
 matrix: .venv/ready-test
 	.venv/bin/python tests/matrix.py
 

