@@ -141,6 +141,7 @@ def _guarded(pointer: Any, what: Callable[[Session], None]) -> str | None:
             if session.domain.rank == 0:
                 sys.stderr.write(f"ERROR: {e}\n")
                 sys.stderr.flush()
+                sleep(0.5)                      # a launcher may lose what it has not read by now
             _silence(e)
             session.domain.comm.Barrier()       # or a faster rank aborts before this is printed
         raise

@@ -313,7 +313,8 @@ class Worker:
                 errors = [x for x in said.splitlines() if "ERROR" in x]
                 word = "refused" if errors and self.process.returncode > 0 and (
                     "signal" not in said.lower() or "MPI_ABORT" in said) else "crash"
-                return word, (errors or [said[-300:]])[0]
+                # the launcher passes the lines of two streams on in any order
+                return word, " | ".join(errors[:4]) or said[-300:]
             time.sleep(0.004)
         end(self.process)
         self.process = None
