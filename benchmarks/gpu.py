@@ -8,8 +8,7 @@ trajectories to part: largest difference of each column.  Then one run without l
 each with an evaluation every 100 and every 1000 steps: share of the run's time.
 
 Without a GPU, or a LAMMPS that was built for one, it says "not run".  --host runs the same with
-KOKKOS on the CPU (MGML_KOKKOS="-k on t 1 -sf kk"): no measure of a GPU, but a check of this script and
-of the coupling with KOKKOS.
+KOKKOS on the CPU ("-k on t 1 -sf kk"): no measure of a GPU, but a check of this script.
 """
 import argparse
 import os

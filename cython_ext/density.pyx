@@ -24,7 +24,7 @@ cdef extern from "pair_splines.h" nogil:
         const double *load
     int SPLINE_SLOTS(int n_splines)
     void add_pairs(const PairSplines* s, int64_t self, int n_rows, const int64_t* start,
-                   const int64_t* end, double* acc, double* axial)
+                   const int64_t* end, double* acc, double* axial, int wide)
 
 cdef enum:
     CELLS_AT_ONCE = 128        # of the grid, for a thread
@@ -33,12 +33,13 @@ cdef enum:
 
 def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
               int n_elements, double first, double spacing, int n_splines,
-              const double[::1] load, double[:, ::1] out, int threads):
+              const double[::1] load, double[:, ::1] out, int threads, bint wide=True):
     """out[i, e * n_splines + k] = sum of spline k at r_ij over the atoms j of element e + 1.
 
     Spline k is centred at first + k * spacing and ends two spacings from there.  With a load (6,)
     (xx yy zz xy xz yz of a symmetric tensor E) a second half of the columns weights each atom by
     u . E . u, u the unit vector to it; without (shape 0) there is none.  NaN for open cells.
+    wide : with AVX-512 where the processor has it; the bits are the same.
 
     Returns 0, or 1 without memory, or 2 with a coordinate that is not finite.
     """
@@ -69,7 +70,7 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
                             schedule="dynamic"):
             problem |= density_chunk(chunk * CELLS_AT_ONCE,
                                      min((chunk + 1) * CELLS_AT_ONCE, n_cells), &g, &splines,
-                                     reach, n_elements, is_open, out)
+                                     reach, n_elements, is_open, out, wide)
         free_grid(&g)
     free(element)
     return problem
@@ -77,7 +78,7 @@ def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
 
 cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSplines* splines,
                        double reach, int n_elements, const uint8_t[::1] is_open,
-                       double[:, ::1] out) noexcept nogil:
+                       double[:, ::1] out, bint wide) noexcept nogil:
     """The atoms of the grid cells ``first`` to ``last`` - 1; FINE or NO_MEMORY, no other code."""
     cdef int64_t n_own = is_open.shape[0], i, j, c, at, row, place
     cdef int64_t lo[3]
@@ -119,7 +120,7 @@ cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSpl
                     out[i, k] = NAN
                 continue
             memset(sums, 0, 2 * size)
-            add_pairs(splines, place, n_rows, start, end, sums, along)
+            add_pairs(splines, place, n_rows, start, end, sums, along, wide)
             for e in range(n_elements):
                 for k in range(n_splines):
                     out[i, e * n_splines + k] = sums[(e + 1) * slots + k + 3]

@@ -59,9 +59,9 @@ static inline __attribute__((always_inline)) void spread_pairs(
 }
 
 /* Adds the pairs of the atom at ``self`` with those at the places from[k] .. to[k] - 1. */
-MGML_CLONES static void add_pairs(const PairSplines *s, int64_t self, int n_rows,
-                                  const int64_t *from, const int64_t *to, double *acc,
-                                  double *axial)
+MGML_CLONES static void add_pairs_plain(const PairSplines *s, int64_t self, int n_rows,
+                                        const int64_t *from, const int64_t *to, double *acc,
+                                        double *axial)
 {
     double dx[PAIRS_AT_ONCE], dy[PAIRS_AT_ONCE], dz[PAIRS_AT_ONCE], r2[PAIRS_AT_ONCE];
     int32_t e[PAIRS_AT_ONCE];
@@ -83,5 +83,22 @@ MGML_CLONES static void add_pairs(const PairSplines *s, int64_t self, int n_rows
         }
     }
     spread_pairs(s, n, dx, dy, dz, r2, e, acc, axial);
+}
+
+#ifdef MGML_HAS_CLONES
+#include "pair_splines_avx512.h"
+#endif
+
+/* wide : with AVX-512 where the processor has it. */
+static void add_pairs(const PairSplines *s, int64_t self, int n_rows, const int64_t *from,
+                      const int64_t *to, double *acc, double *axial, int wide)
+{
+#ifdef MGML_HAS_CLONES
+    if (wide && __builtin_cpu_supports("x86-64-v4")) {
+        add_pairs_avx512(s, self, n_rows, from, to, acc, axial);
+        return;
+    }
+#endif
+    add_pairs_plain(s, self, n_rows, from, to, acc, axial);
 }
 #endif

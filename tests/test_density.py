@@ -17,9 +17,17 @@ from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
 
 from lammps_mgml import feature_names, featurize
+from lammps_mgml._kernels import cells
+from lammps_mgml._kernels import density as kernel
 from lammps_mgml.api import sites
 from lammps_mgml.errors import OptionError
-from lammps_mgml.families.densities import DENSITY_REACH, SPLINE_FIRST, SPLINE_SPACING, SPLINES
+from lammps_mgml.families.densities import (
+    DENSITY_REACH,
+    SPLINE_FIRST,
+    SPLINE_SPACING,
+    SPLINES,
+    load_tensor,
+)
 from lammps_mgml.system.atoms import periodic_atoms
 from lammps_mgml.system.box import Box
 
@@ -80,6 +88,24 @@ def test_densities_are_those_of_the_definition(name):
     assert found.shape == (len(system.positions), len(NAMES)) == wanted.shape
     np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
     assert np.isfinite(found).all(axis=1).mean() > (0.2 if name == "slab" else 0.99)
+
+
+@pytest.mark.parametrize("load", [np.empty(0), load_tensor("0.3 1 0.2 tension")])
+@pytest.mark.parametrize("density", [0.01, 0.06, 0.4])       # 0.4: more than one block of pairs
+def test_avx512_gives_the_same_bits(density, load):
+    if "avx512" not in cells.CUTTERS:
+        pytest.skip("no AVX-512 here")
+    rng = np.random.default_rng(7)
+    n = 900
+    x = np.ascontiguousarray(rng.random((n, 3)) * (n / density) ** (1 / 3))
+    x[1] = x[0]                                    # two at one point
+    types = rng.integers(0, 3, n).astype(np.int32)  # 0: an element that has no density
+    is_open = (rng.random(n - 100) < 0.1).astype(np.uint8)
+    tables = [np.full((n - 100, (4 if len(load) else 2) * SPLINES), -1.0) for _ in range(2)]
+    for table, wide in zip(tables, (True, False)):
+        assert not kernel.densities(x, types, is_open, 2, SPLINE_FIRST, SPLINE_SPACING, SPLINES, load,
+                                    table, 1, wide)
+    assert np.isfinite(tables[0]).any() and np.array_equal(*tables, equal_nan=True)
 
 
 @pytest.mark.parametrize("change", [moved, wound, other_edges])

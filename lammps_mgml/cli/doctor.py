@@ -13,8 +13,8 @@ PROGRAMS = ("lmp", "lmp_mpi", "lmp_serial")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", action="store_true", help="build the plugin now if it is needed")
-    parser.add_argument("--headers", metavar="DIR", help="build the plugin for another LAMMPS, with the "
-                        "PLUGIN package: src/ of the source that it was built from")
+    parser.add_argument("--headers", metavar="DIR", help="build the plugin for another LAMMPS, with "
+                        "the PLUGIN package: src/ of the source that it was built from")
     parser.add_argument("--bigbig", action="store_true",
                         help="with --headers: it was built with -DLAMMPS_BIGBIG")
     parser.add_argument("--lmp", help=f"the LAMMPS program to look at (the first on PATH of "

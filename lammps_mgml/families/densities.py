@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .._kernels import cells as _cells
 from .._kernels import density as _density
 from ..errors import OptionError
 from ..system.arrays import Floats
@@ -81,7 +82,7 @@ class Densities(Family):
         problem = _density.densities(
             work.atoms.positions, work.atoms.types, work.cells.is_open, len(work.elements),
             SPLINE_FIRST, SPLINE_SPACING, SPLINES, work.inputs["load"] if axial else np.empty(0),
-            table, threads())
+            table, threads(), _cells.CUTTER == "avx512")
         if problem:
             raise MemoryError("no memory for the grid of the densities")
 
