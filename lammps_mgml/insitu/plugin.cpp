@@ -16,6 +16,7 @@
 #include "fix.h"
 #include "input.h"
 #include "lammps.h"
+#include "lmppython.h"
 #include "modify.h"
 #include "output.h"
 #include "update.h"
@@ -49,8 +50,10 @@ struct Gil {
 
 // In a Python host the interpreter is there; the plain lmp program needs one, and needs it to find
 // the packages of the environment that started it (MGML_PYTHON, set by the launcher's entry point).
-bool have_python()
+// A LAMMPS with the PYTHON package starts its own, and ends it.
+bool have_python(LAMMPS *lmp)
 {
+  if (!Py_IsInitialized() && lmp->python && lmp->python->is_enabled()) lmp->python->init();
   if (Py_IsInitialized()) return true;
   PyConfig config;
   PyConfig_InitPythonConfig(&config);
@@ -80,7 +83,7 @@ class Callback {
   // FUNCTION of the module, or (prefer_main) of __main__ if it is there.
   void find(const char *module, const char *name, bool prefer_main)
   {
-    if (!have_python()) lmp->error->all(FLERR, "Could not initialize embedded Python");
+    if (!have_python(lmp)) lmp->error->all(FLERR, "Could not initialize embedded Python");
     std::string message;
     {
       Gil gil;

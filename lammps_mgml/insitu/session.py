@@ -144,7 +144,8 @@ class Session:
                 raise InputError(
                     "the restart file has been in a run with lammps_mgml, but its columns are not "
                     "there: give the fixes of the include file the IDs that they had "
-                    f"(mgml_columns, mgml_memory), {NOW}")
+                    "(mgml_columns, mgml_memory) and run with KOKKOS only if it was written with "
+                    f"KOKKOS, {NOW}")
             if trouble == 1:
                 raise InputError("the restart file was written by lammps_mgml 0.1.0, which does not "
                                  f"keep all that D2min needs: go on with that version, {NOW}")
