@@ -160,7 +160,8 @@ def r25(case):
     case.say(f"{sum(v == 'pass' for v in matrix.values())} of {len(matrix)} settings right"
              + (f", not applicable: {', '.join(na)}" if na else ""))
     case.skipped.append(f"only Python {sys.version_info.major}.{sys.version_info.minor} is here: "
-                        "other Python versions, KOKKOS, GPU, conda-forge and site builds not run")
+                        "other Python versions, GPU, conda-forge and site builds not run; KOKKOS "
+                        "on the CPU by hand (tests/test_kokkos.py)")
 
 
 @row("R27", "The science does not drift",
