@@ -6,7 +6,16 @@ import sys
 
 import numpy as np
 import pytest
-from decks import BIN, PATIENCE, environment, run_lammps, run_site, same, site_lammps
+from decks import (
+    BIN,
+    PATIENCE,
+    environment,
+    needs_the_plugin_in_a_host,
+    run_lammps,
+    run_site,
+    same,
+    site_lammps,
+)
 from ends import (
     NEW,
     NO_D2,
@@ -711,6 +720,7 @@ def new():
 
 def host(folder, code, ranks=1, timeout=60):
     """A Python host of LAMMPS, written here, under MPI."""
+    needs_the_plugin_in_a_host()
     (folder / "a_host.py").write_text(HOST + code)
     return subprocess.run([str(BIN / "mpirun"), "-np", str(ranks), sys.executable, "a_host.py"],
                           cwd=folder, env=environment(ranks), text=True, timeout=timeout * PATIENCE,

@@ -261,12 +261,12 @@ class Adapter:
     def number_variable(self, name: str) -> tuple[str, ...]:
         """What ``variable`` commands make a variable that ``set_number`` can set.
 
-        Old LAMMPS sets variables of style string only; those go into a formula as text, where
-        newer ones refuse nan.
+        Old LAMMPS sets variables of style string only, and some refuse the text nan in a formula:
+        there 1e308 stands for it, of which the formula makes inf times 0 (x86 gives that the sign -).
         """
         if hasattr(self.lmp.lib, "lammps_set_internal_variable"):
             return (f"{name} internal 0.0",)
-        return f"{name}_text string nan", f"{name} equal v_{name}_text"
+        return f"{name}_text string 1e308", f"{name} equal -(v_{name}_text*1e10*0)+v_{name}_text"
 
     def set_number(self, name: str, value: float) -> None:
         """Set the variable ``name`` of ``number_variable``."""
@@ -274,7 +274,8 @@ class Adapter:
         if hasattr(lib, "lammps_set_internal_variable"):
             lib.lammps_set_internal_variable(handle, name.encode(), ctypes.c_double(value))
         else:
-            lib.lammps_set_variable(handle, f"{name}_text".encode(), repr(value).encode())
+            text = "1e308" if value != value else repr(value)
+            lib.lammps_set_variable(handle, f"{name}_text".encode(), text.encode())
 
     def keep(self, state: RestartState, first: int) -> None:
         """Have the atoms of the reference carry ``state``; ``first`` : how many the ranks before this
