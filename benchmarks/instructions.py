@@ -46,7 +46,7 @@ def kernels():
     from lammps_mgml.families.averages import averaged
     from lammps_mgml.families.bond_order import BondOrder, bond_order
     from lammps_mgml.families.densities import Densities, load_tensor
-    from lammps_mgml.families.family import Means, Work
+    from lammps_mgml.families.family import LISTS, Means, Work
     from lammps_mgml.families.neighbours import neighbour_statistics
     from lammps_mgml.features import plan as plan_of
     from lammps_mgml.features import reach, resolve
@@ -88,7 +88,7 @@ def kernels():
             for task in tasks:
                 task.family.fill(here, task.plan, values, ())
         statistics(cells)
-        rows = work(cells).rows
+        rows = dict(zip(LISTS, map(work(cells).rows.__getitem__, LISTS)))
 
         filled = values.copy()
 

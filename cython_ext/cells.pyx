@@ -306,7 +306,7 @@ cdef class Tables:
 
 
 def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, double first_radius,
-               double near_cutoff, int threads, str cutter=None):
+               double near_cutoff, int threads, str cutter=None, object room=None):
     """Cut the cells of atoms 0 .. n_own - 1 among all atoms.
 
     Parameters
@@ -321,13 +321,15 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
         ``near`` lists the atoms with r < near_cutoff; 0 for none.
     cutter : str or None
         One of CUTTERS; None: CUTTER, the fastest.  Cost only, the bits are the same.
+    room : Scratch or None
+        Where the facets and near neighbours are taken from; None: fresh memory.
 
     Returns
     -------
     (Buffers, problem, atom, other): problem 0 when all went well, else the kind of fault and the
     atoms at fault (see ``lammps_mgml.geometry.cells``, which turns it into an error): of all atoms
     at fault the lowest, on any number of threads.  Between the stretches of facets and near
-    neighbours are gaps; the indices there are valid and mean nothing.
+    neighbours are gaps; what is there means nothing.
     """
     cdef int64_t bad[2]
     cdef int problem
@@ -360,9 +362,10 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
         if problem != FINE:
             return out, problem, bad[0], bad[1]
         table = _jobs(&grid, n_own, near_cutoff > 0.0)
-        room = table[:, [ROOM_FACETS, ROOM_NEAR]].sum(axis=0)
-        out.neighbour, out.near = np.zeros(room[0], np.int32), np.zeros(room[1], np.int32)
-        out.area, out.edges = np.zeros(room[0]), np.zeros(room[0], np.uint8)
+        take = np.zeros if room is None else room.take
+        n, n_near = table[:, ROOM_FACETS].sum(), table[:, ROOM_NEAR].sum()
+        out.near, out.area = take((n_near,), np.int32), take((n,), np.float64)
+        out.neighbour, out.edges = take((n,), np.int32), take((n,), np.uint8)
         worst = None
         while len(table):
             jobs = table
@@ -374,14 +377,17 @@ def tessellate(const double[:, ::1] x, Py_ssize_t n_own, double open_radius, dou
                     worst = row
             # rare: more facets than usual; these jobs again, with room at the end
             table = table[table[:, PROBLEM] == OUTPUT_FULL].copy()
-            for at, room, names in ((AT, ROOM_FACETS, ("neighbour", "area", "edges")),
-                                    (AT_NEAR, ROOM_NEAR, ("near",))):
-                table[:, room] *= 4
-                table[:, at] = len(getattr(out, names[0])) + np.cumsum(table[:, room]) - table[:, room]
+            for at, places, names in ((AT, ROOM_FACETS, ("neighbour", "area", "edges")),
+                                      (AT_NEAR, ROOM_NEAR, ("near",))):
+                n = len(getattr(out, names[0]))
+                table[:, places] *= 4
+                table[:, at] = n + np.cumsum(table[:, places]) - table[:, places]
                 for name in names if len(table) else ():
                     old = getattr(out, name)
-                    setattr(out, name, np.concatenate(
-                        [old, np.zeros(table[:, room].sum(), old.dtype)]))
+                    setattr(out, name, take((n + table[:, places].sum(),), old.dtype))
+                    getattr(out, name)[:n] = old
+                    if room is not None:
+                        room.give(old)
         if worst is not None:
             return out, worst[PROBLEM], worst[ATOM], worst[OTHER]
     finally:

@@ -103,21 +103,28 @@ cdef void copy_pairs(int64_t first, int64_t last, const int64_t[::1] start, cons
         partner[at + s] = found[s]
 
 
-def times(const double[:, ::1] rows, const double[:, ::1] matrix, double[:, ::1] out):
+def times(const double[:, ::1] rows, const double[:, ::1] matrix, double[:, ::1] out, int threads=1):
     """out[i] = rows[i] @ matrix, (n, 3) and (3, 3); ``out`` may be ``rows``.
 
     Not left to BLAS, which would start threads of its own beside those of the other ranks.
     """
+    cdef int64_t chunk, n = rows.shape[0]
+    for chunk in prange(n_chunks(n), nogil=True, num_threads=threads, schedule="dynamic"):
+        times_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n), rows, matrix, out)
+
+
+cdef void times_chunk(int64_t first, int64_t last, const double[:, ::1] rows,
+                      const double[:, ::1] matrix, double[:, ::1] out) noexcept nogil:
+    """The rows ``first`` to ``last`` - 1 of ``times``."""
     cdef int64_t i
     cdef int k
     cdef double a, b, c
-    with nogil:
-        for i in range(rows.shape[0]):
-            a = rows[i, 0]
-            b = rows[i, 1]
-            c = rows[i, 2]
-            for k in range(3):
-                out[i, k] = a * matrix[0, k] + b * matrix[1, k] + c * matrix[2, k]
+    for i in range(first, last):
+        a = rows[i, 0]
+        b = rows[i, 1]
+        c = rows[i, 2]
+        for k in range(3):
+            out[i, k] = a * matrix[0, k] + b * matrix[1, k] + c * matrix[2, k]
 
 
 cdef inline double invert(const double* m, double* inv) noexcept nogil:

@@ -131,17 +131,18 @@ cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSpl
 
 
 def averaged(const double[:, ::1] values, const int64_t[::1] start, const int32_t[::1] count,
-             const int32_t[::1] neighbour, double[:, ::1] out, int threads):
-    """out[i] = mean of the rows of ``values`` over i and its neighbours."""
+             const int32_t[::1] neighbour, double[:, ::1] out, int threads, int64_t first=0):
+    """out[i] = mean of the rows of ``values`` over first + i and its neighbours."""
     cdef int64_t n_own = start.shape[0], chunk
     for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
         average_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), values,
-                      start, count, neighbour, out)
+                      start, count, neighbour, out, first)
 
 
 cdef void average_chunk(int64_t first, int64_t last, const double[:, ::1] values,
                         const int64_t[::1] start, const int32_t[::1] count,
-                        const int32_t[::1] neighbour, double[:, ::1] out) noexcept nogil:
+                        const int32_t[::1] neighbour, double[:, ::1] out,
+                        int64_t offset) noexcept nogil:
     """The atoms ``first`` to ``last`` - 1 of ``averaged``."""
     cdef int64_t i, s
     cdef int k, n = values.shape[1]
@@ -150,7 +151,7 @@ cdef void average_chunk(int64_t first, int64_t last, const double[:, ::1] values
     for i in range(first, last):
         own = &out[i, 0]
         for k in range(n):
-            own[k] = values[i, k]
+            own[k] = values[offset + i, k]
         for s in range(start[i], start[i] + count[i]):
             row = &values[neighbour[s], 0]
             for k in range(n):

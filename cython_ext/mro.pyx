@@ -26,8 +26,9 @@ def neighbour_statistics(const double[:, ::1] values, int first_column,
                          const int64_t[::1] start, const int32_t[::1] count,
                          const int32_t[::1] neighbour, const int32_t[:, ::1] into,
                          const int32_t[::1] pooled, const int32_t[::1] into_pooled,
-                         real[:, ::1] out, int threads):
-    """out[i, into[statistic, k]] = statistic of values[j, first_column + k] over the neighbours j.
+                         real[:, ::1] out, int threads, int64_t first=0):
+    """out[i, into[statistic, k]] = statistic of values[j, first_column + k] over the neighbours j of
+    atom first + i, whose ``start`` and ``count`` are at i.
 
     values : (n_rows, n) float64, rows of neighbours on other ranks filled.
     into : (7, columns) int32, < 0 for what is not wanted; the centre is excluded, std has ddof 0.
@@ -40,16 +41,38 @@ def neighbour_statistics(const double[:, ::1] values, int first_column,
     for chunk in prange(n, nogil=True, num_threads=threads, schedule="dynamic"):
         failed |= statistics_chunk(
             chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), values, first_column,
-            start, count, neighbour, into, pooled, into_pooled, out)
+            start, count, neighbour, into, pooled, into_pooled, out, first)
     if failed:
         raise MemoryError("no memory for the neighbour statistics")
+
+
+def rows(const int64_t[::1] start, const int32_t[::1] count, const int32_t[::1] neighbour,
+         const int32_t[::1] row_of, int32_t[::1] out, int threads):
+    """out[s] = row_of[neighbour[s]] for the neighbours s of all atoms; ``out`` may be ``neighbour``.
+
+    Between the stretches of two atoms it stays as it is.
+    """
+    cdef int64_t n_own = start.shape[0], chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        rows_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), start, count,
+                   neighbour, row_of, out)
+
+
+cdef void rows_chunk(int64_t first, int64_t last, const int64_t[::1] start,
+                     const int32_t[::1] count, const int32_t[::1] neighbour,
+                     const int32_t[::1] row_of, int32_t[::1] out) noexcept nogil:
+    """The atoms ``first`` to ``last`` - 1 of ``rows``."""
+    cdef int64_t i, s
+    for i in range(first, last):
+        for s in range(start[i], start[i] + count[i]):
+            out[s] = row_of[neighbour[s]]
 
 
 cdef int statistics_chunk(int64_t first, int64_t last, const double[:, ::1] values,
                           int first_column, const int64_t[::1] start, const int32_t[::1] count,
                           const int32_t[::1] neighbour, const int32_t[:, ::1] into,
                           const int32_t[::1] pooled, const int32_t[::1] into_pooled,
-                          real[:, ::1] out) noexcept nogil:
+                          real[:, ::1] out, int64_t offset) noexcept nogil:
     """The atoms ``first`` to ``last`` - 1 of ``neighbour_statistics``; 1 without memory."""
     cdef int64_t i, s
     cdef int k, statistic, n = into.shape[1], n_pooled = pooled.shape[0]
@@ -73,7 +96,7 @@ cdef int statistics_chunk(int64_t first, int64_t last, const double[:, ::1] valu
     for i in range(first, last):
         if n == 0:
             break
-        own = &values[i, first_column]
+        own = &values[offset + i, first_column]
         if asked[OWN]:
             for k in range(n):
                 if into[OWN, k] >= 0:

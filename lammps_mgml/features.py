@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import OptionError
 from .families import neighbours
-from .families.averages import averages_plan
+from .families.averages import NEAR, averages_plan
 from .families.bond_order import BondOrder
 from .families.composition import Composition
 from .families.densities import Densities
@@ -234,6 +234,7 @@ class Plan:
     names : of the features.  tasks : Task of each family that has work, in the registry's order.
     columns : those of the common table, from which ``lists`` (see ``neighbours``) makes features.
     uses_neighbours : whether any of these takes the values of neighbours.
+    rows : kinds of neighbours whose values are taken, of these columns or of tables to be averaged.
     means : for each column the field of Means that normalises it, or "".
     needs : names of the inputs, each with the first feature that takes it.
     reach : A, the farthest of the families'.
@@ -244,6 +245,7 @@ class Plan:
     columns: tuple[str, ...]
     lists: dict[str, ListPlan]
     uses_neighbours: bool
+    rows: frozenset[str]
     means: tuple[str, ...]
     needs: dict[str, str]
     reach: float
@@ -283,9 +285,13 @@ def _plan(names: tuple[str, ...], elements: tuple[str, ...]) -> Plan:
         tasks.append(Task(family, family.plan(at, its[family], elements), own, averages))
     over = {k: f for k, f in asked.items() if not family_of[f.name].averaged
             and f.statistic not in family_of[f.name].made_here}
+    rows = {f.neighbours or "voro" for f in over.values() if f.statistic}
+    if any(len(task.averages) > 1 for task in tasks):
+        rows.add(NEAR)
     return Plan(
         names, tuple(tasks), common, neighbours.neighbours_plan(common, over, known),
-        any(f.statistic for f in over.values()), tuple(known[n].mean for n in common),
+        any(f.statistic for f in over.values()), frozenset(rows),
+        tuple(known[n].mean for n in common),
         {need: f.name for f in reversed(asked.values()) for need in f.needs},
         max(task.family.reach for task in tasks))
 

@@ -28,11 +28,12 @@ from .flags import (  # noqa: F401
     UNKNOWN_TYPE,
 )
 from .geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
-from .system.arrays import Bools, Features, Floats, Int32s
+from .system.arrays import Bools, Features, Floats, Int32s, Ints
 from .system.atoms import Atoms
 from .system.box import Box
 from .system.domain import Domain
 from .system.scratch import Scratch
+from .system.threads import threads
 
 PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_facet": SMALL_FACET}
 ROWS_AT_ONCE = 4096    # of a table that are copied together, so that no second table comes to be
@@ -69,8 +70,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     dtype : of the features, float64 or float32
     scratch : room for the tables, the features among them; None for fresh memory
     each : gets the owned atoms in turn, as a slice and their features, which it must not keep.
-        ``Sites.features`` then has no columns: the whole matrix never comes to be, unless it takes
-        the values of neighbours.
+        ``Sites.features`` then has no columns: the whole matrix never comes to be.
     inputs : what features need besides the structure (``features.needs``), None if it is not there:
         load, (6,) tensor (``families.densities.load_tensor``); msd, (n_own,) A^2
 
@@ -82,17 +82,19 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     room = scratch if scratch is not None else Scratch()
     with domain.raise_on_all():
         _check_inputs(plan, inputs)
-        cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"])
+        cells = tessellate(atoms, parameters["near_cutoff"], parameters["open_radius"], room)
     clock.lap("cells")
     with domain.raise_on_all():
         entering = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
         work = Work(atoms, cells, elements, parameters, entering, inputs, domain.n_rows,
                     domain.row_of)
-        values = room.empty("values", (domain.n_rows, len(plan.columns)))
-        tables = [room.empty(f"table {k}", (domain.n_rows, len(task.columns)))
-                  if task.family.averaged else values for k, task in enumerate(plan.tasks)]
+        values, tables = room.take((domain.n_rows, len(plan.columns))), []
         sums = [np.array([cells.volume.sum(), float(cells.is_open.sum()), atoms.n_own])]
-        for task, table in zip(plan.tasks, tables):
+        for k, task in enumerate(plan.tasks):
+            cells.keep(_read_from(plan, k), room)      # before a table is made, not beside it
+            table = values if not task.family.averaged else room.take(
+                (domain.n_rows, len(task.columns)))
+            tables.append(table)
             found = task.family.measure(work, task.plan, table)
             sums.append(np.empty(0) if found is None else found)
             clock.lap(task.family.stage)
@@ -107,41 +109,56 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
         means = replace(means, composition=measured.composition)
     work.means = means
     products = _fill(work, plan, tables, sums, domain, clock)
-    products += _averages(work, plan, tables, domain, clock, room)
+    cells.keep(plan.rows - work.rows.keys(), room)
+    work.rows.in_place = True                # no family reads the lists any more
+    made, last, used = _averages(work, plan, tables, domain, clock, room)
+    products += made
     values[:atoms.n_own] *= plan.scales(means)
-    cells.forget_lists()
     if plan.uses_neighbours:
         domain.forward(values)
         clock.lap("halo")
     with domain.raise_on_all():
-        blocks = each is not None and not plan.uses_neighbours
-        features = room.empty("features", (min(atoms.n_own, ROWS_AT_ONCE) if blocks else atoms.n_own,
-                                           len(names)), dtype)
-        if not blocks:
-            neighbour_statistics(values, plan.lists, work.rows, features)
+        at_once = ROWS_AT_ONCE * max(1, threads() // 4)    # some chunks for each thread
+        features = room.empty("features", (
+            atoms.n_own if each is None else min(atoms.n_own, at_once), len(names)), dtype)
         is_open, unknown = cells.is_open != 0, atoms.types[:atoms.n_own] == 0
-        flags = np.where(is_open, OPEN_CELL, 0) | np.where(unknown, UNKNOWN_TYPE, 0)
-        for first in range(0, atoms.n_own, ROWS_AT_ONCE):
-            at = slice(first, min(first + ROWS_AT_ONCE, atoms.n_own))
-            block = features[:at.stop - first] if blocks else features[at]
-            if blocks:
-                neighbour_statistics(values[at], plan.lists, {
-                    kind: (start[at], count[at], row)
-                    for kind, (start, count, row) in work.rows.items()}, block)
+        flags = np.where(is_open, np.int32(OPEN_CELL), np.int32(0))
+        flags[unknown] |= UNKNOWN_TYPE
+        lists = {kind: work.rows[kind] for kind in plan.rows}
+        means_of = [room.take((min(atoms.n_own, at_once), table.shape[1]))
+                    for _, table, *_ in last]
+        for first in range(0, atoms.n_own, at_once):
+            at = slice(first, min(first + at_once, atoms.n_own))
+            here = {kind: (start[at], count[at], row) for kind, (start, count, row) in lists.items()}
+            block = features[at] if each is None else features[:at.stop - first]
+            neighbour_statistics(values, plan.lists, here, block, first)
             for numbers, table, columns in products:
                 block[:, numbers] = table[at, columns]
+            clock.lap("mro")
+            for (stage, table, columns, numbers), mean in zip(last, means_of):
+                mean = averaged(table, here[NEAR], len(block), mean[:len(block)], first)
+                block[:, numbers] = mean[:, columns]
+                clock.lap(stage)
             block[is_open[at]] = np.nan      # also where all its neighbours happen to be closed
             undefined = np.isnan(block.sum(axis=1))     # without a second matrix, of truth values
-            flags[at] |= np.where(undefined & ~is_open[at], NO_FEATURES, 0)
+            flags[at][undefined & ~is_open[at]] |= NO_FEATURES
             block[unknown[at]] = np.nan
+            clock.lap("mro")
             if each is not None:
-                clock.lap("mro")
                 each(at, block)
                 clock.lap("model")
-    clock.lap("mro")
+    cells.keep((), room)
+    room.give(values, *used, *means_of)
     if each is not None:
-        features = features[:, :0] if not blocks else np.empty((atoms.n_own, 0), dtype)
-    return Sites(features, flags.astype(np.int32), cells.facet_count, means, clock.seconds)
+        features = np.empty((atoms.n_own, 0), dtype)
+    return Sites(features, flags, cells.facet_count, means, clock.seconds)
+
+
+def _read_from(plan: Plan, first: int) -> set[str]:
+    """What of the cells is still read when the tasks before ``first`` have measured."""
+    reads = [task.family.reads(task.plan) for task in plan.tasks]
+    return {*plan.rows, *(part for measure, _ in reads[first:] for part in measure),
+            *(part for _, fill in reads for part in fill)}
 
 
 def _check_inputs(plan: Plan, inputs: Mapping[str, Any]) -> None:
@@ -177,7 +194,6 @@ def _fill(work: Work, plan: Plan, tables: list[Floats], sums: list[Floats], doma
     products: list[Product] = []
     active: list[tuple[Family, Filling]] = []
     with domain.raise_on_all():
-        _ = work.rows                        # while the lists are there
         for task, table, s in zip(plan.tasks, tables, sums):
             steps = task.family.fill(work, task.plan, table, s)
             clock.lap(task.family.stage)
@@ -200,12 +216,22 @@ def _fill(work: Work, plan: Plan, tables: list[Floats], sums: list[Floats], doma
     return products
 
 
-def _averages(work: Work, plan: Plan, tables: list[Floats], domain: Domain,
-              clock: _Clock, room: Scratch) -> list[Product]:
-    """[(numbers of features, table, columns)] of the families that are averaged, level by level."""
+# Stage, table (n_rows, k) to be averaged, columns of that (m,), numbers of features (m,).
+Last = tuple[str, Floats, Ints, Ints]
+
+
+def _averages(work: Work, plan: Plan, tables: list[Floats], domain: Domain, clock: _Clock,
+              room: Scratch) -> tuple[list[Product], list[Last], list[Floats]]:
+    """What the families that are averaged give, level by level.
+
+    The last level is not made here: nobody takes its values from another rank or atom, so that it
+    can be made of some atoms at a time.  All tables of these families come third.
+    """
     products: list[Product] = []
+    last: list[Last] = []
     n_own = work.atoms.n_own
     active = [(task, table) for task, table in zip(plan.tasks, tables) if task.averages]
+    used = [table for _, table in active]
     level = 0
     while active:
         for task, table in active:
@@ -217,13 +243,17 @@ def _averages(work: Work, plan: Plan, tables: list[Floats], domain: Domain,
         for _, table in active:
             domain.forward(table)
             clock.lap("halo")
-        if active:
+        going = []
+        for task, table in active:
+            if level == len(task.averages) - 1:
+                last.append((task.family.stage, table, *task.averages[level]))
+                continue
             with domain.raise_on_all():
-                for k, (task, table) in enumerate(active):
-                    out = room.empty(f"level {level} of {task.family.order} {k}", table.shape)
-                    active[k] = task, averaged(table, work.rows[NEAR], work.n_rows, out)
-                    clock.lap(task.family.stage)
-    return products
+                used.append(room.take(table.shape))
+                going.append((task, averaged(table, work.rows[NEAR], work.n_rows, used[-1])))
+                clock.lap(task.family.stage)
+        active = going
+    return products, last, used
 
 
 class _Clock:

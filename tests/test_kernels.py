@@ -214,7 +214,7 @@ def test_stubs_have_the_arguments_of_the_compiled_functions(stub):
 @pytest.mark.parametrize("stub", STUBS)
 def test_stubs_have_the_types_of_the_sources(stub):
     types = {"double": "float", "int": "int", "int64_t": "int", "Py_ssize_t": "int", "bint": "bool",
-             "str": "str | None",
+             "str": "str | None", "object": "Any",
              "double[": "Float64", "int64_t[": "Int64", "int32_t[": "Int32", "uint8_t[": "UInt8",
              "real[": "NDArray[np.float32 | np.float64]"}
     source = (ROOT / "cython_ext" / f"{stub}.pyx").read_text()

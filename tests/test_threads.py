@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from decks import BIN, COMPRESS, frames
+from decks import BIN, COMPRESS, ROOT, frames
 from glasses import glass, liquid, slab
 
 import lammps_mgml
@@ -35,6 +35,28 @@ def test_same_bits_on_one_and_three_threads(request, system):
     assert threads() == 3
     for a, b in zip(one, everything(system())):
         np.testing.assert_array_equal(a, b)
+
+
+def stages_on(threads):
+    """{stage: (threads of the process, digest of the numbers)} by tests/stages.py."""
+    done = subprocess.run([sys.executable, ROOT / "tests" / "stages.py", str(threads)],
+                          capture_output=True, text=True,
+                          env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: (int(n), digest) for name, n, digest in (
+        line.split("\t") for line in done.stdout.splitlines())}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the threads in /proc")
+def test_every_stage_is_shared_out_to_the_threads_and_gives_the_same_bits():
+    one, three, four = map(stages_on, (1, 3, 4))
+    assert list(one) == list(three) == list(four)
+    kernels = {"cells", "facets", "distances", "element statistics", "densities", "averages",
+               "neighbour statistics", "partners", "D2min", "model cuzr", "model cuzr-wang13"}
+    assert kernels <= set(one)
+    for name, (n, digest) in one.items():
+        assert (n, three[name][0], four[name][0]) == (1, 3, 4), name
+        assert digest == three[name][1] == four[name][1], name
 
 
 @pytest.mark.parametrize("told, expected", [("", 1), ("4", 4), ("2,3", 2), ("many", 1), ("0", 1)])

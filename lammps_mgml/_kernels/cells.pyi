@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,4 +25,5 @@ class Buffers:
     is_open: UInt8
 
 def tessellate(x: Float64, n_own: int, open_radius: float, first_radius: float, near_cutoff: float,
-               threads: int, cutter: str | None = None) -> tuple[Buffers, int, int, int]: ...
+               threads: int, cutter: str | None = None,
+               room: Any = None) -> tuple[Buffers, int, int, int]: ...

@@ -147,6 +147,7 @@ class Evaluator:
                                       scores)
             if request.table:
                 table = self._features(atoms, request.table, snap.msd, np.float32)
+            del atoms
         if first:
             assert features is not None
             self._start(snap, features.means)
@@ -232,11 +233,13 @@ class Evaluator:
         changed = self._numbers is None or not np.array_equal(numbers, self._numbers)
         if domain.max([float(changed)])[0]:
             expected = None if first else snap.partners[take]
+            if first:
+                self._room.forget()          # the partners are found but once, with much memory
             found = self._reference.settle(numbers, snap.reference[take], expected)
             if first:
                 snap.partners[take] = found
             self._numbers = numbers.copy()
-        out = self._reference.measure(unwrapped, edges)
+        out = self._reference.measure(unwrapped, edges, self._room)
         if everything:
             return out
         spread = [np.full(len(known), np.nan), np.full(len(known), np.nan),

@@ -41,12 +41,14 @@ def averages_plan(at: dict[str, int], asked: dict[int, Feature]) -> tuple[Ints, 
     return tuple(out)
 
 
-def averaged(values: Floats, neighbours: Lists, n_rows: int, out: Floats | None = None) -> Floats:
+def averaged(values: Floats, neighbours: Lists, n_rows: int, out: Floats | None = None,
+             first: int = 0) -> Floats:
     """(n_rows, n) means over each owned atom and its ``neighbours`` (start, count, row).
 
     out : where to, or None for an array of its own; not ``values``.
+    first : the atom whose ``neighbours`` come first.
     """
     if out is None:
         out = np.empty((n_rows, values.shape[1]))
-    _density.averaged(values, *neighbours, out, threads())
+    _density.averaged(values, *neighbours, out, threads(), first)
     return out

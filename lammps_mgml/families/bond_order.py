@@ -60,6 +60,9 @@ class BondOrder(Family):
                 out[x] = into, *np.array(coarse, np.int64).reshape(-1, 2).T
         return out
 
+    def fill_reads(self, plan: Any) -> tuple[str, ...]:
+        return tuple(plan)
+
     def fill(self, work: Work, plan: Any, table: Floats, sums: Floats) -> Filling:
         products = []
         for x, (into, which, numbers) in plan.items():

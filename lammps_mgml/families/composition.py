@@ -14,6 +14,7 @@ QUANTITIES = ("number", "comp", "csro")         # rows of the kernel's ``into``
 
 class Composition(Family):
     order, stage, always = "SRO", "sro", True
+    measure_reads = ()
     sets = {"csro": Set("element, numbers and fractions of elements around, chemical short-range "
                         "order", STATISTICS, True)}
 
@@ -37,6 +38,9 @@ class Composition(Family):
                              for what in QUANTITIES], np.int32) for x in LISTS}
         return at.get("element_type"), into
 
+    def fill_reads(self, plan: Any) -> list[str]:
+        return [x for x, into in plan[1].items() if (into >= 0).any()]
+
     def measure(self, work: Work, plan: Any, table: Floats) -> Ints:
         n_own = work.atoms.n_own
         return np.bincount(work.atoms.types[:n_own], minlength=len(work.elements) + 1)[1:]
@@ -49,10 +53,9 @@ class Composition(Family):
         own_column, lists = plan
         atoms, is_open = work.atoms, work.cells.is_open
         share = np.array(work.means.composition, dtype=np.float64)
-        for x, into in lists.items():
-            if (into >= 0).any():
-                _sro.element_statistics(atoms.types, is_open, *work.lists[x], share, into, table,
-                                        threads())
+        for x in self.fill_reads(plan):
+            _sro.element_statistics(atoms.types, is_open, *work.lists[x], share, lists[x], table,
+                                    threads())
         if own_column is not None:
             own = table[:atoms.n_own, own_column]
             own[:] = atoms.types[:atoms.n_own] - 1

@@ -51,6 +51,7 @@ class Densities(Family):
 
     order, title, stage = "PAIR", "two-body densities, not in the paper", "density"
     averaged, reach = True, DENSITY_REACH
+    measure_reads = ()
     inputs = {"load": "the axis and the sense of the load, as \"z compression\""}
     sets = {
         "density": Set("atoms of each element by distance, in cubic splines"),

@@ -17,6 +17,7 @@ class Distances(Family):
     """The same sets as those of the facets' numbers and distances, over other neighbours."""
 
     order, stage, always = "SRO", "sro", True
+    measure_reads = ("dist",)
     sets = {name: Facets.sets[name] for name in ("cn", "distance_stats")}
 
     def features(self, elements: tuple[str, ...]) -> Iterator[Feature]:

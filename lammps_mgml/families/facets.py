@@ -44,6 +44,7 @@ class Facets(Family):
     """The kernel also drops the small facets, for good, and sums what the means are made of."""
 
     order, stage, always = "SRO", "sro", True
+    measure_reads = ("voro", "facets")
     sets = {
         "cn": Set("coordination numbers", STATISTICS, True),
         "voronoi_idx": Set("facets with 3, 4, 5, 6, 7 or more edges", STATISTICS, True),

@@ -17,9 +17,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..geometry.cells import Cells
+import numpy as np
+
+from .._kernels import mro as _mro
+from ..geometry.cells import PARTS, Cells
 from ..system.arrays import AnyArray, Bytes, Floats, Int32s, Ints, Lists
 from ..system.atoms import Atoms
+from ..system.threads import threads
 
 LISTS = ("voro", "dist")       # neighbours that share a facet; neighbours within a distance
 STATISTICS = ("mean", "std", "min", "max")
@@ -120,10 +124,24 @@ class Work:
         return self.cells.lists()
 
     @cached_property
-    def rows(self) -> dict[str, Lists]:
+    def rows(self) -> Rows:
         """{kind: (start, count, row)}, neighbours as rows of a table of values."""
-        return {x: (start, count, self.row_of[neighbour])
-                for x, (start, count, neighbour) in self.lists.items()}
+        return Rows(self.cells, self.row_of)
+
+
+class Rows(dict[str, Lists]):
+    """Each made when it is first asked for, beside the list of ``Work.lists`` or, once nobody reads
+    that any more, in its place."""
+
+    def __init__(self, cells: Cells, row_of: Int32s) -> None:
+        self.cells, self.row_of, self.in_place = cells, row_of, False
+
+    def __missing__(self, kind: str) -> Lists:
+        start, count, neighbour = self.cells.lists()[kind]
+        row = neighbour if self.in_place else np.zeros_like(neighbour)
+        _mro.rows(start, count, neighbour, self.row_of, row, threads())
+        self[kind] = start, count, row
+        return self[kind]
 
 
 class Family:
@@ -138,6 +156,8 @@ class Family:
     always = False       # whether ``measure`` is called though no feature of it is asked for
     averaged = False     # whether averages are made of its columns, not statistics over neighbours
     made_here: tuple[str, ...] = ()  # statistics that ``fill`` makes, for which no column is needed
+    # what of the cells ``measure`` reads (PARTS); the rest of them may be gone by then
+    measure_reads: Iterable[str] = PARTS
 
     def site(self, name: str, group: str, units: str, definition: str, neighbours: str = "",
              **more: Any) -> Feature:
@@ -163,6 +183,15 @@ class Family:
     def read_input(self, name: str, value: Any) -> Any:
         """An input as users give it -> as ``work.inputs`` holds it; OptionError if it is wrong."""
         return value
+
+    def fill_reads(self, plan: Any) -> Iterable[str]:
+        """What of the cells ``fill`` reads (PARTS); all that no family reads is freed before."""
+        return PARTS
+
+    def reads(self, plan: Any) -> tuple[Iterable[str], Iterable[str]]:
+        """What of the cells ``measure`` and ``fill`` read: nothing where there is no such method."""
+        has = [getattr(type(self), name) is not getattr(Family, name) for name in ("measure", "fill")]
+        return self.measure_reads if has[0] else (), self.fill_reads(plan) if has[1] else ()
 
     def measure(self, work: Work, plan: Any, table: Floats) -> AnyArray | None:
         """Fill columns of ``table`` (n_rows, n), rows of owned atoms; return sums (1-d) or None."""

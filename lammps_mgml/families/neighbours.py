@@ -94,12 +94,17 @@ def neighbours_plan(columns: tuple[str, ...], asked: dict[int, Feature],
 
 
 def neighbour_statistics(values: Floats, lists: dict[str, ListPlan], neighbours: dict[str, Lists],
-                         out: Features) -> None:
-    """Fill in ``out`` (n_own, n_features) what ``lists`` makes of the columns of ``values``.
+                         out: Features, first: int = 0) -> None:
+    """Fill in ``out`` (n, n_features) what ``lists`` makes of the columns of ``values`` for the atoms
+    from ``first`` on.
 
     values : (n_rows, n) normalised columns, rows of other ranks' atoms filled.
-    lists : {kind: ListPlan}.  neighbours : for each kind, (start, count, row).
+    lists : {kind: ListPlan}.  neighbours : (start, count, row) of these atoms, for each kind whose
+    values are taken.
     """
+    n = len(out)
+    nothing = np.zeros(n, np.int64), np.zeros(n, np.int32), np.empty(0, np.int32)
     for x, task in lists.items():
-        _mro.neighbour_statistics(values, task.first, *neighbours[x], task.into, task.pooled,
-                                  task.into_pooled, out, threads())
+        of = neighbours[x] if (task.into[1:] >= 0).any() or task.pooled.size else nothing
+        _mro.neighbour_statistics(values, task.first, *of, task.into, task.pooled,
+                                  task.into_pooled, out, threads(), first)

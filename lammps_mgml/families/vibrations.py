@@ -22,6 +22,7 @@ class Vibrations(Family):
 
     order, title, stage = "VIBRATION", "of the atoms' motion, not in the paper", "density"
     averaged = True
+    measure_reads = ()
     inputs = {"msd": "the mean square displacement (A^2) of each atom about its mean position, of "
                      "a run of the undeformed glass"}
     sets = {"vibration": Set("mean square displacement in MD of the undeformed glass, and averages")}
@@ -36,6 +37,9 @@ class Vibrations(Family):
         sums = [np.bincount(kinds[known], some, len(work.elements) + 1)
                 for some in (msd[known], np.ones(known.sum()))]
         return np.concatenate([*sums, [moved.sum(), len(msd)]])
+
+    def fill_reads(self, plan: Any) -> tuple[str, ...]:
+        return ()
 
     def fill(self, work: Work, plan: Any, table: Floats, sums: Floats) -> None:
         *each, n_moved, n = sums

@@ -1,16 +1,23 @@
 """Voronoi cells of the owned atoms."""
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .._kernels import cells as _cells
 from ..errors import InputError
 from ..system.arrays import Bytes, Floats, Int32s, Ints, Lists
 from ..system.atoms import Atoms
+from ..system.scratch import Scratch
 from ..system.threads import threads
 
 SMALL_FACET = 0.05     # of the cell's mean facet area: smaller facets are no neighbours
 NEAR_CUTOFF = 4.0      # A, the paper's distance-based neighbours for Cu-Zr
 # A, a cell that reaches farther is that of a surface or a void (Cu-Zr at 2000 K: about 3 at most).
 OPEN_RADIUS = 3.6
+
+
+# What of the cells is large, and what makes it up.
+PARTS = {"voro": ("neighbour", "facet_start"), "dist": ("near", "near_start"),
+         "facets": ("area", "edges")}
 
 
 @dataclass
@@ -21,6 +28,7 @@ class Cells:
     neighbour (int32, index among all atoms), area (float64, A^2) and edges (uint8); near
     neighbours likewise in near.  volume (n_own,) A^3, reach (n_own,) A: the farthest vertex,
     is_open (n_own,) uint8: the cell reaches beyond the open radius, its numbers mean nothing.
+    Between the stretches of two atoms the lists mean nothing.
     """
 
     facet_start: Ints
@@ -36,18 +44,33 @@ class Cells:
     is_open: Bytes
 
     def lists(self) -> dict[str, Lists]:
-        """{kind: (start, count, neighbour)} of the Voronoi and of the near neighbours."""
-        return {"voro": (self.facet_start, self.facet_count, self.neighbour),
-                "dist": (self.near_start, self.near_count, self.near)}
+        """{kind: (start, count, neighbour)} of the Voronoi and of the near neighbours, as far as they
+        are kept."""
+        lists = {}
+        if self.has("voro"):
+            lists["voro"] = self.facet_start, self.facet_count, self.neighbour
+        if self.has("dist"):
+            lists["dist"] = self.near_start, self.near_count, self.near
+        return lists
 
-    def forget_lists(self) -> None:
-        """Free the facets and near neighbours, 300 bytes an atom; the counts stay."""
-        del self.neighbour, self.area, self.edges, self.near
+    def has(self, part: str) -> bool:
+        """Whether ``part`` (of PARTS) is kept."""
+        return PARTS[part][0] in vars(self)
+
+    def keep(self, parts: Iterable[str], room: Scratch) -> None:
+        """Give all PARTS but these back to ``room``: 300 bytes an atom.  The counts stay."""
+        for part in PARTS.keys() - set(parts):
+            if self.has(part):
+                for name in PARTS[part]:
+                    room.give(getattr(self, name))
+                    delattr(self, name)
 
 
 def tessellate(atoms: Atoms, near_cutoff: float = NEAR_CUTOFF,
-               open_radius: float = OPEN_RADIUS) -> Cells:
+               open_radius: float = OPEN_RADIUS, room: Scratch | None = None) -> Cells:
     """Cells of the owned atoms of ``atoms``, exact if the ghosts reach ``2 * reach`` (see Cells).
+
+    room : for the lists; None for fresh memory.
 
     Raises
     ------
@@ -57,7 +80,7 @@ def tessellate(atoms: Atoms, near_cutoff: float = NEAR_CUTOFF,
     per_atom = atoms.box.volume / max(atoms.n_own, 1)
     first = min((28.0 * per_atom / 4.19) ** (1.0 / 3.0), 2.0 * open_radius)
     out, problem, i, j = _cells.tessellate(atoms.positions, atoms.n_own, open_radius, first,
-                                           near_cutoff, threads())
+                                           near_cutoff, threads(), room=room)
     if problem == 1:
         raise MemoryError("no memory for the cell grid")
     if problem == 2:

@@ -167,8 +167,10 @@ class Adapter:
         return Box.from_lammps(np.subtract(high, low), (xy, xz, yz), periodic, low)
 
     def positions(self) -> Floats:
-        """(n_own, 3) copy, A."""
-        return self._view("x", self.n_own, dtype=DOUBLE_2D, dim=3).copy()
+        """Live (n_own, 3) view, A; not to be written into."""
+        positions = self._view("x", self.n_own, dtype=DOUBLE_2D, dim=3)
+        positions.flags.writeable = False
+        return positions
 
     def images(self) -> Ints:
         """(n_own, 3) int64 image flags."""
@@ -247,7 +249,8 @@ class Adapter:
         return bool(self.vectors("d2_mgml_ref").any() and not self.column("i_mgml_number").any())
 
     def snapshot(self, element_of_type: Int32s, shortest: bool, with_msd: bool) -> Snapshot:
-        """Snapshot of this rank's atoms.  ``number``, ``reference`` and ``partners`` are live."""
+        """Snapshot of this rank's atoms.  ``positions``, ``number``, ``reference`` and ``partners`` are
+        live."""
         self.forget_new_atoms()
         box, positions = self.box(), self.positions()
         unwrapped = positions - box.origin + box.vectors(self.images())

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..system.arrays import Floats, Int32s, Ints
+from ..system.arrays import AnyArray, Floats, Int32s, Ints, least
 from ..system.atoms import wrap
 from ..system.box import Box, times
 from ..system.domain import Domain
-from ..system.route import Route
+from ..system.route import Picked, Route
+from ..system.scratch import Scratch
 from .d2min import NonAffine, partners_within, residual
+
+ATOMS_AT_ONCE = 1 << 15     # so that what is known of an atom for a moment takes little memory
 
 
 def brick_grid(size: int, heights: Floats) -> Ints:
@@ -45,6 +48,7 @@ class Reference:
         self._start: Ints | None = None           # until ``settle`` was called
         self._homes: Route
         self._copies: Route
+        self._whole: AnyArray         # (n, 3) box edges to the atom's place in the box of the reference
 
     def settle(self, numbers: Ints | Int32s, reference: Floats,
                expected: ArrayLike | None = None) -> Int32s:
@@ -60,19 +64,33 @@ class Reference:
         ------
         InputError : two atoms carry one number.
         """
-        fractional = self.box.fractional(reference)
-        self._whole = np.where(self.box.periodic, np.floor(fractional), 0.0)
-        inside = wrap(self.box, fractional)
-        home = np.clip((inside * self.grid).astype(np.int64), 0, self.grid - 1)
-        everyone = np.arange(len(numbers))
-        rows, bricks, shifts = self._bricks_in_reach(inside)
-        copy = (bricks != home[rows]).any(axis=1) | shifts.any(axis=1)
-        rows, bricks, shifts = rows[copy], bricks[copy], shifts[copy]
-        self._homes = Route(self.comm, everyone, self._rank(home))
+        numbers, first = np.asarray(numbers), self._start is None
+        x0 = np.empty((len(numbers) if first else 0, 3))
+        home_ranks = np.empty(len(numbers), np.int32)
+        wholes, near, insides = [np.empty((0, 3), np.int8)], [], []
+        for start in range(0, len(numbers), ATOMS_AT_ONCE):
+            at = slice(start, start + ATOMS_AT_ONCE)
+            fractional = self.box.fractional(reference[at])
+            wholes.append(least(np.where(self.box.periodic, np.floor(fractional), 0.0)))
+            inside = wrap(self.box, fractional)
+            if first:
+                x0[at] = self.box.origin + self.box.vectors(inside)
+            home = self._home(inside)
+            home_ranks[at] = self._rank(home)
+            # nearly all others are known in their home alone
+            rows = np.unique(self._copied(inside, home)[0])
+            near.append(rows + start)
+            insides.append(inside[rows])
+        self._whole = np.concatenate(wholes)
+        rows, bricks, shifts = np.empty(0, np.int64), *np.empty((2, 0, 3), np.int64)
+        if near:
+            inside = np.concatenate(insides)
+            rows, bricks, shifts = self._copied(inside, self._home(inside))
+            rows = np.concatenate(near)[rows]
+        self._homes = Route(self.comm, np.arange(len(numbers), dtype=np.int32), home_ranks)
         self._copies = Route(self.comm, rows, self._rank(bricks))
-        own_numbers = np.asarray(numbers, dtype=np.int64)
-        packed = np.concatenate([shifts, own_numbers[rows, None]], axis=1)
-        home_numbers = self._homes.push(own_numbers)
+        packed = np.concatenate([shifts, numbers[rows, None]], axis=1).astype(np.int64)
+        home_numbers = self._homes.push(numbers).copy()
         came = self._copies.push_each(packed)
         with self.domain.raise_on_all():
             twice = np.sort(home_numbers)
@@ -81,39 +99,60 @@ class Reference:
                                  "the system before the reference is taken, or take a new one:  "
                                  "variable mgml_reference string now")
         if self._start is None:
-            x0 = self.box.origin + self.box.vectors(inside)
             own, ghost = self._homes.push(x0), self._copies.push(x0)
             self._numbers, self._keys = home_numbers, self._key(came)
-            self._shift = came[:, :3]
+            self._shift = least(came[:, :3])
             self._x0 = np.concatenate([own, ghost + self.box.vectors(came[:, :3])])
-            self._start, self._partner = partners_within(self._x0, len(own), self.cutoff)
-            self._by_number, self._by_key = np.argsort(self._numbers), np.argsort(self._keys)
-            there = np.diff(self._start)
+            del x0, own, ghost
+            self._start, self._partner = partners_within(self._x0, len(home_numbers), self.cutoff)
+            self._by_number = np.argsort(self._numbers).astype(np.int32)
+            self._by_key = np.argsort(self._keys).astype(np.int32)
+            there = np.diff(self._start).astype(np.int32)
             self._expected = there if expected is None else self._homes.push(
-                np.asarray(expected, dtype=np.int64))
+                np.asarray(expected, dtype=np.int32)).copy()
         # where each row that comes belongs in the tables made at first
         self._home_slot = _slots(self._numbers, self._by_number, home_numbers)
         self._copy_slot = _slots(self._keys, self._by_key, self._key(came))
         return self._homes.pull(np.diff(self._start)[self._home_slot].astype(np.int32))
 
-    def measure(self, unwrapped: Floats, edges: Floats) -> NonAffine:
+    def measure(self, unwrapped: Floats, edges: Floats, room: Scratch | None = None) -> NonAffine:
         """NonAffine of the rank's atoms, in the order given to ``settle``; NaN if a partner is lost.
 
         unwrapped : (n, 3) present unwrapped positions, A.  edges : (3, 3) present box edges.
+        room : for the tables; None for fresh memory.
         """
         assert self._start is not None            # ``settle`` was called
-        x = unwrapped - times(self._whole, edges)
-        table = np.full((len(self._x0), 3), np.nan)
+        room = room if room is not None else Scratch()
+        x, table = room.take(unwrapped.shape), room.take(self._x0.shape)
+        for start in range(0, len(x), ATOMS_AT_ONCE):
+            at = slice(start, start + ATOMS_AT_ONCE)
+            np.subtract(unwrapped[at], times(self._whole[at], edges), out=x[at])
+        table.fill(np.nan)
         n_home = len(self._numbers)
-        table[self._home_slot] = self._homes.push(x)
-        copies = self._copies.push(x) + times(self._shift[self._copy_slot], edges)
-        table[n_home + self._copy_slot] = copies
+        table[:n_home][self._home_slot] = self._homes.push(x)
+        table[n_home:][self._copy_slot] = self._copies.push(x) + times(
+            self._shift[self._copy_slot], edges)
         out = residual(self._x0, table, n_home, self._start, self._partner)
+        room.give(x, table)
         lost = out.partners < self._expected
-        packed = np.stack([np.where(lost, np.nan, out.d2min), np.where(lost, np.nan, out.eta),
-                           out.partners.astype(np.float64)], axis=1)
+        packed = room.take((n_home, 3))
+        packed[:, 0], packed[:, 1], packed[:, 2] = out
+        packed[lost, :2] = np.nan
         back = self._homes.pull(packed[self._home_slot])
-        return NonAffine(back[:, 0].copy(), back[:, 1].copy(), back[:, 2].astype(np.int32))
+        out = NonAffine(back[:, 0].copy(), back[:, 1].copy(), back[:, 2].astype(np.int32))
+        room.give(packed)
+        return out
+
+    def _home(self, inside: Floats) -> Ints:
+        """(n, 3) bricks that hold the atoms at ``inside``, fractions of the box."""
+        home: Ints = np.clip((inside * self.grid).astype(np.int64), 0, self.grid - 1)
+        return home
+
+    def _copied(self, inside: Floats, home: Ints) -> tuple[Ints, Ints, Ints]:
+        """Rows, bricks and image shifts as ``_bricks_in_reach``, but for the atoms' homes."""
+        rows, bricks, shifts = self._bricks_in_reach(inside)
+        copy = (bricks != home[rows]).any(axis=1) | shifts.any(axis=1)
+        return rows[copy], bricks[copy], shifts[copy]
 
     def _rank(self, bricks: Ints) -> Ints:
         rank: Ints = (bricks[:, 0] * self.grid[1] + bricks[:, 1]) * self.grid[2] + bricks[:, 2]
@@ -152,9 +191,11 @@ class Reference:
         return rows, bricks, shifts
 
 
-def _slots(keys: Ints, order: Ints, wanted: Ints) -> Ints:
+def _slots(keys: Ints | Int32s, order: Int32s, wanted: Ints | Int32s) -> Picked:
     """Place of each of ``wanted`` among ``keys``, all of which are there."""
-    slots = order[np.searchsorted(keys[order], wanted)]
+    if np.array_equal(keys, wanted):
+        return slice(None)
+    slots: Int32s = order[np.searchsorted(keys[order], wanted)]
     if not np.array_equal(keys[slots], wanted):
         raise RuntimeError("an atom came that is not in the reference")
     return slots

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .._kernels import d2min as _d2min
 from ..errors import InputError
 from .arrays import AnyArray, Bools, Floats
+from .threads import threads
 
 if TYPE_CHECKING:
     from typing import Self
@@ -78,8 +79,8 @@ class Box:
 
 
 def times(rows: AnyArray, matrix: Floats) -> Floats:
-    """(n, 3) rows @ (3, 3) matrix, the same bits on every machine and on one thread."""
+    """(n, 3) rows @ (3, 3) matrix, the same bits on every machine and on any number of threads."""
     rows = np.ascontiguousarray(rows, dtype=np.float64)
     out = np.empty_like(rows)
-    _d2min.times(rows, np.ascontiguousarray(matrix), out)
+    _d2min.times(rows, np.ascontiguousarray(matrix), out, threads())
     return out

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import MgmlError, RemoteError
-from .arrays import Bools, Floats, Int32s, Ints
+from .arrays import AnyArray, Bools, Floats, Int32s, Ints, least
 from .atoms import Atoms
 from .box import Box
 from .route import Route
@@ -114,12 +114,14 @@ class MpiDomain:
         if not self._plan or not self._still_good(tags, own, box, reach):
             self._make_plan(tags, own, box, reach)
         shift = self._plan["shift"]
-        table = np.concatenate([positions, self._route.push(positions)])
-        kinds = np.concatenate([types, self._route.push(types)])
+        table, kinds = _joined(positions, self._route.push(positions)), _joined(
+            types, self._route.push(types))
         rows = self.row_of[self.n_own:]
-        around = table[rows] + box.vectors(shift)
-        return Atoms(positions=np.concatenate([positions, around]),
-                     types=np.concatenate([types, kinds[rows]]).astype(np.int32),
+        everyone = np.empty((len(self.row_of), 3))
+        everyone[:self.n_own] = positions
+        np.add(table[rows], box.vectors(shift), out=everyone[self.n_own:])
+        return Atoms(positions=everyone,
+                     types=np.concatenate([types, kinds[rows]]).astype(np.int32, copy=False),
                      n_own=self.n_own, box=box, tags=tags)
 
     def forget_plan(self) -> None:
@@ -165,7 +167,11 @@ class MpiDomain:
         self.row_of = np.concatenate(
             [np.arange(n_own), own_rows, n_own + offset[source] + came[:, 0]]).astype(np.int32)
         self._plan = {"tags": tags.copy(), "own": own, "edges": box.edges, "reach": reach,
-                      "shift": np.concatenate([own_shifts, came[:, 1:]])}
+                      "shift": least(np.concatenate([own_shifts, came[:, 1:]]))}
+
+
+def _joined(own: AnyArray, others: AnyArray) -> AnyArray:
+    return np.concatenate([own, others]) if len(others) else own
 
 
 def _needed_by(own: Floats, bounds: Floats, margin: Floats, periodic: Bools,

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Ints
+from .arrays import Int32s, Ints
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
 T = TypeVar("T", bound=np.generic)
+Picked = slice | Int32s              # rows: all up to one, or which
 TAG = 4711
 
 
@@ -22,18 +23,22 @@ class Route:
     n_received : rows that come in one use.  n_from : (size,) how many of them from each rank.
     """
 
-    def __init__(self, comm: Intracomm | None, rows: Ints, ranks: Ints) -> None:
+    def __init__(self, comm: Intracomm | None, rows: Ints | Int32s, ranks: Ints | Int32s) -> None:
         """rows : (m,) rows to send; ranks : (m,) where to.  Collective (comm None: one rank)."""
         self._comm = comm
         me, size = (comm.rank, comm.size) if comm is not None else (0, 1)
-        order = np.argsort(ranks, kind="stable")
-        self._rows, ranks = np.asarray(rows, dtype=np.int64)[order], np.asarray(ranks)[order]
-        self._order = order
+        rows, ranks = np.asarray(rows), np.asarray(ranks)
+        self._order: Picked = slice(None)
+        if (ranks[1:] < ranks[:-1]).any():
+            self._order = np.argsort(ranks, kind="stable").astype(np.int32)
+        ranks, rows = ranks[self._order], rows[self._order]
+        everyone = np.array_equal(rows, np.arange(len(rows), dtype=np.int32))
+        self._rows: Picked = slice(len(rows)) if everyone else rows.astype(np.int32)
         to = np.bincount(ranks, minlength=size).astype(np.int64)
         self.n_from = to.copy()
         if comm is not None:
             comm.Alltoall(to, self.n_from)
-        self.n_received = int(self.n_from.sum())
+        self.n_received, self._n_sent = int(self.n_from.sum()), len(rows)
         self._sent, self._received = _blocks(to), _blocks(self.n_from)
         self._kept = self._sent.pop(me, None), self._received.pop(me, None)
 
@@ -43,7 +48,7 @@ class Route:
         return len(self._sent)
 
     def push(self, values: NDArray[T]) -> NDArray[T]:
-        """Rows of ``values`` (n, ...), as received: by rank, in the order sent."""
+        """Rows of ``values`` (n, ...), as received: by rank, in the order sent.  Perhaps a view."""
         return self._exchange(values[self._rows], *self._kept, self._sent, self._received,
                               self.n_received)
 
@@ -54,9 +59,11 @@ class Route:
 
     def pull(self, values: NDArray[T]) -> NDArray[T]:
         """The way back: ``values`` (n_received, ...) to the rows they came from, as given to
-        ``__init__``."""
+        ``__init__``.  Perhaps ``values`` itself."""
         back = self._exchange(values, *self._kept[::-1], self._received, self._sent,
-                              len(self._rows))
+                              self._n_sent)
+        if isinstance(self._order, slice):
+            return back
         out = np.empty_like(back)
         out[self._order] = back
         return out
