@@ -249,8 +249,7 @@ class Adapter:
         return bool(self.vectors("d2_mgml_ref").any() and not self.column("i_mgml_number").any())
 
     def snapshot(self, element_of_type: Int32s, shortest: bool, with_msd: bool) -> Snapshot:
-        """Snapshot of this rank's atoms.  ``positions``, ``number``, ``reference`` and ``partners`` are
-        live."""
+        """Snapshot of this rank's atoms; positions, number, reference and partners are live."""
         self.forget_new_atoms()
         box, positions = self.box(), self.positions()
         unwrapped = positions - box.origin + box.vectors(self.images())

@@ -48,7 +48,7 @@ class Reference:
         self._start: Ints | None = None           # until ``settle`` was called
         self._homes: Route
         self._copies: Route
-        self._whole: AnyArray         # (n, 3) box edges to the atom's place in the box of the reference
+        self._whole: AnyArray         # (n, 3) box edges from an atom's place in the box to it
 
     def settle(self, numbers: Ints | Int32s, reference: Floats,
                expected: ArrayLike | None = None) -> Int32s:

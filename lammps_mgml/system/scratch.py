@@ -1,13 +1,17 @@
 """Room for large tables that is kept from one evaluation to the next."""
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .arrays import AnyArray, Bytes
+
+_SMALL = 1 << 20                    # bytes
 
 
 class Scratch:
@@ -29,7 +33,7 @@ class Scratch:
         kept = self._kept.get(name)
         if kept is None or len(kept) < size:
             self._kept.pop(name, None)               # before there is a second one
-            self._kept[name] = kept = np.empty(size, np.uint8)
+            self._kept[name] = kept = _fresh(size)
         return kept[:size].view(dtype).reshape(shape)
 
     def take(self, shape: Sequence[int], dtype: DTypeLike = np.float64) -> AnyArray:
@@ -44,7 +48,7 @@ class Scratch:
         else:
             if self._free:                           # before there is one more
                 del self._free[max(range(len(self._free)), key=lambda k: len(self._free[k]))]
-            room = np.empty(size + size // 64, np.uint8)         # ranks exchange atoms
+            room = _fresh(size + size // 64)         # ranks exchange atoms
         return room[:size].view(dtype).reshape(shape)
 
     def give(self, *tables: AnyArray) -> None:
@@ -58,3 +62,14 @@ class Scratch:
     def forget(self) -> None:
         """Free all rooms that are free."""
         self._free = []
+
+
+def _fresh(size: int) -> Bytes:
+    """Room that the system gets back when it is freed.  What is freed to a heap may stay there as a
+    hole that is just too small for what comes next."""
+    if size < _SMALL:
+        return np.empty(size, np.uint8)
+    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(AttributeError, OSError):          # as numpy does, where the system can
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
