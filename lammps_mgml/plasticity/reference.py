@@ -64,7 +64,8 @@ class Reference:
         ------
         InputError : two atoms carry one number.
         """
-        numbers, first = np.asarray(numbers), self._start is None
+        own_numbers: AnyArray = np.asarray(numbers)
+        first = self._start is None
         x0 = np.empty((len(numbers) if first else 0, 3))
         home_ranks = np.empty(len(numbers), np.int32)
         wholes, near, insides = [np.empty((0, 3), np.int8)], [], []
@@ -89,8 +90,8 @@ class Reference:
             rows = np.concatenate(near)[rows]
         self._homes = Route(self.comm, np.arange(len(numbers), dtype=np.int32), home_ranks)
         self._copies = Route(self.comm, rows, self._rank(bricks))
-        packed = np.concatenate([shifts, numbers[rows, None]], axis=1).astype(np.int64)
-        home_numbers = self._homes.push(numbers).copy()
+        packed = np.concatenate([shifts, own_numbers[rows, None]], axis=1).astype(np.int64)
+        home_numbers: AnyArray = self._homes.push(own_numbers).copy()
         came = self._copies.push_each(packed)
         with self.domain.raise_on_all():
             twice = np.sort(home_numbers)
@@ -191,7 +192,7 @@ class Reference:
         return rows, bricks, shifts
 
 
-def _slots(keys: Ints | Int32s, order: Int32s, wanted: Ints | Int32s) -> Picked:
+def _slots(keys: AnyArray, order: Int32s, wanted: AnyArray) -> Picked:
     """Place of each of ``wanted`` among ``keys``, all of which are there."""
     if np.array_equal(keys, wanted):
         return slice(None)

@@ -27,18 +27,17 @@ class Route:
         """rows : (m,) rows to send; ranks : (m,) where to.  Collective (comm None: one rank)."""
         self._comm = comm
         me, size = (comm.rank, comm.size) if comm is not None else (0, 1)
-        rows, ranks = np.asarray(rows), np.asarray(ranks)
         self._order: Picked = slice(None)
         if (ranks[1:] < ranks[:-1]).any():
             self._order = np.argsort(ranks, kind="stable").astype(np.int32)
-        ranks, rows = ranks[self._order], rows[self._order]
-        everyone = np.array_equal(rows, np.arange(len(rows), dtype=np.int32))
-        self._rows: Picked = slice(len(rows)) if everyone else rows.astype(np.int32)
-        to = np.bincount(ranks, minlength=size).astype(np.int64)
+        sent: Int32s = rows[self._order].astype(np.int32, copy=False)
+        everyone = np.array_equal(sent, np.arange(len(sent), dtype=np.int32))
+        self._rows: Picked = slice(len(sent)) if everyone else sent
+        to = np.bincount(ranks[self._order], minlength=size).astype(np.int64)
         self.n_from = to.copy()
         if comm is not None:
             comm.Alltoall(to, self.n_from)
-        self.n_received, self._n_sent = int(self.n_from.sum()), len(rows)
+        self.n_received, self._n_sent = int(self.n_from.sum()), len(sent)
         self._sent, self._received = _blocks(to), _blocks(self.n_from)
         self._kept = self._sent.pop(me, None), self._received.pop(me, None)
 
