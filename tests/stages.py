@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from glasses import glass, slab  # noqa: E402
+from glasses import crystal, slab  # noqa: E402
 
 import lammps_mgml  # noqa: E402
 from lammps_mgml.families import averages, bond_order, composition, densities, facets  # noqa: E402
@@ -33,7 +33,7 @@ ELEMENTS = ("Cu", "Zr")
 
 def stages():
     """{name: function without arguments that returns arrays}; all of the evaluation's kernels."""
-    system = slab(glass())
+    system = slab(crystal("bcc", 10, noise=0.3))
     n, box = len(system.positions), Box.make(system.edges, system.pbc)
     atoms, owner = periodic_atoms(system.positions, system.types, box, 7.3)
     row_of = WholeDomain(owner, n).row_of
@@ -55,7 +55,8 @@ def stages():
 
     def table(family, width, step="measure"):
         # the facets change their lists: cells of their own, made on one thread
-        here, out = work(cells_of_its_own.pop()) if family is facets.Facets else ready, np.zeros((n, width))
+        here = work(cells_of_its_own.pop()) if family is facets.Facets else ready
+        out = np.zeros((n, width))
         plan_of = True if family is densities.Densities else plans[family]
         sums = (family().measure(here, plan_of, out) if step == "measure"
                 else family().fill(here, plan_of, out, np.zeros(0)))
