@@ -45,6 +45,7 @@ class Reference:
         self._start: Ints | None = None           # until ``settle`` was called
         self._homes: Route
         self._copies: Route
+        self.d2min = np.empty(0)                  # A^2, of the atoms that have their home here
 
     def settle(self, numbers: Ints | Int32s, reference: Floats,
                expected: ArrayLike | None = None) -> Int32s:
@@ -110,10 +111,18 @@ class Reference:
         table[n_home + self._copy_slot] = copies
         out = residual(self._x0, table, n_home, self._start, self._partner)
         lost = out.partners < self._expected
-        packed = np.stack([np.where(lost, np.nan, out.d2min), np.where(lost, np.nan, out.eta),
+        self.d2min = np.where(lost, np.nan, out.d2min)
+        packed = np.stack([self.d2min, np.where(lost, np.nan, out.eta),
                            out.partners.astype(np.float64)], axis=1)
         back = self._homes.pull(packed[self._home_slot])
         return NonAffine(back[:, 0].copy(), back[:, 1].copy(), back[:, 2].astype(np.int32))
+
+    def at_home(self, values: Floats) -> Floats:
+        """Values of the rank's atoms, in the order given to ``settle``, at their homes: in the order
+        of ``d2min``, NaN where an atom is gone."""
+        out = np.full(len(self._numbers), np.nan)
+        out[self._home_slot] = self._homes.push(values)
+        return out
 
     def _rank(self, bricks: Ints) -> Ints:
         rank: Ints = (bricks[:, 0] * self.grid[1] + bricks[:, 1]) * self.grid[2] + bricks[:, 2]
