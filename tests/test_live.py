@@ -9,7 +9,7 @@ from decks import BIN, ROOT, environment, run_lammps
 from ends import assert_right, ends_well
 from independent import continued, read
 from sklearn.metrics import roc_auc_score
-from test_coupling import BOTH, HEAD, HOT, NVE, PLACES, deck, good, melt, mgml, resumed  # noqa: F401
+from test_coupling import BOTH, HEAD, NVE, PLACES, deck, good, melt, mgml, resumed  # noqa: F401
 from test_evaluator import ArrayAdapter, small, strained
 
 from lammps_mgml.evaluation.live import BINS, QUANTITIES
@@ -209,16 +209,17 @@ def assert_frames(frames, rows, first=None, reference=None):
     return checked
 
 
+HOT3 = "velocity all create 1600 3 loop geom\n"            # some become plastic within 20 steps
 LOAD = "fix load all deform 1 z erate -1.0 remap x\n"
 
 
 @PLACES
 def test_thermo_lines_are_those_of_the_dump(tmp_path, deck, run, ranks):  # noqa: F811
     """Hot atoms that change ranks; nan between evaluations; a restart on other ranks."""
-    text = deck + HOT.format(seed=3) + NVE + LOAD + mgml() + THERMO.format(every=5)
+    text = deck + HOT3 + NVE + LOAD + mgml() + THERMO.format(every=5)
     done = ends_well(run(tmp_path, text + "run 40\nwrite_restart half\n", ranks, out="a.dump"))
     frames, rows = read(tmp_path / "a.dump"), table(done.stdout)
-    assert assert_frames(frames, rows) >= 3
+    assert assert_frames(frames, rows) >= 2
     assert all(np.isnan(list(row.values())).all() for step, row in rows if step % 10)
     time = [row["time"] for step, row in rows if step % 10 == 0]
     assert np.isnan(time[0]) and all(0.0 < t < 1.0 for t in time[1:])
@@ -228,12 +229,12 @@ def test_thermo_lines_are_those_of_the_dump(tmp_path, deck, run, ranks):  # noqa
     more, again = read(tmp_path / "b.dump"), table(done.stdout)
     assert_right(frames + more[1:], now="all", tolerance=1e-8)
     assert np.isnan(again[0][1]["rate"]), "not known before"
-    assert assert_frames(more, again, reference=frames[0]) >= 3
+    assert assert_frames(more, again, reference=frames[0]) >= 2
 
 
 @BOTH
 def test_atoms_that_are_gone_or_new_and_a_minimisation(tmp_path, deck, run):  # noqa: F811
-    text = deck + HOT.format(seed=3) + NVE + mgml() + THERMO.format(every=10) + (
+    text = deck + HOT3 + NVE + mgml() + THERMO.format(every=10) + (
         "run 20\ngroup gone id 5:1300:119\ndelete_atoms group gone compress no\n"
         "create_atoms 1 single 1.3 1.1 1.2\nrun 20\nminimize 0 1e-3 3 30\n${mgml_evaluate}\n"
         "print \"$(step) $(v_mgml_auc:%.15g) $(v_mgml_plastic:%.15g)\"\n"
@@ -259,9 +260,9 @@ def test_atoms_that_are_gone_or_new_and_a_minimisation(tmp_path, deck, run):  # 
 
 def test_a_rerun_on_ranks_of_which_some_are_empty(tmp_path, deck):  # noqa: F811
     """The glass in a tall box: of four bricks along z two hold nothing."""
-    tall = deck.replace("boundary p p p", "boundary p p f\nprocessors 1 1 *").replace(
-        "pair_style", "change_box all z delta 0 60\npair_style", 1)
-    text = tall + HOT.format(seed=3) + NVE + mgml() + THERMO.format(every=10) + "run 30\n"
+    tall = deck.replace("boundary p p p", "boundary p p p\nprocessors 1 1 *").replace(
+        "pair_style", "set group all image 0 0 0\nchange_box all z delta 0 60\npair_style", 1)
+    text = tall + HOT3.replace("1600", "3000") + NVE + mgml() + THERMO.format(every=10) + "run 30\n"
     done = ends_well(run_lammps(tmp_path, text, 4, out="out.dump"))
     frames = read(tmp_path / "out.dump")
     for frame in frames:
@@ -292,11 +293,11 @@ def columns_of(path):
 @PLACES
 def test_in_monitor(tmp_path, melt, run, ranks):  # noqa: F811
     done = ends_well(run(tmp_path, example("monitor"), ranks, data=melt, rate=1.0, strain=0.1,
-                         coarse=10, dense=2, share=0.05, temp=300, timeout=180))
+                         coarse=10, dense=2, share=0.03, temp=800, timeout=180))
     frames = read(tmp_path / "monitor.dump")
     steps = [f.step for f in frames]
     share = {f.step: np.nanmean(f["d_d2min"] > 5.0) for f in frames}
-    onset = next(step for step in steps if share[step] > 0.05)
+    onset = next(step for step in steps if share[step] > 0.03)
     assert 0 < onset < 50 and steps == [*range(0, onset, 10), *range(onset, 51, 2)]
     assert "onset" not in done.stdout or "ERROR" not in done.stdout
     live = {**columns_of(tmp_path / "monitor.coarse"), **columns_of(tmp_path / "monitor.dense")}
@@ -315,7 +316,7 @@ def test_in_monitor(tmp_path, melt, run, ranks):  # noqa: F811
 
 @PLACES
 def test_in_onset(tmp_path, melt, run, ranks):  # noqa: F811
-    words = {"data": melt, "rate": 1.0, "strain": 0.1, "every": 5, "temp": 300, "timeout": 180}
+    words = {"data": melt, "rate": 1.0, "strain": 0.1, "every": 5, "temp": 800, "timeout": 180}
     done = ends_well(run(tmp_path, example("onset"), ranks, onset=2.0, **words))
     frames = read(tmp_path / "onset.dump")
     edges, before, rates = continued(frames), None, []
@@ -339,12 +340,12 @@ def test_in_soft_surroundings(tmp_path, melt, run, ranks):  # noqa: F811
     text = example("soft-surroundings") + (
         "undump out\ndump all all custom 10 all.dump id type x y z ix iy iz d_sq d_d2min d_s d_eta "
         "i_site\ndump_modify all sort id format float %.10g\nrun 0\n")
-    words = {"data": melt, "rate": 1.0, "strain": 0.04, "every": 10, "temp": 300, "soft": 0.9}
+    words = {"data": melt, "rate": 1.0, "strain": 0.06, "every": 10, "temp": 800, "soft": 0.97}
     ends_well(run(tmp_path, text, ranks, timeout=180, **words))
     some, whole = read(tmp_path / "surroundings.dump"), read(tmp_path / "all.dump")[0]
     few = some[-1]
-    assert [f.step for f in some] == [0, 10, 20] and whole.step == 20
-    marked = (whole["d_sq"] > 0.9) | (whole["d_d2min"] > 5.0)
+    assert [f.step for f in some] == [0, 10, 20, 30] and whole.step == 30
+    marked = (whole["d_sq"] > 0.97) | (whole["d_d2min"] > 5.0)
     size = np.diag(whole.edges)
     cubes = np.floor((whole.x % size) / 5.0)
     cubes = cubes @ [1, 100, 10000]
