@@ -228,10 +228,17 @@ def test_thermo_lines_are_those_of_the_dump(tmp_path, deck, run, ranks):  # noqa
     assert np.isnan(time[0]) and all(0.0 < t < 1.0 for t in time[1:])
 
     text = resumed("half") + NVE + LOAD + mgml() + THERMO.format(every=5)
-    done = ends_well(run(tmp_path, text + "run 20\nrun 20\n", 5 - ranks, out="b.dump"))
+    text += "run 20\nrun 20 every 10 \"print 'now $(step) $(v_mgml_auc:%.15g)'\"\n"
+    done = ends_well(run(tmp_path, text, 5 - ranks, out="b.dump"))
     more, again = read(tmp_path / "b.dump"), table(done.stdout)
     assert_right(frames + more[1:], now="all", tolerance=1e-8)
     assert np.isnan(again[0][1]["rate"]), "not known before"
+    printed = {int(step): float(value) for step, value in re.findall(
+        r"^now (\d+) (\S+)", done.stdout, re.MULTILINE)}
+    assert set(printed) == {70, 80}
+    for frame in more[-2:]:
+        expected = auc(frame["d_d2min"] > 5.0, frame["d_sq"])
+        assert printed[frame.step] == pytest.approx(expected, abs=1e-9, nan_ok=True)
     assert assert_frames(more, again, reference=frames[0]) >= 2
 
 
