@@ -43,7 +43,7 @@ class ArrayAdapter:
         self.reference, self.site = np.zeros((n, 3)), np.zeros(n, np.int32)
         self.evaluator, self.step = Evaluator(WholeDomain(), request(**changes)), 0
 
-    may_flip = False
+    may_flip, quenched = False, None
     PER_ATOM = ("tags", "types", "unwrapped", "number", "partners", "reference", "site")
 
     def take(self, rows):
@@ -60,7 +60,8 @@ class ArrayAdapter:
     def evaluate(self):
         out = self.evaluator.evaluate(Snapshot(
             self.step, Box.make(self.edges), self.tags, self.unwrapped, self.unwrapped, self.types,
-            self.number, self.reference, self.partners, self.site, may_flip=self.may_flip))
+            self.number, self.reference, self.partners, self.site, quenched=self.quenched,
+            may_flip=self.may_flip))
         self.site[:] = out.evaluated.site
         return out
 

@@ -1,7 +1,7 @@
 """One evaluation of a rank: its state in, columns and quantities out.  Knows no engine."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -21,9 +21,9 @@ from ..system.box import Box, times
 from ..system.domain import Domain
 from ..system.scratch import Scratch
 from ..system.units import check_distances
-from . import live
 from .columns import Evaluated
-from .live import Counts
+from .live import Counts, Monitor
+from .ranking import Ranking
 from .restart_state import RestartState, Settings, new_identity
 
 # A tilt is known to this part of a box edge, or not at all.
@@ -64,6 +64,8 @@ class Snapshot:
     number : (n,) int32, each atom's own number in the reference, 0 if it is not in it.
     reference : (n, 3) A, unwrapped, and partners : (n,) int32, how many it had there.
     site : (n,) int32, the flags so far.  msd : (n,) A^2 or None.
+    quenched : (n,) S^q in the reference, which the engine keeps with the atoms; at first, and if it
+    is not kept, None.
     may_flip : the engine's box is one that can be tilted, whether it is so just now or not.
     """
 
@@ -78,6 +80,7 @@ class Snapshot:
     partners: Int32s
     site: Int32s
     msd: Floats | None = None
+    quenched: Floats | None = None
     shortest: bool = False
     may_flip: bool = False
 
@@ -114,13 +117,16 @@ class Evaluator:
 
     state : RestartState of the reference, None before the first evaluation.
     seconds : {stage: s} so far.
+    clock : returns seconds in evaluations and seconds altogether since the run began, 0 if none has.
     """
 
-    def __init__(self, domain: Domain, request: Request, state: RestartState | None = None) -> None:
+    def __init__(self, domain: Domain, request: Request, state: RestartState | None = None,
+                 clock: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0)) -> None:
         self.domain, self.request, self.state = domain, request, state
         self.seconds: dict[str, float] = {}
         self.evaluations = 0
         self._room = Scratch()
+        self._monitor = Monitor(domain, clock)
         self._reference: Reference | None = None
         self._numbers: Int32s | None = None
 
@@ -152,7 +158,7 @@ class Evaluator:
             assert features is not None
             self._start(snap, features.means)
         since = perf_counter()
-        found = self._nonaffine(snap, first)
+        edges, found = self._nonaffine(snap, first)
         self._add("d2min", since)
 
         since = perf_counter()
@@ -165,8 +171,25 @@ class Evaluator:
             evaluated = Evaluated(softness, probability, found.d2min, found.eta, found.partners,
                                   site)
         self._add("model", since)
+        since = perf_counter()
+        measured = self._measure(snap, evaluated, edges, first)
+        self._add("live", since)
         self.evaluations += 1
-        return Outcome(evaluated, features, table, first, *live.measure(evaluated, domain))
+        return Outcome(evaluated, features, table, first, *measured)
+
+    def _measure(self, snap: Snapshot, evaluated: Evaluated, edges: Floats,
+                 first: bool) -> tuple[dict[str, float], Counts]:
+        state, reference, monitor = self.state, self._reference, self._monitor
+        assert state is not None and reference is not None
+        known = snap.number != 0
+        quenched = evaluated.softness if first else snap.quenched
+        if quenched is None:
+            quenched = np.full(len(known), np.nan)
+        quenched = np.where(known, quenched, np.nan)
+        if not first and monitor.ranking is None:
+            monitor.ranking = Ranking(self.domain, reference.at_home(quenched[known]))
+        shape = np.linalg.inv(np.asarray(state.edges)) @ edges - np.eye(3)
+        return monitor.measure(evaluated, quenched, reference.d2min, shape)
 
     def forget_plan(self) -> None:
         """Tell the homes of the reference anew who owns which atom, at the next evaluation."""
@@ -213,7 +236,8 @@ class Evaluator:
         self.state = RestartState.new(self.request.settings, n, snap.box, means,
                                       identity)
 
-    def _nonaffine(self, snap: Snapshot, first: bool) -> NonAffine:
+    def _nonaffine(self, snap: Snapshot, first: bool) -> tuple[Floats, NonAffine]:
+        """(box edges that the reference's have become, NonAffine of the owned atoms)."""
         domain = self.domain
         assert self.state is not None
         known = snap.number != 0
@@ -241,12 +265,12 @@ class Evaluator:
             self._numbers = numbers.copy()
         out = self._reference.measure(unwrapped, edges, self._room)
         if everything:
-            return out
+            return edges, out
         spread = [np.full(len(known), np.nan), np.full(len(known), np.nan),
                   np.zeros(len(known), np.int32)]
         for all_of, some in zip(spread, out):
             all_of[known] = some
-        return NonAffine(*spread)
+        return edges, NonAffine(*spread)
 
     def _continuous_edges(self, snap: Snapshot, unwrapped: Floats, reference: Floats) -> Floats:
         """(3, 3) A, the box edges that the reference's have become.

@@ -48,6 +48,8 @@ class Session:
         self._table: tuple[object, ...] | None = None        # what it writes, known on all ranks
         self._messages: list[str] = []
         self._lived_in = 0.0                      # seconds in this run so far
+        self._began = self._entered = perf_counter()         # this run, and the present call
+        self._timed = False                       # whether steps have been made since the setup
         self._evaluations = 0
         self._kept_by = -1                        # atoms that carry the state
         self._boxes: dict[str, tuple[int, Floats]] = {}      # for the order of fixes: see _watch_box
@@ -73,13 +75,15 @@ class Session:
 
     def handle(self, event: Event) -> None:
         """Do what ``event`` of LAMMPS asks for."""
-        since = perf_counter()
+        self._entered = perf_counter()
         if not self.adapter.plugin:
             self._watch_box(event)
         self.phase, action = advance(self.phase, event)
         setup = action == EVALUATE and (self.phase.began == event.step or event.kind == ASKED)
         if event.kind == FORCE and event.elapsed == 0 or event.kind == BEGIN:
             self._end_of_run()
+            self._began = self._entered
+        self._timed = not setup
         if setup or (action == EVALUATE and self.evaluator is None):
             self._meet()
         if action == EVALUATE:
@@ -90,7 +94,14 @@ class Session:
                 self.adapter.set_number(f"mgml_{q.name}", float("nan"))
         elif event.kind == END and self.phase.fresh is None:
             self.adapter.mark_new_atoms((*self.extra, *self.feature_columns))
-        self._lived_in += perf_counter() - since
+        self._lived_in += perf_counter() - self._entered
+
+    def _clock(self) -> tuple[float, float]:
+        """Seconds in here and seconds altogether since the run began; 0 at its setup and outside."""
+        if not self._timed:
+            return 0.0, 0.0
+        now = perf_counter()
+        return self._lived_in + now - self._entered, now - self._began
 
     def finish(self) -> None:
         """The run or minimisation is over."""
@@ -157,7 +168,7 @@ class Session:
             with domain.raise_on_all():
                 assert state is not None
                 request.settings.must_be_those_of(state)
-        self.evaluator = Evaluator(domain, request, state)
+        self.evaluator = Evaluator(domain, request, state, self._clock)
         self._fingerprint = fingerprint
         self._open_table(request)
         self._messages.append(self._banner(request, state))

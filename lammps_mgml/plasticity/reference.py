@@ -49,6 +49,7 @@ class Reference:
         self._homes: Route
         self._copies: Route
         self._whole: AnyArray         # (n, 3) box edges from an atom's place in the box to it
+        self.d2min = np.empty(0)                  # A^2, of the atoms that have their home here
 
     def settle(self, numbers: Ints | Int32s, reference: Floats,
                expected: ArrayLike | None = None) -> Int32s:
@@ -139,6 +140,7 @@ class Reference:
         packed = room.take((n_home, 3))
         packed[:, 0], packed[:, 1], packed[:, 2] = out
         packed[lost, :2] = np.nan
+        self.d2min = packed[:, 0].copy()
         back = self._homes.pull(packed[self._home_slot])
         out = NonAffine(back[:, 0].copy(), back[:, 1].copy(), back[:, 2].astype(np.int32))
         room.give(packed)
@@ -154,6 +156,13 @@ class Reference:
         rows, bricks, shifts = self._bricks_in_reach(inside)
         copy = (bricks != home[rows]).any(axis=1) | shifts.any(axis=1)
         return rows[copy], bricks[copy], shifts[copy]
+
+    def at_home(self, values: Floats) -> Floats:
+        """Values of the rank's atoms, in the order given to ``settle``, at their homes: in the order
+        of ``d2min``, NaN where an atom is gone."""
+        out = np.full(len(self._numbers), np.nan)
+        out[self._home_slot] = self._homes.push(values)
+        return out
 
     def _rank(self, bricks: Ints) -> Ints:
         rank: Ints = (bricks[:, 0] * self.grid[1] + bricks[:, 1]) * self.grid[2] + bricks[:, 2]

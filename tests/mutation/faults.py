@@ -35,6 +35,7 @@ MPI, ROUTE, BOX, ATOMS = (
     f"lammps_mgml/system/{name}.py" for name in ("mpi", "route", "box", "atoms"))
 EVALUATOR, STATE, LIVE, COLUMNS = (
     f"lammps_mgml/evaluation/{name}.py" for name in ("evaluator", "restart_state", "live", "columns"))
+RANKING = "lammps_mgml/evaluation/ranking.py"
 PHASE, ADAPTER, WATCH = (f"lammps_mgml/insitu/{n}.py" for n in ("run_phase", "adapter", "watch"))
 REFERENCE, PIPELINE = "lammps_mgml/plasticity/reference.py", "lammps_mgml/pipeline.py"
 DUMP, GLASS = "lammps_mgml/io/dump.py", "lammps_mgml/io/glass.py"
@@ -329,10 +330,36 @@ COUPLING = (
            "return Phase(event.step, phase.rerun or bool(event.rerun), event.step), EVALUATE",
            ORDERS, "A run after a rerun takes shortest displacements."),
     _fault("live-share", LIVE,
-           "lambda e: ((e.d2min > PLASTIC).sum(), np.isfinite(e.d2min).sum()), _ratio)",
-           "lambda e: ((e.d2min > PLASTIC).sum(), len(e.d2min)), _ratio)",
+           "return x.plastic.sum(), np.isfinite(x.atoms.d2min).sum()",
+           "return x.plastic.sum(), len(x.atoms.d2min)",
            "evaluator.py::test_flags_are_those_of_this_evaluation",
            "The share of plastic atoms falls as partners are lost."),
+    _fault("live-ties", RANKING,
+           "(below + 0.5 * ties)[where]", "(below + 1.0 * ties)[where]",
+           "live.py::test_area_is_that_of_scikit_learn_also_with_ties",
+           "Atoms of equal S^q count as if the plastic one were the softer: the AUC is too high."),
+    _fault("live-pairs", RANKING,
+           "(places / chosen - 0.5 * chosen)", "(places / chosen - chosen)",
+           "live.py::test_area_is_that_of_scikit_learn_also_with_ties",
+           "The AUC is too low, by more the more atoms are plastic."),
+    _fault("live-ranked-again", LIVE,
+           "if self.ranking is not None and totals[_places][3]:",
+           "if self.ranking is not None and not self.ranking._counted.any():",
+           "live.py::test_quantities_while_atoms_go_and_come",
+           "The AUC is off once atoms have lost a partner or are deleted."),
+    _fault("live-new-atoms", EVALUATOR,
+           "quenched = np.where(known, quenched, np.nan)", "pass",
+           "live.py::test_quantities_while_atoms_go_and_come",
+           "A new atom's place in memory lends it the softness of another."),
+    _fault("live-quartile", LIVE,
+           "at = fraction * (upto[-1] - 1.0)", "at = fraction * upto[-1]",
+           "live.py::test_quantities_while_atoms_go_and_come",
+           "The quartiles of few plastic atoms are those of the next ones."),
+    _fault("live-hold", LIVE,
+           "if self._last is not None and change(self._last) > _STILL:",
+           "if self._last is not None:",
+           "live.py::test_the_rate_is_that_since_another_strain",
+           "While the strain is held the growth of plasticity is unknown."),
     _fault("mean-column", COLUMNS,
            "lambda e: e.d2min / np.where(e.partners > 0, e.partners, np.nan)", "lambda e: e.d2min",
            "insitu.py::test_live_quantities_and_extra_columns[run_lammps]",
