@@ -130,7 +130,9 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
     InputError : a glass that is there was made with other options.
     MgmlError : LAMMPS failed.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    from ..progress import working
 
     folder.mkdir(parents=True, exist_ok=True)
     for plan in plans:                       # all of them, before the first hour of work
@@ -148,10 +150,21 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
             tell(f"{step.deck} {step.done}")
             _run(folder, step, decks, command, running)
             _finished(folder, plan, step)
+            progress.step()
 
-    with ThreadPoolExecutor(jobs) as pool, _interrupted_by_signals():
+    ahead = sum(not is_done(folder, step) for plan in plans for step in plan.steps())
+    with (ThreadPoolExecutor(jobs) as pool, _interrupted_by_signals(),
+          working("", "runs of LAMMPS", ahead) as progress):
         try:
-            list(pool.map(work, plans))
+            glasses = [pool.submit(work, plan) for plan in plans]
+            try:
+                for glass in glasses:
+                    while wait([glass], 1.0).not_done:
+                        progress.refresh()
+                    glass.result()
+            finally:
+                for glass in glasses:
+                    glass.cancel()
         except KeyboardInterrupt:            # the checkpoints are good
             stop.set()
             for process in list(running):
