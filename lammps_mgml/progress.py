@@ -25,7 +25,10 @@ class Progress:
         self._terminal = shown and sys.stderr.isatty()
         self._began = self._last = monotonic()
         self._done = 0
-        self._there = False                # whether the terminal shows the line
+        self._there = False                # whether the terminal may show the line
+
+    def start(self) -> None:
+        """Show that nothing is done yet, on a terminal."""
         if self._terminal:
             self._write()
 
@@ -54,9 +57,9 @@ class Progress:
         if self._total and 0 < self._done < self._total and seconds >= 5:
             left = f", about {_clock(seconds * (self._total - self._done) / self._done)} to go"
         text = f"{self._what}: {self._done}{of} {self._unit}, {_clock(seconds)}{left}"
+        self._there = self._terminal       # before: Ctrl-C may come right after it
         sys.stderr.write(f"{_BACK}{text}" if self._terminal else f"{text}\n")
         sys.stderr.flush()
-        self._there = self._terminal
 
 
 _program: str | None = None
@@ -93,6 +96,7 @@ def working(what: str, unit: str, total: int | None = None) -> Iterator[Progress
                         _program is not None and outer is None)
     _current = outer or progress
     try:
+        progress.start()
         yield progress
     finally:
         progress.clear()
