@@ -164,7 +164,7 @@ MDANALYSIS = ("import warnings\nwarnings.simplefilter('ignore')\nimport MDAnalys
 @pytest.mark.parametrize("package, code", [("ase", ASE), ("ovito", OVITO), ("MDAnalysis", MDANALYSIS)])
 def test_other_programs_name_the_atoms_of_the_decks_dumps(deck_dumps, package, code):
     if package == "MDAnalysis":
-        pytest.importorskip(package)
+        pytest.importorskip(package, reason="not run: pip install MDAnalysis")
     for path in deck_dumps:
         frame = list(read_dump(path))[-1]
         assert frame.elements == ("Cu", "Zr")
@@ -251,6 +251,31 @@ def test_cells_with_missing_edges_are_completed_across_the_others(tmp_path):
     assert np.linalg.det(edges) > 0
     along = frame.fractional[:, 1]
     np.testing.assert_allclose([along.min(), along.max()], [0, 1], atol=1e-12)
+
+
+def test_boundaries_are_those_of_the_file_or_of_the_user_where_it_tells_none(written):
+    frame, = read_frames(written / "POSCAR.vasp", (True, True, False))
+    assert frame.box.periodic.tolist() == [True, True, False]
+    with pytest.raises(InputError, match="ase.traj, frame 0: --boundary does not agree with the file: p p p"):
+        list(read_frames(written / "ase.traj", (True, True, False)))
+
+
+def test_xyz_cut_anywhere_gives_its_whole_frames_or_nothing(tmp_path):
+    rng = np.random.default_rng(3)
+    text = "".join(xyz(f"{LATTICE} {POS} Timestep={step}", "".join(
+        f"{('Cu', 'Zr')[k % 2]} " + " ".join(f"{v:.17g}" for v in x) + "\n"
+        for k, x in enumerate(7 * rng.random((11, 3))))) for step in (0, 10))
+    whole, read = frames_of(tmp_path, text), 0
+    for k in range(1, len(text)):
+        try:
+            found = frames_of(tmp_path, text[:k])
+        except InputError:
+            continue
+        read += 1
+        for a, b in zip(found, whole):
+            assert a.step == b.step
+            np.testing.assert_array_equal(a.positions, b.positions)
+    assert len(whole) == 2 and 1 <= read <= 3
 
 
 # What cannot be read -------------------------------------------------------------------------------

@@ -343,7 +343,7 @@ def test_two_ase_atoms_are_their_arrays():
     swapped = pair[1].copy()
     swapped.symbols[7] = "Zr" if swapped.symbols[7] == "Cu" else "Cu"
     for words, message in (
-            ((pair[0], swapped), "atom 7 is Cu in the reference and Zr now: .* same order"),
+            ((pair[0], swapped), "atom 7 is .. in the reference and .. now: .* in the same order"),
             ((pair[0], pair[1][:-1]), f"{len(pair[0])} atoms in the reference, {len(pair[0]) - 1} now"),
             ((pair[0], cluster[1]), r"pbc \[True, True, True\] in the reference and \[False, "),
             ((pair[0], pair[0].cell, pair[1]), "give two ase.Atoms and no cell or pbc"),

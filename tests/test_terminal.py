@@ -3,6 +3,7 @@ import fcntl
 import gzip
 import os
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -80,6 +81,22 @@ def test_ctrl_c_ends_with_one_line(name, tmp_path, long_dump):
     # ^C: what the terminal itself shows of the key, where no line of ours stood
     assert last.removeprefix("^C") == f"mgml {name.split()[0]}: interrupted", screen
     assert not [p for p in tmp_path.iterdir() if p.suffix in (".h5", ".mgml", ".png")]
+
+
+def test_interrupted_ranks_end_with_one_line_of_ours(tmp_path):
+    process = subprocess.Popen(
+        [BIN / "mpirun", "-np", "3", BIN / "mgml", "featurize", LOADED, "--features", "all", "-o",
+         "f.h5"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    while not (tmp_path / "f.h5.part").exists():         # the first frame is being written
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60 * PATIENCE)
+    assert process.returncode == 130 and "Traceback" not in out, out
+    assert out.count("mgml featurize: interrupted\n") == 1
+    assert not (tmp_path / "f.h5").exists()
 
 
 def test_the_line_counts_is_written_over_itself_and_is_gone_at_the_end(tmp_path):

@@ -86,6 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mgml {wanted}: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        progress.clear()
-        print(f"mgml {wanted}: interrupted", file=sys.stderr)
-        return 130
+        from .launcher import interrupted
+
+        return interrupted(wanted)

@@ -148,12 +148,25 @@ def _executor(processes: int) -> AbstractContextManager[Any]:
     from .launcher import world_size
 
     if world_size() > 1:
-        from mpi4py.futures import MPICommExecutor
-
-        return MPICommExecutor()
+        return _ranks()
     if processes > 1:
         return _processes(processes)
     return nullcontext(_Here())
+
+
+@contextmanager
+def _ranks() -> Iterator[Any]:
+    """Executor of the other ranks; None on these."""
+    from mpi4py.futures import MPICommExecutor
+
+    from .launcher import interrupted
+
+    with MPICommExecutor() as executor:
+        try:
+            yield executor
+        except KeyboardInterrupt:            # the end of the block would wait for the other ranks
+            interrupted("featurize")
+            raise
 
 
 @contextmanager

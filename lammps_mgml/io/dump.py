@@ -552,10 +552,21 @@ def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None)
         not clear; other atoms than announced; ids, types or masses out of range.
     """
     with text_of(path) as file:
-        lines = list(file)
+        lines = list(_needed(file))
         if not lines or lines[0].startswith("ITEM:"):
             raise InputError("not a LAMMPS data file" + (": a dump" if lines else ": it is empty"))
         return _data(str(path), lines, boundary)
+
+
+def _needed(file: Iterable[str]) -> Iterator[str]:
+    """Its lines; those of sections that nobody reads, as Velocities, are empty: they may be many."""
+    section = None
+    for k, line in enumerate(file):
+        if k and line.lstrip()[:1].isalpha():
+            section = _bare(line)
+            yield line
+        else:
+            yield line if section in (None, "Atoms", "Masses") else "\n"
 
 
 def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame:
