@@ -228,14 +228,50 @@ def test_xyz_tells_its_cell_origin_columns_and_steps(tmp_path):
     assert frame.columns["vel_3"].tolist() == [3.0] * 27 and frame.columns["fixed"][0] == "T"
     with pytest.raises(InputError, match="--boundary does not agree with the file: p f p"):
         frames_of(tmp_path, xyz(comment, rows), boundary=(True, True, True))
-    # a Lattice alone is periodic, or as is said; without one there is a free cluster
+    # a Lattice alone is periodic, or as is said; without one nothing is sure
     for more, periodic in (({}, True), ({"boundary": (False,) * 3}, False)):
         frame, = frames_of(tmp_path, xyz(), **more)
         assert frame.box.periodic.tolist() == [periodic] * 3
-    frame, = frames_of(tmp_path, xyz("a cluster, 27 atoms").replace("Cu 0 0", "cu -3 0"))
+    cluster = xyz("a cluster, 27 atoms").replace("Cu 0 0", "cu -3 0")
+    with pytest.raises(InputError, match="frame 0: it tells no cell: give one .*or --boundary \"f f f\""):
+        frames_of(tmp_path, cluster)
+    frame, = frames_of(tmp_path, cluster, boundary=(False,) * 3)
     assert not frame.box.periodic.any() and frame.elements == ("Cu",)
     np.testing.assert_allclose(frame.box.edges, np.diag([8, 5, 5]))
     assert frame.origin.tolist() == [-3, 0, 0] and frame.positions[0].tolist() == [0, 0, 0]
+
+
+def test_what_lammps_writes_as_plain_xyz_is_not_taken_for_a_cluster(tmp_path):
+    """It has no cell, and numbers in the place of symbols where the deck names none."""
+    deck = DECK[:DECK.index("dump plain")] + ("dump a all xyz 1 types.xyz\ndump b all xyz 1 named.xyz\n"
+                                              "dump_modify b element Cu Zr\nrun 0\n")
+    assert run_lammps(tmp_path, deck).returncode == 0
+    for name, message in (("types.xyz", "is no symbol of an element: .* dump_modify ID element Cu Zr"),
+                          ("named.xyz", "it tells no cell")):
+        with pytest.raises(InputError, match=message):
+            list(read_frames(tmp_path / name))
+
+
+STYLES = ("atomic", "charge", "bond", "angle", "molecular", "full")
+
+
+def test_data_files_of_each_atom_style_of_lammps(tmp_path):
+    """data.NAME and NAME.data, with and without velocities, as write_data writes them."""
+    deck = DECK[:DECK.index("dump plain")]
+    done = run_lammps(tmp_path, "clear\n".join(
+        deck.replace("atom_style atomic", f"atom_style {style}") + "run 0\n"
+        f"write_data {style}.data nocoeff\nvelocity all set NULL NULL 0\nwrite_data data.{style} nocoeff\n"
+        f"write_dump all custom {style}.dump id type x y z modify format float %.17g\n"
+        for style in STYLES))
+    assert done.returncode == 0, done.stdout[-2000:]
+    for style in STYLES:
+        a, = read_frames(tmp_path / f"{style}.dump")
+        for name in (f"{style}.data", f"data.{style}"):
+            assert re.search(rf"^Atoms +# {style}$", (tmp_path / name).read_text(), re.MULTILINE)
+            b, = read_frames(tmp_path / name)
+            np.testing.assert_array_equal(b.types, a.types)
+            np.testing.assert_array_equal(b.box.edges, a.box.edges)
+            np.testing.assert_allclose(b.positions, a.positions, rtol=3e-16, atol=0)
 
 
 def test_cells_with_missing_edges_are_completed_across_the_others(tmp_path):

@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                                            "column element)")
     parser.add_argument("--boundary", help="\"p p f\": which edges are periodic (p), for files that "
                                            "do not tell: data files (p p p), dumps before 2010, "
-                                           "XYZ with a Lattice and no pbc")
+                                           "XYZ without pbc")
     parser.add_argument("--model", help="also write the softness d_sq by this model")
     parser.add_argument("--frozen", action="store_true",
                         help="normalise all frames by the means of the first, as a run does")

@@ -413,22 +413,21 @@ def columns_of(names: Sequence[str], body: list[str], n: int, at: int) -> dict[s
     text = [k for k, name in enumerate(names) if name in TEXT or (
         _used(name) is False and k < len(words) and not is_number(words[k]))]
     numbers = [k for k in range(len(names)) if k not in text]
+    codes: dict[str, int] = {}               # of the words, which are few
+
+    def code(word: str) -> int:
+        return codes.setdefault(word, len(codes))
+
     try:
-        table = np.loadtxt(body, ndmin=2, comments=None, usecols=numbers if text else None)
-        found: list[list[str]] = [[] for _ in text]
-        for line in body if text else ():
-            words = line.split()
-            if len(words) != len(names):
-                raise ValueError
-            for k, column in zip(text, found):
-                column.append(sys.intern(words[k]))      # few words, of many atoms
-        if table.shape != (n, len(numbers)):
+        table = np.loadtxt(body, ndmin=2, comments=None, converters=dict.fromkeys(text, code) or None,
+                           encoding=None)
+        if table.shape != (n, len(names)):
             raise ValueError
     except (ValueError, IndexError):
         raise _culprit(names, numbers, body, at) from None
-    columns = dict(zip((names[k] for k in numbers), table.T))
-    columns.update((names[k], np.array(column)) for k, column in zip(text, found))
-    return columns
+    known = np.array(list(codes))
+    return {name: known[table[:, k].astype(np.int64)] if k in text else table[:, k]
+            for k, name in enumerate(names)}
 
 
 def _used(name: str) -> bool:

@@ -35,6 +35,8 @@ from .dump import (
 )
 
 UNKNOWN = "neither a LAMMPS text dump or data file nor extended XYZ"
+NO_CELL = ("give one (Lattice=... in extended XYZ), or --boundary \"f f f\" if all atoms are there and "
+           "none repeats")
 NEEDS_ASE = "other formats need the package ase: pip install 'lammps-mgml[ase]'"
 # Formats of ASE that tell which directions are periodic; of others ASE takes a default.
 TELL_PERIODIC = ("traj", "json", "db")
@@ -58,9 +60,9 @@ def is_xyz(head: bytes) -> bool:
 def read_xyz(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Iterator[Frame]:
     """Frames of an (extended) XYZ file, one by one.
 
-    boundary : 3 flags, True for periodic, of frames that have a Lattice and no pbc (True without
-    it).  Atoms are numbered by the column id, else in the file's order; frames by Timestep or step,
-    else 0, 1, ...
+    boundary : 3 flags, True for periodic, of frames that tell no pbc; without it those that have a
+    Lattice are periodic, and others are refused.  Atoms are numbered by the column id, else in the
+    file's order; frames by Timestep or step, else 0, 1, ...
 
     Raises
     ------
@@ -160,7 +162,9 @@ def _periodic(told: dict[str, str], boundary: Sequence[bool] | None) -> Sequence
                                                for w in words):
             raise InputError(f"pbc={told['pbc'][:40]!r} must be 3 flags, as \"T T F\"")
         return _agreed(flags * (3 // len(flags)), boundary)
-    return boundary if boundary is not None else ("lattice" in told,) * 3
+    if "lattice" not in told and boundary is None:
+        raise InputError(f"it tells no cell: {NO_CELL}")
+    return boundary if boundary is not None else (True,) * 3
 
 
 def _agreed(periodic: Sequence[bool], boundary: Sequence[bool] | None) -> Sequence[bool]:
@@ -275,6 +279,8 @@ def _frame_of(atoms: Any, where: str, k: int, boundary: Sequence[bool] | None, t
                **{name: np.asarray(values, dtype=np.float64) for name, values in atoms.arrays.items()
                   if values.ndim == 1 and values.dtype.kind in "fiub" and name not in skip}}
     pbc = [bool(p) for p in atoms.pbc]
+    if not tells and boundary is None and not atoms.cell.any():
+        raise InputError(f"it tells no cell: {NO_CELL}")
     periodic = _agreed(pbc, boundary) if tells else pbc if boundary is None else boundary
     told = {str(key).lower(): value for key, value in atoms.info.items()}
     step = next((int(told[key]) for key in STEPS if isinstance(told.get(key), (int, np.integer))), k)
