@@ -205,6 +205,7 @@ def frames_of(tmp_path, text, name="all.xyz", **words):
     (xyz(f'{LATTICE} {LATTICE} {POS}'), "line 2: lattice comes twice"),
     (xyz(f'{LATTICE} {POS} units=lj'), "units lj: positions must be in A"),
     (xyz(f'{LATTICE} {POS} pbc="T T"'), "pbc='T T' must be 3 flags"),
+    (xyz(f'{LATTICE} {POS} pbc="T F'), 'line 2: pbc="T begins with " that nothing closes'),
     (xyz(f'pbc="T T T" {POS}'), "periodic along edge 1 of the cell, which has none there"),
     (xyz(f'{LATTICE} Properties=species:S:1:pos:R:2'), "Properties: pos:R:2 is no column"),
     (xyz(f'{LATTICE} Properties=species:S:1:q:R:3'), "species:S:1 and pos:R:3 are needed"),

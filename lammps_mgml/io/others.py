@@ -35,8 +35,8 @@ from .dump import (
 )
 
 UNKNOWN = "neither a LAMMPS text dump or data file nor extended XYZ"
-NO_CELL = ("give one (Lattice=... in extended XYZ), or --boundary \"f f f\" if all atoms are there and "
-           "none repeats")
+NO_CELL = ("give one (Lattice=... in extended XYZ), or --boundary \"f f f\" if all atoms are there "
+           "and none repeats")
 NEEDS_ASE = "other formats need the package ase: pip install 'lammps-mgml[ase]'"
 # Formats of ASE that tell which directions are periodic; of others ASE takes a default.
 TELL_PERIODIC = ("traj", "json", "db")
@@ -108,6 +108,9 @@ def _comment(line: str, number: int) -> dict[str, str]:
         key = key.lower()
         if key in found:
             raise InputError(f"line {number}: {key} comes twice")
+        if value[0] in "\"'" and (len(value) < 2 or value[-1] != value[0]):
+            raise InputError(f"line {number}: {key}={value[:40]} begins with {value[0]} that nothing "
+                             f"closes")
         found[key] = value.strip("\"'")
     return found
 
@@ -158,10 +161,10 @@ def _periodic(told: dict[str, str], boundary: Sequence[bool] | None) -> Sequence
     if "pbc" in told:
         words = told["pbc"].strip("[]{}").replace(",", " ").split()
         flags = [w.lower() in ("t", "true", "1") for w in words]
-        if len(flags) not in (1, 3) or not all(w.lower() in ("t", "true", "1", "f", "false", "0")
-                                               for w in words):
+        if len(flags) != 3 or not all(w.lower() in ("t", "true", "1", "f", "false", "0")
+                                      for w in words):
             raise InputError(f"pbc={told['pbc'][:40]!r} must be 3 flags, as \"T T F\"")
-        return _agreed(flags * (3 // len(flags)), boundary)
+        return _agreed(flags, boundary)
     if "lattice" not in told and boundary is None:
         raise InputError(f"it tells no cell: {NO_CELL}")
     return boundary if boundary is not None else (True,) * 3
