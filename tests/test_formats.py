@@ -205,6 +205,8 @@ def frames_of(tmp_path, text, name="all.xyz", **words):
     (xyz(f'{LATTICE} {LATTICE} {POS}'), "line 2: lattice comes twice"),
     (xyz(f'{LATTICE} {POS} units=lj'), "units lj: positions must be in A"),
     (xyz(f'{LATTICE} {POS} pbc="T T"'), "pbc='T T' must be 3 flags"),
+    (xyz(LATTICE, ROWS.replace("\n", " 7\n")), "5 columns and no Properties="),
+    (xyz(f'{LATTICE} {POS} T F T"'), 'line 2: a quote outside of KEY="..."'),
     (xyz(f'{LATTICE} {POS} pbc="T F'), 'line 2: pbc="T begins with " that nothing closes'),
     (xyz(f'pbc="T T T" {POS}'), "periodic along edge 1 of the cell, which has none there"),
     (xyz(f'{LATTICE} Properties=species:S:1:pos:R:2'), "Properties: pos:R:2 is no column"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 import pytest
@@ -25,6 +26,8 @@ def at_a_terminal(words, folder, until=None):
                                env=env, start_new_session=True,
                                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     os.close(there)
+    watch = threading.Timer(120 * PATIENCE, process.kill)
+    watch.start()
     screen, pressed = b"", False
     while True:
         try:
@@ -38,6 +41,7 @@ def at_a_terminal(words, folder, until=None):
             os.write(here, b"\x03")
             pressed, when = True, time.monotonic()
     status = process.wait()
+    watch.cancel()
     os.close(here)
     assert until is None or pressed, screen.decode()
     assert until is None or time.monotonic() - when < 20 * PATIENCE

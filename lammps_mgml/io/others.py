@@ -45,7 +45,7 @@ STEPS = ("timestep", "step")       # keys that hold the number of a frame's step
 # A number alone, then a line that names columns, or any line and one of a word and 3 numbers.
 _XYZ = re.compile(rb"\s*\d+[ \t]*\r?\n(.*Properties *=|.*\n[ \t]*\S+([ \t]+[-+]?[.\d]\S*){3})",
                   re.IGNORECASE)
-_PAIR = re.compile(r"""([A-Za-z_][\w:.-]*)\s*=\s*"""
+_PAIR = re.compile(r"""(?<!\S)([A-Za-z_][\w:.-]*)\s*=\s*"""
                    r"""("[^"]*"|'[^']*'|\{[^}]*\}|\[\[.*?\]\]|\[[^]]*\]|\S+)""")
 _PROPERTIES = {"species": ("element",), "element": ("element",), "pos": ("x", "y", "z")}
 
@@ -104,6 +104,8 @@ def _xyz_frame(lines: Lines, where: str, k: int, boundary: Sequence[bool] | None
 def _comment(line: str, number: int) -> dict[str, str]:
     """{key in small letters: value without its quotes} of the second line of a frame."""
     found: dict[str, str] = {}
+    if '"' in _PAIR.sub("", line):
+        raise InputError(f"line {number}: a quote outside of KEY=\"...\": {line.strip()[:60]!r}")
     for key, value in _PAIR.findall(line):
         key = key.lower()
         if key in found:
@@ -119,6 +121,9 @@ def _names(told: dict[str, str], body: list[str]) -> list[str]:
     """Names of the columns; InputError if there are no symbols and positions among them."""
     if "properties" not in told:             # plain XYZ; other programs add columns to it
         width = len(body[0].split()) if body else 4
+        if width > 4 and told:
+            raise InputError(f"{width} columns and no Properties=species:S:1:pos:R:3:... that names "
+                             f"them")
         return ["element", "x", "y", "z", *(f"column_{k}" for k in range(5, width + 1))]
     words, names = told["properties"].split(":"), []
     for name, kind, count in zip(words[::3], words[1::3], words[2::3]):

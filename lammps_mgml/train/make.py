@@ -148,7 +148,7 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
                 raise InputError(f"no {step.deck} in {decks}: give --decks, a folder that has it")
             _remember(folder, plan, step, decks, command)
             tell(f"{step.deck} {step.done}")
-            _run(folder, step, decks, command, running)
+            _run(folder, step, decks, command, running, stop)
             _finished(folder, plan, step)
             progress.step()
 
@@ -168,8 +168,7 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
         except KeyboardInterrupt:            # the checkpoints are good
             stop.set()
             for process in list(running):
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
+                _end(process)
             raise
 
 
@@ -191,7 +190,8 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running: set[Any]) -> None:
+def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running: set[Any],
+         stop: threading.Event) -> None:
     import subprocess
 
     words = [w for k, v in step.variables.items() for w in ("-var", k, str(v))]
@@ -201,6 +201,8 @@ def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running:
             stdin=subprocess.DEVNULL, stdout=screen, stderr=screen,
             process_group=0)                 # of its own: a launcher's children are ended, too
         running.add(process)
+        if stop.is_set():                    # since it was asked last, before the process was there
+            _end(process)
         failed = process.wait()
         running.discard(process)
     if failed:
@@ -208,6 +210,11 @@ def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running:
                         f"command goes on from its last checkpoint")
     if step.done.endswith(".done"):
         (folder / step.done).touch()
+
+
+def _end(process: Any) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def is_done(folder: Path, step: Step) -> bool:
