@@ -305,7 +305,9 @@ def plain_data(lines):
     else:
         bounds = [header[f"{a}lo {a}hi"] for a in "xyz"]
         need(all(len(b) == 2 and b[1] > b[0] for b in bounds))
-        xy, xz, yz = header.get("xy xz yz", (0.0, 0.0, 0.0))
+        tilts = header.get("xy xz yz", (0.0, 0.0, 0.0))
+        need(len(tilts) == 3)
+        xy, xz, yz = tilts
         lx, ly, lz = (b[1] - b[0] for b in bounds)
         edges, origin = [[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], [b[0] for b in bounds]
     heads = [j for j in range(k, len(lines)) if bare[j] == "Atoms"]
