@@ -7,7 +7,7 @@ from typing import Any
 __version__ = "0.2.0"
 
 _PUBLIC = {"featurize": "api", "feature_names": "api", "SiteFeatures": "api", "softness": "api",
-           "catalogue": "features", "d2min": "plasticity.d2min",
+           "catalogue": "features", "d2min": "api",
            "load_model": "models.model",
            "read_table": "io.table", "MgmlError": "errors"}
 __all__ = ["__version__", *_PUBLIC]
@@ -22,6 +22,10 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,8 @@ from .features import inputs as known_inputs
 from .features import reach, read_input, resolve
 from .models.model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, Sites, site_features
+from .plasticity.d2min import CUTOFF, NonAffine
+from .plasticity.d2min import d2min as _d2min
 from .system.arrays import AnyArray, Bools, Features, Floats
 from .system.atoms import periodic_atoms
 from .system.box import Box
@@ -137,6 +139,60 @@ def softness(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (Tr
     found = sites(*system[:4], model.features, model.elements, model.parameters, load=load,
                   msd=msd)
     return model.softness(found.features)
+
+
+def d2min(reference: Any, reference_cell: Any = None, positions: Any = None, cell: Any = None,
+          pbc: Any = None, cutoff: float = CUTOFF, definition: str = "ovito") -> NonAffine:
+    """D2min and strain of every atom: ``d2min(reference, reference_cell, positions, cell)`` of
+    arrays, or ``d2min(reference, atoms)`` of two ase.Atoms.
+
+    Parameters
+    ----------
+    reference, positions : (n, 3) float, A, or ase.Atoms, which bring their cells and pbc
+        The same atoms in the same order; wrapped or not.
+    reference_cell, cell : 3 lengths or (3, 3) row vectors, A
+    pbc : 3 flags, for arrays (all True)
+    cutoff : float, A; another than the default may be in other units, with all other lengths
+    definition : "ovito", "paper", "matscipy" or "lammps", see ``plasticity.d2min``
+
+    Returns
+    -------
+    NonAffine : d2min (n,) A^2, eta (n,) von Mises strain, partners (n,) int32
+
+    Raises
+    ------
+    InputError : arrays, cells or atoms that cannot be used or do not fit each other; lengths that
+        cannot be in A.
+    OptionError : an unknown definition, a cutoff that is no length.
+    """
+    given = (reference, positions if positions is not None else reference_cell)
+    are_atoms = [hasattr(one, "get_chemical_symbols") for one in given]
+    if not any(are_atoms):
+        if any(one is None for one in (reference_cell, positions, cell)):
+            raise InputError("give reference_cell, positions and cell with an array of positions, or "
+                             "two ase.Atoms")
+        return _d2min(reference, reference_cell, positions, cell, (True,) * 3 if pbc is None else pbc,
+                      cutoff, definition)
+    if not all(are_atoms) or cell is not None or pbc is not None \
+            or positions is not None and reference_cell is not None:
+        raise InputError("give two ase.Atoms and no cell or pbc, which they bring, or arrays with "
+                         "their cells")
+    before, after = given
+    if len(before) != len(after):
+        raise InputError(f"{len(before)} atoms in the reference, {len(after)} now: D2min compares "
+                         f"the same atoms")
+    symbols = [np.array(one.get_chemical_symbols()) for one in given]
+    other = np.flatnonzero(symbols[0] != symbols[1])
+    if other.size:
+        k = other[0]
+        raise InputError(f"atom {k} is {symbols[0][k]} in the reference and {symbols[1][k]} now: "
+                         f"D2min compares the same atoms in the same order")
+    if (before.pbc != after.pbc).any():
+        raise InputError(f"pbc {before.pbc.tolist()} in the reference and {after.pbc.tolist()} now: "
+                         f"give both the same")
+    # edges that are missing get a length; they cannot be periodic
+    (x0, cell0), (x, cell) = ((one.positions, np.asarray(one.cell.complete())) for one in given)
+    return _d2min(x0, cell0, x, cell, before.pbc, cutoff, definition)
 
 
 def _system(positions: Any, types: Any, cell: Any, pbc: Any,

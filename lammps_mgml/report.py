@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import InputError, OptionError
-from .io.dump import Frame, read_dump, read_frames
+from .io.dump import Frame, read_frames
+from .progress import track
 from .system.arrays import AnyArray, Floats, Ints
 from .system.box import Box
 from .train.dataset import THRESHOLD, cubes
@@ -88,7 +89,7 @@ def compare(path: str | PathLike[str], axis: int | None = None,
     edges = before = None if box is None else box.edges
     first = last = None                      # frames of the reference
     found, skipped, ranked, leap = [], [], False, None
-    for frame in read_dump(path):
+    for frame in track(read_frames(path), "reading", "frames"):
         missing = {"d_sq", "d_d2min"} - set(frame.columns)
         if missing:
             raise InputError(f"{frame.where}: needs the columns d_sq and d_d2min "
@@ -118,7 +119,8 @@ def compare(path: str | PathLike[str], axis: int | None = None,
         raise InputError(f"{path}: only the reference frame (step {first.step}) has values of "
                          f"d_d2min: needs a later frame")
     component, sense, other = _strain_of(np.array([shape for *_, shape in found]), axis)
-    rows = [_row(frame, ref, abs(float(shape[component])), ranked) for frame, ref, shape in found]
+    rows = [_row(frame, ref, abs(float(shape[component])), ranked)
+            for frame, ref, shape in track(found, "ranking", "frames")]
     return Report(rows, component, sense, first, first.box if first else box, skipped, other, ranked,
                   leap)
 

@@ -12,6 +12,7 @@ import gzip
 import math
 import random
 import resource
+import shlex
 import sys
 import tempfile
 from collections import Counter
@@ -71,6 +72,11 @@ def valid_files(rng):
                         [(t, i, *p, ("Cu", "Zr")[t - 1]) for i, t, p in zip(ids, types, x)]),
         "symbols": dump("", f"pp pp pp\n{box}", "id element x y z",
                         [(i, ("Ni", "Al")[t - 1], *p) for i, t, p in zip(ids, types, x)]),
+        "xyz": "".join(
+            f'12\nLattice="10 0 0 -1 9 0 0.5 0.25 8" Properties=species:S:1:pos:R:3:id:I:1 '
+            f'pbc="T F T" Origin="-1 0 2.5" Timestep={step}\n' + "".join(
+                f"{('Cu', 'Zr')[t - 1]} {p[0]} {p[1]} {p[2]} {i}\n" for i, t, p in zip(ids, types, x))
+            for step in (0, 50)),
         "data": head + edges + masses + "\nAtoms # atomic\n\n" + rows("atomic") + moves,
         "data images": head + edges + "1.5 -0.5 2 xy xz yz\n" + "\nAtoms  # charge\n\n"
         + rows("charge", True),
@@ -188,6 +194,8 @@ def read_plainly(data):
     try:
         if lines[0].startswith("ITEM:"):
             return list(plain_dump(lines))
+        if lines[0].strip().isdigit() and "=" in lines[1]:
+            return list(plain_xyz(lines))
         return [plain_data(lines)]
     except (IndexError, KeyError):
         raise Unclear from None
@@ -221,6 +229,43 @@ def plain_dump(lines):
         need(len(atoms) == n)
         k += 1 + n
         yield (whole(items["TIMESTEP"][1][0].strip()), *plain_box(*items["BOX"]), atoms)
+
+
+def plain_xyz(lines):
+    k = 0
+    while k < len(lines):
+        if k and not lines[k].strip():
+            need(not any(line.strip() for line in lines[k:]))
+            return
+        n = whole(lines[k].strip())
+        try:
+            pairs = [word.split("=", 1) for word in shlex.split(lines[k + 1]) if "=" in word]
+        except ValueError:                   # quotes
+            raise Unclear from None
+        told = {key.lower(): value for key, value in pairs}
+        need(len(told) == len(pairs) and 0 <= n <= len(lines))
+        columns = told["properties"].split(":")
+        need(columns[1::3] + columns[2::3] == ["S", "R", "I", "1", "3", "1"])
+        names = [one.lower() if one.lower() in ("species", "pos") else one for one in columns[::3]]
+        names = [one for name in names for one in {"species": ("element",), "pos": ("x", "y", "z")}.get(
+            name, (name,))]
+        flags = told.get("pbc", "T T T").lower().split()
+        need(len(flags) == 3 and set(flags) <= {"t", "f", "1", "0"})
+        atoms = {}
+        for place, line in enumerate(lines[k + 2:k + 2 + n], start=1):
+            words = line.split()
+            need(len(words) == len(names) == 5)
+            values = dict(zip(names, words))
+            need(values["element"].isalpha() and values["element"].isascii())
+            values["element"] = values["element"].capitalize()
+            one_atom(atoms, names, {"id": str(place), **values}, 1)
+        need(len(atoms) == n)
+        cell, origin = ([number(w) for w in told.get(key, default).split()]
+                        for key, default in (("lattice", ""), ("origin", "0 0 0")))
+        need(len(cell) == 9 and len(origin) == 3)
+        step = next((whole(told[key]) for key in ("timestep", "step") if key in told), None)
+        yield step, [cell[:3], cell[3:6], cell[6:]], origin, [f in "t1" for f in flags], atoms
+        k += 2 + n
 
 
 def plain_box(words, rows):
@@ -260,7 +305,9 @@ def plain_data(lines):
     else:
         bounds = [header[f"{a}lo {a}hi"] for a in "xyz"]
         need(all(len(b) == 2 and b[1] > b[0] for b in bounds))
-        xy, xz, yz = header.get("xy xz yz", (0.0, 0.0, 0.0))
+        tilts = header.get("xy xz yz", (0.0, 0.0, 0.0))
+        need(len(tilts) == 3)
+        xy, xz, yz = tilts
         lx, ly, lz = (b[1] - b[0] for b in bounds)
         edges, origin = [[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], [b[0] for b in bounds]
     heads = [j for j in range(k, len(lines)) if bare[j] == "Atoms"]
@@ -299,7 +346,7 @@ def differs(frames, plain):
     if len(frames) != len(plain):
         return f"{len(frames)} frames, {len(plain)} in the lines"
     for frame, (step, edges, origin, periodic, atoms) in zip(frames, plain):
-        if frame.step != step or list(frame.box.periodic) != list(periodic):
+        if step not in (frame.step, None) or list(frame.box.periodic) != list(periodic):
             return f"step {frame.step} for {step}, or periodic"
         if not (np.allclose(frame.box.edges, edges, rtol=1e-12, atol=1e-12)
                 and np.allclose(frame.origin, origin, rtol=1e-12, atol=1e-12)):

@@ -182,7 +182,7 @@ def site_mpi():
     if not Path("/usr/bin/mpirun").exists():
         return False
     done = subprocess.run(["/usr/bin/python3", "-c", "from mpi4py import MPI; "
-                           "import lammps_mgml.api, h5py, tqdm; print(MPI.Get_library_version())"],
+                           "import lammps_mgml.api, h5py; print(MPI.Get_library_version())"],
                           capture_output=True, text=True, env={**os.environ, **SITE})
     return "Open MPI" in done.stdout
 

@@ -488,6 +488,7 @@ def test_the_papers_compression_goes_on_where_it_was_stopped(tmp_path):
     strain, stress = np.loadtxt(tmp_path / "slab.stress", skiprows=1).T
     np.testing.assert_allclose(strain, [0.005, 0.01, 0.015, 0.02], atol=2e-5)
     assert (np.diff(stress) > 0).all() and 0.5 < stress[-1] < 5.0, "GPa, of an elastic slab"
+    assert resumed[-1].elements == ("Cu", "Zr")
     first, last = resumed[0].columns, resumed[-1].columns
     same(first["d_sq"], last["d_sq"], 0)
     surface = first["i_site"].astype(int) & OPEN_CELL != 0

@@ -11,7 +11,7 @@ from lammps_mgml import errors
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lammps_mgml"
 # A part may import those of its own level and below; ``api`` and ``report`` are single files.
-LEVEL = {"errors": 0, "flags": 0, "_kernels": 0, "system": 1, "geometry": 2, "families": 3,
+LEVEL = {"errors": 0, "flags": 0, "progress": 0, "_kernels": 0, "system": 1, "geometry": 2, "families": 3,
          "plasticity": 3, "features": 4, "pipeline": 5, "models": 6, "evaluation": 7, "api": 7,
          "io": 8, "insitu": 8, "train": 9, "report": 10, "cli": 11, "__init__": 11}
 HEAVY = {"lammps": {"insitu"}, "lightgbm": {"train"}, "sklearn": {"train"}, "h5py": {"io"},
@@ -69,3 +69,13 @@ def test_an_error_of_a_missing_input_comes_whole_from_another_process():
     error = pickle.loads(pickle.dumps(errors.MissingInputError("load", "what is missing")))
     assert error.needs == "load" and str(error) == "what is missing"
     assert isinstance(error, errors.OptionError)
+
+
+def test_dir_tells_all_public_names_and_imports_nothing():
+    code = ("import sys, lammps_mgml as m\n"
+            "names = dir(m)\nassert 'lammps_mgml.api' not in sys.modules and 'numpy' not in sys.modules\n"
+            "assert set(m.__all__) <= set(names) and names == sorted(set(names))\n"
+            "print(*(type(getattr(m, name)).__name__ for name in m.__all__))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["str", "function", "function", "type", "function", "function",
+                                   "function", "function", "function", "type"]

@@ -320,3 +320,37 @@ def test_wrong_input_is_refused_with_its_cause(change, error, message):
                  "pbc": ALL}
     with pytest.raises(error, match=message):
         d2min(**{**arguments, **change})
+
+
+def test_two_ase_atoms_are_their_arrays():
+    """With their cells and pbc, cells that lack edges, and what does not fit refused."""
+    ase = pytest.importorskip("ase", reason="not run: ase is not installed")
+    for before in (glass(), liquid(), sheared(glass(), 0.2), crystal("fcc", 3, noise=0.05)):
+        after = shaken(before)
+        pair = [ase.Atoms(np.array(["Cu", "Zr"])[np.asarray(s.types) - 1], s.positions, cell=s.edges,
+                          pbc=s.pbc) for s in (before, after)]
+        for words in ({}, {"cutoff": 4.0, "definition": "paper"}):
+            expected = d2min(before.positions, before.edges, after.positions, after.edges, before.pbc,
+                             **words)
+            for found in (d2min(*pair, **words), d2min(pair[0], positions=pair[1], **words)):
+                assert all(map(np.array_equal, found, expected))
+    cluster = [one.copy() for one in pair]
+    for one in cluster:
+        one.pbc, one.cell[:] = False, 0.0
+    expected = d2min(cluster[0].positions, np.eye(3), cluster[1].positions, np.eye(3), (False,) * 3)
+    assert np.array_equal(d2min(*cluster).d2min, expected.d2min)
+
+    swapped = pair[1].copy()
+    swapped.symbols[7] = "Zr" if swapped.symbols[7] == "Cu" else "Cu"
+    for words, message in (
+            ((pair[0], swapped), "atom 7 is .. in the reference and .. now: .* in the same order"),
+            ((pair[0], pair[1][:-1]), f"{len(pair[0])} atoms in the reference, {len(pair[0]) - 1} now"),
+            ((pair[0], cluster[1]), r"pbc \[True, True, True\] in the reference and \[False, "),
+            ((pair[0], pair[0].cell, pair[1]), "give two ase.Atoms and no cell or pbc"),
+            ((pair[0], pair[1].positions), "give two ase.Atoms and no cell or pbc"),
+            ((before.positions, before.edges, pair[1]), "give two ase.Atoms and no cell or pbc"),
+            ((before.positions, after.positions), "give reference_cell, positions and cell")):
+        with pytest.raises(InputError, match=message):
+            d2min(*words)
+    with pytest.raises(InputError, match="no cell or pbc, which they bring"):
+        d2min(*pair, pbc=(True, True, False))

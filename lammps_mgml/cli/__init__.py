@@ -22,8 +22,9 @@ VERBS = {
     "report": "figure and strain-by-strain AUC from the dump of a run",
 }
 # Packages that the core does without, and the extra of pyproject.toml that brings each.
-EXTRAS = {"h5py": "files", "tqdm": "files", "zstandard": "files", "matplotlib": "plots",
-          "lightgbm": "train", "sklearn": "score", "scipy": "score", "joblib": "score"}
+EXTRAS = {"h5py": "files", "zstandard": "files", "matplotlib": "plots",
+          "lightgbm": "train", "sklearn": "score", "scipy": "score", "joblib": "score",
+          "ase": "ase"}
 
 
 def parser_of(verbs: Iterable[str | None] = ()) -> argparse.ArgumentParser:
@@ -57,16 +58,19 @@ def check_output(path: str, option: str = "--output") -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; exit status 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C)."""
+    from .. import progress
     from ..errors import MgmlError
 
     arguments = sys.argv[1:] if argv is None else argv
     wanted = next((a for a in arguments if not a.startswith("-")), None)
     try:
         args = parser_of((wanted,)).parse_args(arguments)
+        progress.switch_on(f"mgml {args.verb}")
         status = import_module(f".{args.verb}", __name__).run(args) or 0
         sys.stdout.flush()
         return status
     except MgmlError as e:
+        progress.clear()
         print(f"mgml {wanted}: {e}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as e:
@@ -82,5 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mgml {wanted}: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"mgml {wanted}: interrupted", file=sys.stderr)
-        return 130
+        from .launcher import interrupted
+
+        return interrupted(wanted)

@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
     from ..errors import OptionError
     from ..io.glass import write_glass
+    from ..progress import say, track
     from ..train.make import deck_folder, glass_of, is_ready, make
 
     if args.what == "show":
@@ -86,15 +87,14 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError(f"--output {output}: this is a file, give a folder for NAME.h5")
     output.mkdir(parents=True, exist_ok=True)
     if args.what == "make":
-        make(plans, folder, deck_folder(args.decks), _command(args.lmp), args.jobs,
-             lambda line: print(line, flush=True))
-    for plan in plans:
+        make(plans, folder, deck_folder(args.decks), _command(args.lmp), args.jobs, say)
+    for plan in track(plans, "packing", "glasses"):
         if not is_ready(plan, folder):
-            print(f"{plan.name}: not ready, left out")
+            say(f"{plan.name}: not ready, left out")
             continue
-        glass = glass_of(plan, folder)
+        glass = glass_of(plan, folder, say)
         write_glass(output / f"{plan.name}.h5", glass)
-        print(_line(glass))
+        say(_line(glass))
 
 
 def _plans(args: argparse.Namespace) -> list[Plan]:

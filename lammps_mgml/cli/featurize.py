@@ -1,6 +1,7 @@
 """mgml featurize"""
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,14 +20,16 @@ REMEDIES = {"load": "; give --load z",
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("frame", help="LAMMPS text dump or data file, also .gz, .zst")
+    parser.add_argument("frame", help="LAMMPS text dump or data file, extended XYZ, or what "
+                                      "ASE reads; also .gz, .bz2, .xz, .zst")
     parser.add_argument("--features", default="table3",
                         help="sets and names separated by commas: table3 (the default), sro, mro, "
                              "all, or what mgml features lists")
     parser.add_argument("--elements", help="symbols of types 1, 2, ... (Cu Zr, or the dump's "
                                            "column element)")
     parser.add_argument("--boundary", help="\"p p f\": which edges are periodic (p), for files that "
-                                           "do not tell: data files (p p p), dumps before 2010")
+                                           "do not tell: data files (p p p), dumps before 2010, "
+                                           "XYZ without pbc")
     parser.add_argument("--model", help="also write the softness d_sq by this model")
     parser.add_argument("--frozen", action="store_true",
                         help="normalise all frames by the means of the first, as a run does")
@@ -145,15 +148,49 @@ def _executor(processes: int) -> AbstractContextManager[Any]:
     from .launcher import world_size
 
     if world_size() > 1:
-        from mpi4py.futures import MPICommExecutor
-
-        return MPICommExecutor()
+        return _ranks()
     if processes > 1:
-        from concurrent.futures import ProcessPoolExecutor
-        from multiprocessing import get_context
-
-        return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+        return _processes(processes)
     return nullcontext(_Here())
+
+
+@contextmanager
+def _ranks() -> Iterator[Any]:
+    """Executor of the other ranks; None on these."""
+    from mpi4py.futures import MPICommExecutor
+
+    from .launcher import interrupted
+
+    with MPICommExecutor() as executor:
+        try:
+            yield executor
+        except KeyboardInterrupt:            # the end of the block would wait for the other ranks
+            interrupted("featurize")
+            raise
+
+
+@contextmanager
+def _processes(n: int) -> Iterator[Any]:
+    """Executor of ``n`` processes; they end at once if the block does not end well (Ctrl-C)."""
+    import signal
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import active_children, get_context
+
+    with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as executor:
+        # the processes, started now, inherit that they do not heed Ctrl-C: this one tells them
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            first = executor.submit(int)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        try:
+            first.result()
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 class _Here:
@@ -202,9 +239,10 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
     from ..models.model import load_model
 
     model = load_model(job["model"]) if job["model"] else None
-    if job["elements"] and not frame.typed:
-        frame = frame.numbered_by(job["elements"])
-    elements = job["elements"] or frame.elements or (model.elements if model else ELEMENTS)
+    elements = job["elements"] or (model.elements if model and not frame.typed else None)
+    if elements and not frame.typed:
+        frame = frame.numbered_by(elements)
+    elements = elements or frame.elements or (model.elements if model else ELEMENTS)
     species = tuple(dict.fromkeys(elements))
     if model and model.elements != species:
         raise ModelError(f"model {model.name} knows types {' '.join(model.elements)}, "
@@ -284,10 +322,10 @@ def _write(path: str, source: str, results: Iterable[dict[str, Any]], double: bo
     from pathlib import Path
 
     import numpy as np
-    from tqdm import tqdm
 
     from ..errors import InputError
     from ..io.table import TableWriter, header
+    from ..progress import track
 
     part = Path(f"{path}.part")
     try:
@@ -299,7 +337,7 @@ def _write(path: str, source: str, results: Iterable[dict[str, Any]], double: bo
     first: dict[str, Any] = {}
     at: dict[int, int] = {}
     tally = _Tally()
-    for k, one in enumerate(tqdm(results, desc="mgml featurize", unit="frame", disable=None)):
+    for k, one in enumerate(track(results, "", "frames")):
         if writer is None:
             first = one
             writer = TableWriter(part, header(one["names"], one["elements"], one["parameters"],

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+import time
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MgmlError
 
@@ -73,6 +75,28 @@ def world_size(environ: Mapping[str, str] = os.environ) -> int:
                         f"MPI ({library}), for srun perhaps another --mpi=..., or start one rank "
                         f"with -j {ranks}")
     return size
+
+
+def interrupted(verb: str | None) -> int:
+    """Say so in one line, end all ranks if there are several, and return the exit status, 130."""
+    from .. import progress
+
+    world = _world()
+    progress.clear()
+    if world is None or world.rank == 0:
+        print(f"mgml {verb}: interrupted", file=sys.stderr, flush=True)
+    if world is not None:
+        time.sleep(0 if world.rank == 0 else 2)        # the first one says it before all end
+        world.Abort(130)
+    return 130
+
+
+def _world() -> Any:
+    """MPI's world if MPI runs and there are several ranks, else None."""
+    MPI = sys.modules.get("mpi4py.MPI")
+    if MPI is None or not MPI.Is_initialized() or MPI.Is_finalized() or MPI.COMM_WORLD.size == 1:
+        return None
+    return MPI.COMM_WORLD
 
 
 def _library() -> ModuleType:

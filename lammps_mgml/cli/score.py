@@ -79,6 +79,7 @@ def score_all(model: SoftnessModel, loadings: Sequence[Loading], strain: float,
     import numpy as np
 
     from ..errors import InputError
+    from ..progress import track
     from ..train.evaluate import together
     from ..train.fit import baselines
 
@@ -88,9 +89,10 @@ def score_all(model: SoftnessModel, loadings: Sequence[Loading], strain: float,
         raise InputError(f"no atom is plastic at strain {strain:g} in {', '.join(still)}: nothing to "
                          f"rank; take a larger --strain")
     known = baselines(training, strain) if training else {}
-    single = {x.name: score(model, x, strain, known) for x in loadings}
+    single = {x.name: score(model, x, strain, known)
+              for x in track(loadings, "scoring", "loadings")}
     sets = []
-    for x in loadings:
+    for x in track(loadings, "comparing", "loadings"):
         features = [x.features(m.features) for m in filter(None, (model, other))]
         ok = ~np.any([np.isnan(f).any(axis=1) for f in features], axis=0)
         margins = [m.margins(f[ok]) for m, f in zip((model, other), features) if m]

@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> None:
     from ..errors import InputError
     from ..features import resolve
     from ..models.model import from_card, save_model, with_envelope
+    from ..progress import say
     from ..train.dataset import read_loadings
     from ..train.fit import train
     from ..train.recipes import recipe
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     for x in (*training, *unseen):
         x.at(args.strain)                    # likewise
     features = resolve(args.features) if args.features else None
-    learner, features, told = recipe(args.recipe, training, args.strain, features)
+    learner, features, told = recipe(args.recipe, training, args.strain, features, say)
     card = train(training, args.strain, args.name, learner, features, recipe=told)
     print(f"trained on {len(card['training']['glasses'])} glasses, "
           f"{len(training)} loadings: {card['training']['atoms']} "

@@ -1,10 +1,9 @@
-"""LAMMPS text dumps and data files, plain or compressed (.gz, .zst).
+"""LAMMPS text dumps and data files, plain or compressed (.gz, .bz2, .xz, .zst).
 
 What cannot be told for sure is refused, with the line and the remedy, never guessed.
 """
 from __future__ import annotations
 
-import gzip
 import re
 import sys
 import zlib
@@ -12,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
+from io import TextIOWrapper
 from itertools import islice
 from os import PathLike
 from typing import IO, Any, NoReturn, cast
@@ -22,12 +23,16 @@ from ..errors import InputError
 from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.box import Box, times
 
+BINARY = ("binary dump or damaged file: write a text dump (a name without .bin; binary2txt of LAMMPS "
+          "converts)")
 UNITS = ("metal", "real")          # of LAMMPS, those with lengths in A
 MAX_TYPE = 100_000
 FAR = 1e6                          # boxes; a coordinate farther out has lost its decimals
 COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
 TEXT = ("element", "typelabel")    # columns of words
 _FLAGS = re.compile("[pfsm]{2}")
+# A line of the header of a data file, whose first line is a title.
+_DATA = re.compile(rb"\n[^#\n]*\d[ \t]+(atoms|atom types|[xyz]lo [xyz]hi|[abc]vec)\s*(#|\n)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)",
                      re.ASCII | re.IGNORECASE)
 
@@ -76,6 +81,9 @@ class Frame:
             raise InputError(f"{self.where}: atom {self.columns['id'][k]} of type {self.types[k]} is "
                              f"{self.columns['element'][k]}, others of this type are "
                              f"{symbols[self.types[k] - 1]}: give --elements, or mend the dump")
+        if len(symbols) > 1 and self.typed and set(symbols) - {"X"} == {"C"}:
+            raise InputError(f"{self.where}: all types are C, as LAMMPS writes where the deck names "
+                             f"none: dump_modify ID element Cu Zr  , or give --elements")
         return tuple(symbols)
 
     def numbered_by(self, elements: Sequence[str]) -> Frame:
@@ -117,20 +125,27 @@ class Frame:
 
 
 def read_frames(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Iterator[Frame]:
-    """Frames of a dump, or the one of a data file, compressed or not; the first line tells which.
+    """Frames of a dump, the one of a data file, or those of a file that ``others`` reads (extended
+    XYZ, what ASE knows), compressed or not; the content tells which.
 
     boundary : 3 flags, True for periodic, of a file that tells none (data files, old dumps).  A data
     file is taken as periodic without it.
 
     Raises
     ------
-    InputError : neither, or one that ``read_dump`` or ``read_data`` refuses.
+    InputError : none of these, or one that is refused by its reader.
     """
-    with _reading(path) as lines:
-        first = next(iter(lines), "")
-    if first.startswith("ITEM:") or not first:
+    with reading(path):
+        head = first_bytes(path)
+    if head.startswith(b"ITEM:") or not head:
         return read_dump(path, boundary)
-    return iter([read_data(path, boundary)])
+    from .others import is_xyz, read_others, read_xyz
+
+    if is_xyz(head):
+        return read_xyz(path, boundary)
+    if _DATA.search(head):
+        return iter([read_data(path, boundary)])
+    return read_others(path, head, boundary)
 
 
 def read_dump(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Iterator[Frame]:
@@ -143,8 +158,8 @@ def read_dump(path: str | PathLike[str], boundary: Sequence[bool] | None = None)
     InputError : not a LAMMPS text dump, without frames, or cut off, damaged or ambiguous in a frame
         (named by its step and line).
     """
-    with _reading(path) as text:
-        lines, units, n = _Lines(text), None, 0
+    with text_of(path) as text:
+        lines, units, n = Lines(text), None, 0
         while (head := lines.peek()) is not None:
             if n and not head.strip():
                 lines.must_be_blank()
@@ -157,51 +172,84 @@ def read_dump(path: str | PathLike[str], boundary: Sequence[bool] | None = None)
 
 
 @contextmanager
-def _reading(path: str | PathLike[str]) -> Iterator[IO[str]]:
-    """Its lines; what is wrong with the file or with them as InputError that names it."""
+def reading(path: str | PathLike[str]) -> Iterator[None]:
+    """What is wrong with the file as InputError that names it."""
     try:
-        with _open(path) as lines:
-            yield lines
+        yield
     except InputError as e:
         if str(e).startswith((f"{path}:", f"{path},")):
             raise
         raise InputError(f"{path}: {e}") from None
     # mypy does not read a * there
-    except (OSError, EOFError, UnicodeError, zlib.error, *_zstd_error()) as e:  # type: ignore[misc]
+    except (OSError, EOFError, UnicodeError, zlib.error,
+            *_errors_of_packers()) as e:  # type: ignore[misc]
         raise InputError(f"{path}: {getattr(e, 'strerror', None) or e}") from None
 
 
-def _open(path: str | PathLike[str]) -> IO[str]:
-    # bytes that are no text may be in a title; as part of a number they are refused like a letter
-    how: dict[str, Any] = {"mode": "rt", "encoding": "utf-8", "errors": "surrogateescape"}
+@contextmanager
+def text_of(path: str | PathLike[str]) -> Iterator[IO[str]]:
+    """Its lines; what is wrong with the file or with them as InputError that names it."""
+    with reading(path):
+        if b"\0" in first_bytes(path):
+            raise InputError(BINARY)
+        # bytes that are no text may be in a title; as part of a number they are refused like a letter
+        with TextIOWrapper(unpacked(path), encoding="utf-8", errors="surrogateescape") as lines:
+            yield lines
+
+
+# First bytes of compressed files, and the module that reads them.
+PACKED = {".gz": (b"\x1f\x8b", "gzip"), ".bz2": (b"BZh", "bz2"), ".xz": (b"\xfd7zXZ\0", "lzma"),
+          ".zst": (b"\x28\xb5\x2f\xfd", "zstandard")}
+
+
+def packer(path: str | PathLike[str]) -> str | None:
+    """Module that reads a compressed file; None if it is none."""
     with open(path, "rb") as file:
-        head = file.read(4096)
-    if head[:2] == b"\x1f\x8b":
-        return cast("IO[str]", gzip.open(path, **how))
-    if head[:4] == b"\x28\xb5\x2f\xfd":
-        try:
-            import zstandard
-        except ModuleNotFoundError:
-            raise InputError("zstd files need the package zstandard: pip install zstandard") from None
-        return cast("IO[str]", zstandard.open(path, **how))
-    if str(path).endswith((".gz", ".zst")):
-        raise InputError("not compressed, or damaged at its start")
-    if b"\0" in head:
-        raise InputError("binary dump or damaged file: write a text dump (a name without .bin; "
-                         "binary2txt of LAMMPS converts)")
-    return cast("IO[str]", open(path, **how))
+        head = file.read(8)
+    return next((module for magic, module in PACKED.values() if head.startswith(magic)), None)
 
 
-def _zstd_error() -> tuple[type[Exception], ...]:
-    """The error of a damaged .zst file, if the package that reads them is there."""
+def unpacked(path: str | PathLike[str]) -> IO[bytes]:
+    """The file, open to read what it holds, compressed or not; its first bytes tell.
+
+    Raises
+    ------
+    InputError : a package is missing, or the name says compressed and the content does not.
+    """
+    module = packer(path)
     try:
-        from zstandard import ZstdError
-    except ModuleNotFoundError:
-        return ()
-    return (ZstdError,)
+        if module == "zstandard":            # several in one file, as pzstd writes
+            return cast("IO[bytes]", import_module(module).ZstdDecompressor().stream_reader(
+                open(path, "rb"), read_across_frames=True))
+        if module is not None:
+            return cast("IO[bytes]", import_module(module).open(path, "rb"))
+    except ModuleNotFoundError as e:
+        raise InputError("zstd files need the package zstandard: pip install zstandard"
+                         if e.name == "zstandard" else
+                         f"this Python has no module {e.name}: decompress it") from None
+    if str(path).endswith(tuple(PACKED)):
+        raise InputError("not compressed, or damaged at its start")
+    return open(path, "rb")
 
 
-class _Lines:
+def first_bytes(path: str | PathLike[str]) -> bytes:
+    """Up to 4096 bytes of what the file holds."""
+    with unpacked(path) as file:
+        return file.read(4096)
+
+
+def _errors_of_packers() -> tuple[type[Exception], ...]:
+    """The errors of damaged .xz and .zst files, where the modules that read them are there."""
+    found = []
+    for module, name in (("lzma", "LZMAError"), ("zstandard", "ZstdError")):
+        try:
+            found.append(getattr(import_module(module), name))
+        except ModuleNotFoundError:
+            pass
+    return tuple(found)
+
+
+class Lines:
     """Lines of a file with their numbers; the next one can be seen before it is taken."""
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -236,7 +284,7 @@ class _Lines:
                 raise InputError(f"line {self.number}: text after blank lines")
 
 
-def _frame(lines: _Lines, path: str, units: str | None,
+def _frame(lines: Lines, path: str, units: str | None,
            boundary: Sequence[bool] | None) -> tuple[Frame, str | None]:
     """The next frame, and the units of it and of those that follow."""
     items: dict[str, Any] = {}
@@ -260,7 +308,7 @@ def _frame(lines: _Lines, path: str, units: str | None,
             else:
                 raise InputError(f"line {lines.number}: no dump of atoms: ITEM: {key[:40]}")
             if key == "TIMESTEP":
-                step = _whole(items[key], "the step", lines.number)
+                step = whole_number(items[key], "the step", lines.number)
                 where = f"{path}, step {step}"
         for key in ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS"):
             if key not in items:
@@ -270,7 +318,7 @@ def _frame(lines: _Lines, path: str, units: str | None,
             raise InputError(f"units {units}: positions must be in A (units metal or real)")
         words, rows = items["BOX BOUNDS"]
         box, origin = _box(words, rows, boundary)
-        n = _whole(items["NUMBER OF ATOMS"], "the number of atoms", lines.number)
+        n = whole_number(items["NUMBER OF ATOMS"], "the number of atoms", lines.number)
         names = name.split()[1:]
         if not names:
             raise InputError("ITEM: ATOMS names no columns, as in LAMMPS before 2009: write them "
@@ -281,14 +329,14 @@ def _frame(lines: _Lines, path: str, units: str | None,
             raise InputError(f"columns id and type (or element) are needed, found {' '.join(names)}")
         at = lines.number + 1
         body = lines.block(n)
-        columns = _columns(names, body, n, at)
+        columns = columns_of(names, body, n, at)
         if body and not body[-1].endswith("\n") and lines.peek() is None:
-            _must_be_complete([line.split()[-1] for line in body], lines.number)
+            must_be_complete([line.split()[-1] for line in body], lines.number)
         following = lines.peek()
         if following is not None and following.strip() and not following.startswith("ITEM: "):
             lines.take()
             raise InputError(_no_item(lines.number, following, n))
-        return _make_frame(step, box, columns, where, origin, at), units
+        return make_frame(step, box, columns, where, origin, at), units
     except InputError as e:
         raise InputError(f"{where}: {e}") from None
 
@@ -300,15 +348,20 @@ def _no_item(number: int, line: str, n: int | None = None, first: bool = False) 
     return f"line {number}: damaged: ITEM: ... must come here, found {line[:40]!r}{more}"
 
 
-def _make_frame(step: int, box: Box, columns: dict[str, AnyArray], where: str, origin: Floats,
-                at: int, n_types: int | None = None) -> Frame:
+def make_frame(step: int, box: Box, columns: dict[str, AnyArray], where: str, origin: Floats,
+               at: int | None, n_types: int | None = None) -> Frame:
     """Frame of the columns as read, sorted by id, once they have been found sound.
 
-    at : number of the line of the first atom.
+    at : number of the line of the first atom; None: the file is not one of lines.
     """
+    def place(*rows: int) -> str:
+        """What begins a message about these rows."""
+        words = ("row", 0) if at is None else ("line", at)
+        return f"{words[0]}{'s' * (len(rows) > 1)} {' and '.join(str(words[1] + k) for k in rows)}: "
+
     def refuse(bad: AnyArray, what: Callable[[int], str]) -> NoReturn:
         k = int(np.flatnonzero(bad)[0])
-        raise InputError(f"line {at + k}: {what(k)}")
+        raise InputError(f"{place(k)}{what(k)}")
 
     ids = columns["id"]
     with np.errstate(invalid="ignore"):
@@ -325,7 +378,7 @@ def _make_frame(step: int, box: Box, columns: dict[str, AnyArray], where: str, o
     twice = np.flatnonzero(ids[order][1:] == ids[order][:-1])
     if twice.size:
         first, second = order[twice[0]:twice[0] + 2]
-        raise InputError(f"lines {at + first} and {at + second}: atom {ids[first]:.0f} comes twice")
+        raise InputError(f"{place(first, second)}atom {ids[first]:.0f} comes twice")
     for names in COORDINATES:
         if not all(name in columns for name in names):
             continue
@@ -350,7 +403,7 @@ def _far_out(ids: AnyArray, x: Floats, k: int) -> str:
             f"outside the box")
 
 
-def _columns(names: Sequence[str], body: list[str], n: int, at: int) -> dict[str, AnyArray]:
+def columns_of(names: Sequence[str], body: list[str], n: int, at: int) -> dict[str, AnyArray]:
     """{name: values} of the lines of ``n`` atoms, the first of them line ``at``."""
     if len(body) < n:
         raise InputError(f"cut off: {n} atoms are announced, {len(body)} lines follow")
@@ -358,19 +411,23 @@ def _columns(names: Sequence[str], body: list[str], n: int, at: int) -> dict[str
         return {name: np.empty(0, str if name in TEXT else float) for name in names}
     words = body[0].split()
     text = [k for k, name in enumerate(names) if name in TEXT or (
-        _used(name) is False and k < len(words) and not _is_number(words[k]))]
+        _used(name) is False and k < len(words) and not is_number(words[k]))]
     numbers = [k for k in range(len(names)) if k not in text]
+    codes: dict[str, int] = {}               # of the words, which are few
+
+    def code(word: str) -> int:
+        return codes.setdefault(word, len(codes))
+
     try:
-        table = np.loadtxt(body, ndmin=2, comments=None, usecols=numbers if text else None)
-        rows = [line.split() for line in body] if text else ()
-        if table.shape != (n, len(numbers)) or any(len(row) != len(names) for row in rows):
+        table = np.loadtxt(body, ndmin=2, comments=None, converters=dict.fromkeys(text, code) or None,
+                           encoding=None)
+        if table.shape != (n, len(names)):
             raise ValueError
     except (ValueError, IndexError):
         raise _culprit(names, numbers, body, at) from None
-    columns = dict(zip((names[k] for k in numbers), table.T))
-    for k in text:
-        columns[names[k]] = np.array([row[k] for row in rows])
-    return columns
+    known = np.array(list(codes))
+    return {name: known[table[:, k].astype(np.int64)] if k in text else table[:, k]
+            for k, name in enumerate(names)}
 
 
 def _used(name: str) -> bool:
@@ -388,18 +445,18 @@ def _culprit(names: Sequence[str], numbers: Iterable[int], body: list[str], at: 
             return InputError(f"line {number}: cut off or damaged: {len(words)} words for "
                               f"{len(names)} columns")
         for k in numbers:
-            if not _is_number(words[k]):
+            if not is_number(words[k]):
                 return InputError(f"line {number}: column {names[k]}: {words[k][:40]!r} is no number")
     return InputError(f"line {at}: damaged")
 
 
-def _must_be_complete(words: list[str], number: int) -> None:
+def must_be_complete(words: list[str], number: int) -> None:
     """InputError if the last of the ``words`` of a column may be the beginning of a longer one.
 
     A file that ends without a newline may be whole, or cut within its last word.
     """
     last, others = words[-1], words[:-1]
-    if all(_is_number(w) for w in words):
+    if all(is_number(w) for w in words):
         shapes = {_shape(w) for w in others if w.lower().strip("+-") != "nan"}
         decimals = {s[1:] for s in shapes}
         digits = [s[0] for s in shapes]
@@ -435,7 +492,7 @@ def _box(words: list[str], rows: list[str], boundary: Sequence[bool] | None) -> 
         raise InputError(f"ITEM: BOX BOUNDS {' '.join(words)[:60]}: unknown kind of box")
     split = [row.split() for row in rows]
     for row in split:
-        if len(row) != wide[kind] or not all(_is_number(w) for w in row):
+        if len(row) != wide[kind] or not all(is_number(w) for w in row):
             raise InputError(f"BOX BOUNDS: {' '.join(row)[:80]!r} must be {wide[kind]} numbers"
                              + (", a tilted box says  BOX BOUNDS xy xz yz" if not kind else ""))
     numbers = np.array(split, dtype=np.float64)
@@ -448,14 +505,14 @@ def _box(words: list[str], rows: list[str], boundary: Sequence[bool] | None) -> 
     elif boundary is not None and list(boundary) != periodic:
         raise InputError(f"--boundary does not agree with the dump: BOX BOUNDS {' '.join(flags)}")
     if wide[kind] == 4:
-        return _checked(numbers[:, :3], periodic, numbers[:, 3])
+        return checked_box(numbers[:, :3], periodic, numbers[:, 3])
     low, high = numbers[:, 0].copy(), numbers[:, 1].copy()
     tilts = xy, xz, yz = numbers[:, 2] if kind else (0.0, 0.0, 0.0)
     low[0] -= min(0.0, xy, xz, xy + xz)
     high[0] -= max(0.0, xy, xz, xy + xz)
     low[1] -= min(0.0, yz)
     high[1] -= max(0.0, yz)
-    return _checked(_edges(high - low, tilts), periodic, low)
+    return checked_box(_edges(high - low, tilts), periodic, low)
 
 
 def _edges(lengths: Iterable[float], tilts: Iterable[float]) -> Floats:
@@ -464,7 +521,7 @@ def _edges(lengths: Iterable[float], tilts: Iterable[float]) -> Floats:
     return Box.from_lammps(lengths, tilts).edges
 
 
-def _checked(edges: Floats, periodic: Sequence[bool], origin: Floats) -> tuple[Box, Floats]:
+def checked_box(edges: Floats, periodic: Sequence[bool], origin: Floats) -> tuple[Box, Floats]:
     with np.errstate(over="ignore", invalid="ignore"):
         volume = np.linalg.det(edges)
     if not (np.isfinite(origin).all() and np.isfinite(edges).all() and 0 < volume < np.inf):
@@ -493,11 +550,22 @@ def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None)
     InputError : not such a file; an atom style that is none of ``ATOM_STYLES``, or not told and
         not clear; other atoms than announced; ids, types or masses out of range.
     """
-    with _reading(path) as file:
-        lines = list(file)
+    with text_of(path) as file:
+        lines = list(_needed(file))
         if not lines or lines[0].startswith("ITEM:"):
             raise InputError("not a LAMMPS data file" + (": a dump" if lines else ": it is empty"))
         return _data(str(path), lines, boundary)
+
+
+def _needed(file: Iterable[str]) -> Iterator[str]:
+    """Its lines; those of sections that nobody reads, as Velocities, are empty: they may be many."""
+    section = None
+    for k, line in enumerate(file):
+        if k and line.lstrip()[:1].isalpha():
+            section = _bare(line)
+            yield line
+        else:
+            yield line if section in (None, "Atoms", "Masses") else "\n"
 
 
 def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame:
@@ -505,8 +573,8 @@ def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame
     units = re.search(r"units = (\w+)", lines[0])
     if units and units[1] not in UNITS:
         raise InputError(f"units {units[1]}: positions must be in A (units metal or real)")
-    n, n_types = (_whole(" ".join(header[key]), f"the number of {key}", 1) if key in header else None
-                  for key in ("atoms", "atom types"))
+    n, n_types = (whole_number(" ".join(header[key]), f"the number of {key}", 1)
+                  if key in header else None for key in ("atoms", "atom types"))
     if n is None or n_types is None:
         raise InputError("not a LAMMPS data file: its header must tell atoms and atom types")
     box, origin = _data_box(header, (True,) * 3 if boundary is None else boundary)
@@ -526,7 +594,7 @@ def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame
         raise InputError(f"{n} atoms are announced, {len(body)} lines follow Atoms (line {first})")
     names = ("id", "type", "x", "y", "z")
     if n == 0:
-        return _make_frame(0, box, {name: np.empty(0) for name in names}, path, origin, 1)
+        return make_frame(0, box, {name: np.empty(0) for name in names}, path, origin, 1)
     width = len(_bare(body[0]).split())
     try:
         table = np.loadtxt(body, ndmin=2)
@@ -537,9 +605,9 @@ def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame
                        [_bare(line) for line in body], first) from None
     kind, x, flags = _style(lines[sections["Atoms"][0]], table, first)
     if not body[-1].endswith("\n") and lines[-1] is body[-1] and not flags:
-        _must_be_complete([_bare(line).split()[-1] for line in body], len(lines))
+        must_be_complete([_bare(line).split()[-1] for line in body], len(lines))
     columns = dict(zip(names, table[:, [0, kind, x, x + 1, x + 2]].T))
-    return _make_frame(0, box, columns, path, origin, first, n_types)
+    return make_frame(0, box, columns, path, origin, first, n_types)
 
 
 def _header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
@@ -549,7 +617,7 @@ def _header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
     while k < len(lines):
         words = _bare(lines[k]).split()
         values = []
-        while words and _is_number(words[0]):
+        while words and is_number(words[0]):
             values.append(words.pop(0))
         key = " ".join(words)
         if key and not values and key[0].isalpha():
@@ -573,10 +641,10 @@ def _data_box(header: dict[str, list[str]], periodic: Sequence[bool]) -> tuple[B
 
     if "avec" in header:
         edges = np.array([values(key, 3) for key in ("avec", "bvec", "cvec")])
-        return _checked(edges, periodic, values("abc origin", 3))
+        return checked_box(edges, periodic, values("abc origin", 3))
     bounds = np.array([values(f"{a}lo {a}hi", 2) for a in "xyz"])
     tilts = values("xy xz yz", 3) if "xy xz yz" in header else (0.0, 0.0, 0.0)
-    return _checked(_edges(bounds[:, 1] - bounds[:, 0], tilts), periodic, bounds[:, 0].copy())
+    return checked_box(_edges(bounds[:, 1] - bounds[:, 0], tilts), periodic, bounds[:, 0].copy())
 
 
 def _rows(lines: list[str], heading: int, end: int) -> tuple[int, list[str]]:
@@ -602,7 +670,7 @@ def _check_masses(lines: list[str], heading: int, end: int, n_types: int) -> Non
     for number, row in enumerate(rows, start=first):
         words = _bare(row).split()
         if len(words) != 2 or words[0] not in map(str, range(1, n_types + 1)) \
-                or not _is_number(words[1]) or not 0 < float(words[1]) < np.inf:
+                or not is_number(words[1]) or not 0 < float(words[1]) < np.inf:
             raise InputError(f"line {number}: {_bare(row)[:60]!r} must be a type, 1 to {n_types}, "
                              f"and its mass")
 
@@ -633,11 +701,11 @@ def _bare(line: str) -> str:
     return line.partition("#")[0].strip()
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
     return _NUMBER.fullmatch(word) is not None
 
 
-def _whole(word: str, what: str, number: int) -> int:
+def whole_number(word: str, what: str, number: int) -> int:
     """``word`` as a whole number from 0 on; InputError if it is none."""
     if not re.fullmatch(r"\+?\d{1,18}", word, re.ASCII):
         raise InputError(f"line {number}: {what} must be a whole number, not {word[:40]!r}")

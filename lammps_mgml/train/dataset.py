@@ -15,6 +15,7 @@ from ..features import needs, resolve
 from ..io.dump import read_dump
 from ..io.glass import read_glass
 from ..plasticity.d2min import CUTOFF, d2min
+from ..progress import track
 from ..system.arrays import Bools, Features, Floats, Int32s, Ints
 from ..system.box import Box
 
@@ -112,7 +113,7 @@ def read_loadings(paths: Iterable[str | PathLike[str]],
     InputError : none of these, or a glass file of other elements.
     """
     out = []
-    for path in map(str, paths):
+    for path in track([str(p) for p in paths], "reading", "files"):
         out += _of_glass(path, elements) if path.endswith(".h5") else [_of_dump(path, elements)]
     return out
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..progress import track
 from ..system.arrays import AnyArray, Bools, Floats, Ints
 from ..system.box import Box
 
@@ -52,7 +53,7 @@ def together(sets: Sequence[tuple[str, Bools, Ints, Sequence[AnyArray]]], n: int
              for glass, blocks in {s[0]: s[2] for s in sets}.items()}
     exact = np.mean([[auc(labels, one) for one in scores] for _, labels, _, scores in sets], axis=0)
     again = np.array([[[auc(labels, one, w) for one in scores] for w in draws[glass]]
-                      for glass, labels, _, scores in sets])
+                      for glass, labels, _, scores in track(sets, "error bars", "loadings")])
     means = np.nanmean(again, axis=0)
     difference = means[:, 0] - means[:, -1]
     return exact.tolist(), means.std(axis=0).tolist(), np.quantile(

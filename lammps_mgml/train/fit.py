@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from ..errors import InputError
 from ..pipeline import PARAMETERS
 from ..plasticity.d2min import CUTOFF
+from ..progress import track
 from ..system.arrays import AnyArray, Bools, Features, Floats, Ints
 from .dataset import THRESHOLD, Loading
 from .evaluate import auc
@@ -127,7 +128,7 @@ def table(loadings: Sequence[Loading], strain: float, names: str | Sequence[str]
     """(features, labels, glass number) of all atoms with defined features and labels."""
     glasses = sorted({x.glass for x in loadings})
     parts = []
-    for x in loadings:
+    for x in track(loadings, "features", "loadings"):
         f = x.features(names, dtype)
         ok = ~(np.isnan(f).any(axis=1) | np.isnan(x.at(strain)))
         parts.append((f[ok], x.plastic(strain)[ok], np.full(ok.sum(), glasses.index(x.glass))))
@@ -162,7 +163,7 @@ def folds(glass: AnyArray) -> list[tuple[Bools, Bools]]:
 def out_of_fold(learner: Learner, features: Features, labels: Bools, glass: AnyArray) -> Floats:
     """Margins of each row from what is made of other glasses only."""
     margins = np.empty(len(labels))
-    for rest, out in folds(glass):
+    for rest, out in track(folds(glass), "learning", "folds"):
         fitted = learner.fit(features[rest], labels[rest])
         margins[out] = learner.margins(fitted, features[out])
     return margins

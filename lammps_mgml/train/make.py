@@ -130,7 +130,9 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
     InputError : a glass that is there was made with other options.
     MgmlError : LAMMPS failed.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    from ..progress import working
 
     folder.mkdir(parents=True, exist_ok=True)
     for plan in plans:                       # all of them, before the first hour of work
@@ -146,17 +148,27 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
                 raise InputError(f"no {step.deck} in {decks}: give --decks, a folder that has it")
             _remember(folder, plan, step, decks, command)
             tell(f"{step.deck} {step.done}")
-            _run(folder, step, decks, command, running)
+            _run(folder, step, decks, command, running, stop)
             _finished(folder, plan, step)
+            progress.step()
 
-    with ThreadPoolExecutor(jobs) as pool, _interrupted_by_signals():
+    ahead = sum(not is_done(folder, step) for plan in plans for step in plan.steps())
+    with (ThreadPoolExecutor(jobs) as pool, _interrupted_by_signals(),
+          working("", "runs of LAMMPS", ahead) as progress):
         try:
-            list(pool.map(work, plans))
+            glasses = [pool.submit(work, plan) for plan in plans]
+            try:
+                for glass in glasses:
+                    while wait([glass], 1.0).not_done:
+                        progress.refresh()
+                    glass.result()
+            finally:
+                for glass in glasses:
+                    glass.cancel()
         except KeyboardInterrupt:            # the checkpoints are good
             stop.set()
             for process in list(running):
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
+                _end(process)
             raise
 
 
@@ -178,7 +190,8 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running: set[Any]) -> None:
+def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running: set[Any],
+         stop: threading.Event) -> None:
     import subprocess
 
     words = [w for k, v in step.variables.items() for w in ("-var", k, str(v))]
@@ -188,6 +201,8 @@ def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running:
             stdin=subprocess.DEVNULL, stdout=screen, stderr=screen,
             process_group=0)                 # of its own: a launcher's children are ended, too
         running.add(process)
+        if stop.is_set():                    # since it was asked last, before the process was there
+            _end(process)
         failed = process.wait()
         running.discard(process)
     if failed:
@@ -195,6 +210,11 @@ def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running:
                         f"command goes on from its last checkpoint")
     if step.done.endswith(".done"):
         (folder / step.done).touch()
+
+
+def _end(process: Any) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def is_done(folder: Path, step: Step) -> bool:

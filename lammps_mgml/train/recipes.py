@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..features import TABLE3, resolve
+from ..progress import track
 from ..system.arrays import AnyArray, Bools, Features, Floats, Ints
 from .dataset import Loading
 from .fit import Boosting, Learner, Logistic, folds, table
@@ -91,7 +92,8 @@ def reduce(loadings: Sequence[Loading], strain: float,
     """
     names = np.array(resolve("all"))
     structures = {x.glass: x for x in loadings}.values()
-    whole = np.concatenate([x.features(names.tolist(), np.float32) for x in structures])
+    whole = np.concatenate([x.features(names.tolist(), np.float32)
+                            for x in track(list(structures), "features", "glasses")])
     whole = whole[~np.isnan(whole.sum(axis=1))]
     steps: dict[str, Any] = {"candidates": len(names)}
     keep = not_constant(whole)
@@ -102,12 +104,13 @@ def reduce(loadings: Sequence[Loading], strain: float,
     del whole
     x, labels, glass = _drawn(loadings, strain, names.tolist(), DRAWS)
     x, names = [part[:, keep] for part in x], names[keep]
-    found = [importance(*one) for one in zip(x, labels, glass)]
+    found = [importance(*one) for one in track(
+        list(zip(x, labels, glass)), "importance", "draws")]
     gain = np.mean([g for g, _ in found], axis=0)
     best = np.sort(np.argsort(-gain, kind="stable")[:TOP])
     steps[f"AUC of all {len(names)}"] = float(np.mean([s for _, s in found]))
     x, names = [part[:, best] for part in x], names[best]
-    while len(names) > LEFT:
+    for _ in track(range(len(names) - LEFT), "leaving out", "features"):
         gain, score = importance(x[0], labels[0], glass[0])
         log(f"{len(names)} features, AUC out of fold {score:.4f}: without {names[gain.argmin()]}")
         rest = np.delete(np.arange(len(names)), gain.argmin())
@@ -124,7 +127,7 @@ def _drawn(loadings: Sequence[Loading], strain: float, names: Sequence[str],
            n: int) -> tuple[Any, ...]:
     """``n`` equal draws of the rows of ``table``, made without holding them all at once."""
     parts: list[list[tuple[AnyArray, ...]]] = [[] for _ in range(n)]
-    for x in loadings:
+    for x in track(loadings, "features", "loadings"):
         f, labels, _ = table([x], strain, names, np.float32)
         for k in range(n):
             rows = draw(labels, np.zeros(len(labels)), 100 * k + 1)
