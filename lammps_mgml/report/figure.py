@@ -213,7 +213,7 @@ def _by_d2(upper: Axes, lower: Axes, found: ByD2 | None, shown: Row) -> None:
     for ax in (upper, lower):
         ax.axvline(THRESHOLD, color=GREY, lw=0.8, ls=":")
     lower.annotate("plastic", (THRESHOLD, 0), (3, 4), ("data", "axes fraction"), "offset points",
-                   color=GREY, fontsize=7.5)
+                   color=GREY, fontsize=7.5, rotation=90)
     lower.set_xscale("log")
     shown_edges = found.edges[[np.flatnonzero(known)[0], np.flatnonzero(known)[-1] + 1]]
     lower.set_xlim(shown_edges[0] / 1.1, shown_edges[1] * 1.1)
@@ -270,7 +270,9 @@ def _auc(ax: Axes, report: Report) -> None:
         low, high = np.array([row.interval for row in rows]).T
         ax.fill_between(strain, low, high, color=ORANGE, alpha=0.25, lw=0,
                         label=None if k else "95 % (block bootstrap)")
-        ax.vlines(strain, low, high, color=ORANGE, lw=0.6, alpha=0.5)   # single frames have no band
+        known = np.pad(~np.isnan(low), 1)
+        alone = known[1:-1] & ~known[:-2] & ~known[2:]            # a single frame has no band
+        ax.vlines(strain[alone], low[alone], high[alone], color=ORANGE, lw=3.0, alpha=0.25)
         ax.plot(strain, [row.auc for row in rows], "o-", ms=2.5, color=ORANGE)
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, 0.6), max(high, 0.8))

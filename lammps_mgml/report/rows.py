@@ -59,9 +59,9 @@ class Report(NamedTuple):
     sense : "compression", "tension" or "shear".  sign : of the component where it is largest.
     reference : the frame of the undeformed structure, None if the dump has none.  skipped :
     (number, step, reason) of the frames without a row.  other : (component, value) of a larger one
-    than was asked for.  ranked : whether any atom has S^q.  leap : first step where a tilt has changed
-    by more than a quarter of an edge since the frame before, so that flips of the box may have been
-    missed.
+    than was asked for.  ranked : whether any atom has S^q.  leap : first step where a tilt has
+    changed by more than a quarter of an edge since the frame before, so that flips of the box may
+    have been missed.
     """
 
     rows: list[Row]
