@@ -25,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="frame of the picture, from 0; -1: the last (-1)")
     parser.add_argument("--every", type=int, default=1, metavar="N",
                         help="every N-th frame in the movie (1)")
+    parser.add_argument("--size", default="1200x900", metavar="WxH", help="in pixels (1200x900)")
     parser.add_argument("--elements", help="symbols of types 1, 2, ... (the dump's column element)")
     parser.add_argument("--model", help="compute d_sq, d_s, d_d2min, d_eta by this model, against "
                                         "the first frame")
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from . import check_output
     from .featurize import _symbols
 
-    cut = _cut(args.slice)
+    cut, size = _cut(args.slice), _size(args.size)
     elements = _symbols(args.elements)
     if args.every < 1:
         raise OptionError(f"--every {args.every}: must be 1 or more")
@@ -47,8 +48,21 @@ def run(args: argparse.Namespace) -> None:
     picture.check_output(args.output)
     compute = {"model": args.model, "load": args.load, "running": True} if args.model else None
     pipeline = picture.scene(args.dump, args.colour, args.plastic, cut, elements, compute)
-    drawn = picture.render(pipeline, args.output, args.colour, cut, args.frame, args.every)
+    drawn = picture.render(pipeline, args.output, args.colour, cut, args.frame, args.every,
+                           size)
     print(f"{args.output}: {drawn} frame{'s' * (drawn != 1)} of {args.dump}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """The pixels of --size; OptionError if they are not that."""
+    import re
+
+    from ..errors import OptionError
+
+    found = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", text)
+    if found is None:
+        raise OptionError(f"--size {text!r}: write it as 1200x900")
+    return int(found[1]), int(found[2])
 
 
 def _cut(text: str | None) -> Cut | None:

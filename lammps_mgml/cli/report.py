@@ -49,12 +49,9 @@ def run(args: argparse.Namespace) -> None:
     frame = frame_of(args.dump, shown)
     facts = facts_of(report, args.dump, frame, args.log)
     print_table(report, shown)
-    for note in facts.notes:
-        print(f"note: {note}")
     draw(report, shown, frame, facts, outputs)
     print(f"dump   {args.dump}")
-    if facts.log:
-        print(f"log    {facts.log}")
+    print(f"log    {'; '.join(filter(None, (facts.log, *facts.notes)))}")
     for path in outputs:
         print(f"figure {path}")
     if args.csv:

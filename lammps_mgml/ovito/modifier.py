@@ -137,8 +137,8 @@ class _System:
             if not names[number] or names[number].startswith("Type "):
                 raise InputError(
                     f"particle type {number} has no name, which should be that of its element: name "
-                    f"it in the list of particle types, or write the column element into the dump "
-                    f"(dump_modify ... element Cu Zr)")
+                    f"it in the list of particle types (mgml ovito: --elements \"Cu Zr\"), or write "
+                    f"the column element into the dump (dump_modify ... element Cu Zr)")
         known = tuple(elements or dict.fromkeys(names[number] for number in sorted(names)))
         for number, name in names.items():
             if name not in known:

@@ -95,7 +95,8 @@ def facts_of(report: Report, dump: str | PathLike[str], frame: Frame,
     nothing = Facts(None, elements, None, None, None, None, None, None, None, ())
     if not given and not path.exists():
         return nothing._replace(notes=(
-            f"no {LOG} beside the dump, so no stress and no line on model and rate: --log FILE",))
+            f"none: no {LOG} beside the dump, so no stress, and model, temperature and rate are not "
+            f"told; give --log FILE",))
     try:
         found = read_log(path)
         doubt = _doubt(report, found)
@@ -104,7 +105,7 @@ def facts_of(report: Report, dump: str | PathLike[str], frame: Frame,
     except InputError as e:
         if given:
             raise
-        return nothing._replace(notes=(f"log not used: {e}",))
+        return nothing._replace(notes=(f"none used: {e}",))
     notes: list[str] = []
     if elements is None and found.elements and "NULL" not in found.elements and (
             frame.types.max(initial=0) <= len(found.elements)):

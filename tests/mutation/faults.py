@@ -39,7 +39,7 @@ PHASE, ADAPTER, WATCH = (f"lammps_mgml/insitu/{n}.py" for n in ("run_phase", "ad
 REFERENCE, PIPELINE = "lammps_mgml/plasticity/reference.py", "lammps_mgml/pipeline.py"
 DUMP, GLASS = "lammps_mgml/io/dump.py", "lammps_mgml/io/glass.py"
 FIT, SCORES, LABELS = (f"lammps_mgml/train/{name}.py" for name in ("fit", "evaluate", "dataset"))
-REPORT = "lammps_mgml/report.py"
+REPORT = "lammps_mgml/report/rows.py"
 
 KERNELS = (
     _fault("boop-norm", BOOP,
@@ -497,8 +497,8 @@ PROGRAM = (
            "report.py::test_flagged_atoms_are_left_out_whatever_stands_in_their_columns",
            "Atoms that were not evaluated count."),
     _fault("sense-of-strain", REPORT,
-           'values[abs(values).argmax()] > 0 else "compression"',
-           'values[abs(values).argmax()] < 0 else "compression"',
+           '"tension" if sign > 0 else "compression"',
+           '"tension" if sign < 0 else "compression"',
            "report.py::test_uniaxial_run",
            "Compression is called tension."),
     _fault("gone", REPORT,
