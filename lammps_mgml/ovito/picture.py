@@ -177,7 +177,8 @@ def render(pipeline: Pipeline, path: str | PathLike[str], colour: str, cut: Cut 
 
 def _computed(pipeline: Pipeline, frame: int, colour: str) -> DataCollection:
     names = list(pipeline.source.compute(frame).particles.keys())
-    ours = any(isinstance(m, QuenchInSoftness) for m in pipeline.modifiers)
+    # OVITO wraps a modifier that is written in Python
+    ours = any(isinstance(getattr(m, "delegate", m), QuenchInSoftness) for m in pipeline.modifiers)
     wanted = {colour, *(("d_d2min",) if any(
         isinstance(m, DeleteSelectedModifier) for m in pipeline.modifiers) else ())}
     missing = [] if ours else sorted(wanted - set(names))

@@ -16,7 +16,7 @@ from ..io.whole import write_whole
 from ..system.arrays import Floats
 from ..train.dataset import THRESHOLD
 from .facts import Facts
-from .panels import ByD2, Slice, slice_of, softness_by_d2
+from .panels import PER_DECADE, ByD2, Slice, slice_of, softness_by_d2
 from .rows import FEW, FEW_TO_SHARE, SOFT, Report, Row
 
 if TYPE_CHECKING:
@@ -194,12 +194,14 @@ def _by_d2(upper: Axes, lower: Axes, found: ByD2 | None, shown: Row) -> None:
     if found is None:
         _say(lower, f"no atom has {SQ}")
         return
-    middle = np.sqrt(found.edges[1:] * found.edges[:-1])
-    width = np.diff(np.log10(found.edges))
+    edges = found.edges.copy()
+    if not edges[0]:                         # on a logarithmic scale
+        edges[0] = edges[1] / 10 ** (1 / PER_DECADE)
+    middle, width = np.sqrt(edges[1:] * edges[:-1]), 1 / PER_DECADE
     for counts, colour, name in ((found.soft, ORANGE, f"{SQ} > {SOFT:g}"),
                                  (found.atoms - found.soft, BLUE, f"{SQ} ≤ {SOFT:g}")):
         if counts.sum():
-            upper.stairs(counts / counts.sum() / width, found.edges, color=colour, lw=1.3, label=name)
+            upper.stairs(counts / counts.sum() / width, edges, color=colour, lw=1.3, label=name)
     upper.set_yticks([])
     upper.legend(loc="upper right", handlelength=1.2)
     known = ~np.isnan(found.share)
@@ -215,7 +217,7 @@ def _by_d2(upper: Axes, lower: Axes, found: ByD2 | None, shown: Row) -> None:
     lower.annotate("plastic", (THRESHOLD, 0), (3, 4), ("data", "axes fraction"), "offset points",
                    color=GREY, fontsize=7.5, rotation=90)
     lower.set_xscale("log")
-    shown_edges = found.edges[[np.flatnonzero(known)[0], np.flatnonzero(known)[-1] + 1]]
+    shown_edges = edges[[np.flatnonzero(known)[0], np.flatnonzero(known)[-1] + 1]]
     lower.set_xlim(shown_edges[0] / 1.1, shown_edges[1] * 1.1)
     lower.set_ylim(0.0, min(1.05, 1.15 * float(np.nanmax(found.high))))
 

@@ -20,6 +20,8 @@ from .facts import Facts
 from .rows import FEW_TO_SHARE, QUANTILES, SOFT, Component, Report, Row, blocks_of, left_out_of
 
 MOST_PIXELS = 800      # along an edge of the map
+PER_DECADE = 6         # bins of D2min
+LEAST_D2 = 1e-3        # A^2: what is below is in one bin with it
 BEYOND = 3.0           # A: a point farther from all atoms is outside of a free surface
 
 
@@ -110,16 +112,17 @@ class ByD2(NamedTuple):
     overall: float
 
 
-def softness_by_d2(frame: Frame, reference: Frame | None, per_decade: int = 6) -> ByD2:
+def softness_by_d2(frame: Frame, reference: Frame | None) -> ByD2:
     """Share of the atoms called soft, by their D2min (paper, Fig. 2b).
 
-    Bins are even in log D2min, and one of them begins at the threshold of plastic atoms.  Errors as
+    Bins are even in log D2min, but for a first one from 0 where there is less than ``LEAST_D2``;
+    one of them begins at the threshold of plastic atoms.  Errors as
     those of the AUC, and at least those of independent atoms, for bins where all or none are soft.
     """
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     ok = ~np.any(list(left_out_of(frame, True).values()), axis=0)
     blocks, soft = blocks_of(frame, reference)[ok], score[ok] > SOFT
-    place = np.floor(per_decade * np.log10(np.maximum(d2[ok], 1e-6) / THRESHOLD)).astype(int)
+    place = np.floor(PER_DECADE * np.log10(np.maximum(d2[ok], LEAST_D2) / THRESHOLD)).astype(int)
     first = int(place.min(initial=0))
     m = int(place.max(initial=0)) - first + 1
     draws, column = drawn_blocks(blocks)
@@ -136,7 +139,9 @@ def softness_by_d2(frame: Frame, reference: Frame | None, per_decade: int = 6) -
     low[known], high[known] = np.nanquantile(again[:, known], (0.025, 0.975), axis=0)
     single = _of_single_atoms(share, atoms)
     low, high = np.minimum(low, single[0]), np.maximum(high, single[1])
-    edges = THRESHOLD * 10.0 ** ((first + np.arange(m + 1)) / per_decade)
+    edges = THRESHOLD * 10.0 ** ((first + np.arange(m + 1)) / PER_DECADE)
+    if d2[ok].min(initial=np.inf) < edges[0]:
+        edges[0] = 0.0
     return ByD2(edges, share, low, high, atoms.astype(np.int64), softs.astype(np.int64),
                 float(soft.mean()))
 
