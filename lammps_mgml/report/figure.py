@@ -205,6 +205,9 @@ def _by_d2(upper: Axes, lower: Axes, found: ByD2 | None, shown: Row) -> None:
     upper.set_yticks([])
     upper.legend(loc="upper right", handlelength=1.2)
     known = ~np.isnan(found.share)
+    if not known.any():
+        _say(lower, f"fewer than {FEW_TO_SHARE} atoms\nin every bin")
+        return
     lower.axhline(found.overall, color=GREY, lw=0.8, ls="--")
     lower.annotate("all atoms", (0, found.overall), (4, 3), ("axes fraction", "data"),
                    "offset points", color=GREY, fontsize=7.5)
