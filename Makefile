@@ -34,7 +34,7 @@ setup: .venv/ready
 demo: .venv/ready
 	mkdir -p demo-output
 	mpirun -np 2 lmp -in inputs/in.softness -log demo-output/log.lammps
-	mgml report demo-output/compression.dump -o demo-output/softness.png
+	mgml report demo-output/compression.dump -o demo-output/softness.png -o demo-output/softness.pdf
 
 lint: .venv/ready-test
 	ruff check

@@ -127,6 +127,25 @@ CASES = [
     (("report", "{tmp}/run.dump", "-o", "{tmp}/a.png", "--axis", "y", "--strain", "0.02",
       "--reference", GLASS), True,
      lambda text, tmp: "component yy (tension)" in text and (tmp / "a.png").stat().st_size > 9000),
+    (("report", "{tmp}/run.dump", "-o", "{tmp}/a.svg", "--csv", "{tmp}/a.csv", "--reference", GLASS),
+     True, lambda text, tmp: "table  " in text and (tmp / "a-strain.csv").read_text().count("\n") == 3),
+    (("report", "{tmp}/run.dump", "--log", "{tmp}/none", "--reference", GLASS), False,
+     lambda text, tmp: "/none: No such file" in text),
+    # what they draw is in test_ovito.py
+    *((("ovito", "{tmp}/run.dump", *words), False, lambda text, tmp, said=said: said in text)
+      for words, said in (
+          (("-o", "{tmp}/a.xyz"), "a.xyz: a picture ends in .png"),
+          (("--colour", "d_p"), "the dump has no column d_p; it has"),
+          (("--slice", "y"), "--slice 'y': write it as y:2.5"),
+          (("--frame", "2"), "--frame 2: there are frames 0 to 1"),
+          (("--every", "0"), "--every 0: must be 1 or more"),
+          (("--size", "big"), "--size 'big': write it as 1200x900"),
+          (("--elements", "CuZr"), "write the symbols of types"),
+          (("--elements", "Cu Al", "--model", "cuzr"), "type 2 is Al, none of the model's elements"),
+          (("--model", "cuzr"), "particle type 1 has no name"),
+          (("--elements", "Cu Zr", "--model", "cuzr-axial", "--load", "q"), "load"))),
+    (("ovito", "{tmp}/slab.dump", "--plastic", "--colour", "Position"), False,
+     lambda text, tmp: "the dump has no column d_d2min" in text),
 ]
 
 

@@ -1,13 +1,19 @@
 """``mgml report`` as a user runs it, on dumps whose numbers are computed here by the API."""
+import csv
 import re
 
 import numpy as np
 import pytest
-from decks import ROOT, mgml
+from decks import GLASS, ROOT, mgml, run_lammps
 from glasses import glass
 
 from lammps_mgml import api
+from lammps_mgml.errors import InputError
+from lammps_mgml.io.dump import read_dump
+from lammps_mgml.io.log import read_log
 from lammps_mgml.plasticity.d2min import d2min
+from lammps_mgml.report.panels import slice_of
+from lammps_mgml.report.rows import unflipped
 from lammps_mgml.system.box import Box
 
 COLUMNS = "id type x y z d_sq d_d2min d_eta i_site"
@@ -84,11 +90,15 @@ def report(tmp_path, frames, *words, ok=True):
 
 
 def table(text):
-    """[(strain or None, plastic, AUC or None, what is said after it)] of the printed table."""
-    rows = re.findall(r"^(\d\.\d{4}|unknown) +(\d+) +(?:(\d\.\d{3}) \+- (\d\.\d{3})|-)(.*)$", text,
+    """[(strain, plastic, AUC or None, what is said after it)] of the frames that are used."""
+    rows = re.findall(r"^ *\d+ (\d\.\d{4}) +(\d+) +(?:(\d\.\d{3}) \+- (\d\.\d{3})|-)(.*)$", text,
                       re.MULTILINE)
-    return [(None if s == "unknown" else float(s), int(n), float(v) if v else None, rest.strip())
-            for s, n, v, _, rest in rows]
+    return [(float(s), int(n), float(v) if v else None, rest.strip()) for s, n, v, _, rest in rows]
+
+
+def left_out(text):
+    """{step: why} of the frames that are not."""
+    return {int(step): why for step, why in re.findall(r"^ *(\d+) +- +- +(.*)$", text, re.MULTILINE)}
 
 
 def expected_auc(frame):
@@ -104,7 +114,7 @@ def check_rows(text, frames, strains):
     rows = table(text)
     assert len(rows) == len(frames), text
     for (strain, plastic, value, _), frame, expected in zip(rows, frames, strains):
-        assert strain == (None if expected is None else pytest.approx(expected, abs=5.1e-5)), text
+        assert strain == pytest.approx(expected, abs=5.1e-5), text
         d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
         assert plastic == (d2[~np.isnan(score)] > 5).sum()
         if plastic >= 50:
@@ -114,18 +124,20 @@ def check_rows(text, frames, strains):
 
 
 def check_picture(path, coloured=True):
-    """A PNG of the right size whose panels are not empty."""
+    """A PNG of the right size whose four panels are not empty."""
     from matplotlib.image import imread
 
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     picture = imread(path)
-    assert picture.shape == (924, 1210, 4)
+    assert picture.shape == (1980, 2160, 4)
     colour = np.ptp(picture[..., :3], axis=-1) > 0.2
-    height = len(picture) // 2
-    for part in (colour[:height, :450], colour[height:, :450]):     # S^q above, D2 below
-        assert (part.mean() > 0.1) == coloured
-    dark = picture[..., :3].max(axis=-1) < 0.3                        # axes and their numbers
-    assert (dark[:height, 600:].sum() > 500) and (dark[height:, 600:].sum() > 500)
+    dark = picture[..., :3].max(axis=-1) < 0.3                        # axes, numbers, atoms
+    for rows in (slice(0, 1000), slice(1000, 1950)):
+        for columns in (slice(0, 1150), slice(1300, 2160)):
+            assert dark[rows, columns].sum() > 3000
+            if coloured:
+                assert colour[rows, columns].mean() > 0.002
+    assert dark[1920:, :].sum() + (picture[1920:, :, :3].max(axis=-1) < 0.6).sum() > 500   # the line
 
 
 def test_uniaxial_run(tmp_path, softness, slips):
@@ -184,7 +196,8 @@ def test_atoms_that_are_gone_new_or_undefined_are_counted_and_left_out(tmp_path,
     text = report(tmp_path, frames)
     check_rows(text, frames[1:], [0.02, 0.04])
     rows = table(text)
-    assert rows[0][3] == "left out: 30 undefined" and rows[1][3] == "left out: 7 new, 47 gone"
+    assert rows[0][3].endswith("atoms left out: 30 undefined")
+    assert rows[1][3].endswith("atoms left out: 7 new, 47 gone")
     check_picture(tmp_path / "figure.png")
 
 
@@ -195,7 +208,7 @@ def test_flagged_atoms_are_left_out_whatever_stands_in_their_columns(tmp_path, s
     frames[1].columns["i_site"][hit[20:]] = 32
     row, = table(report(tmp_path, frames))
     assert row[1] == (frames[1].columns["d_d2min"] > 5).sum() - 60
-    assert row[3] == "left out: 20 not evaluated, 40 new"
+    assert row[3].endswith("atoms left out: 20 not evaluated, 40 new")
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -210,15 +223,15 @@ def test_first_dumped_frame_is_not_the_reference_after_a_minimisation(tmp_path, 
     text = report(tmp_path, frames)
     check_rows(text, frames[2:], [0.02, 0.04])
     assert "the reference, step 50" in text
-    assert "frames left out, not evaluated at that step: 1 (0)" in text
+    assert left_out(text) == {0: "left out: not evaluated at that step", 50: "the reference"}
 
 
-def test_dump_without_its_reference_tells_no_strain(tmp_path, softness, slips):
+def test_dump_without_its_reference_is_refused(tmp_path, softness, slips):
     frames = [Frame(k, stretched(z=1 - 0.01 * k), softness, slips * k / 3) for k in (1, 2, 3)]
-    text = report(tmp_path, frames)
-    check_rows(text, frames, [None] * 3)
-    assert "strain: unknown, since no frame of the dump is the reference" in text
-    check_picture(tmp_path / "figure.png")
+    text = report(tmp_path, frames, ok=False)
+    assert "the strain is unknown, since no frame is the reference" in text
+    assert "give --reference" in text and len(text.splitlines()) == 1
+    assert not (tmp_path / "figure.png").exists()
     text = report(tmp_path, frames, "--reference", ROOT / "inputs" / "glass-13.data.gz")
     check_rows(text, frames, [0.01, 0.02, 0.03])
     assert "zz (compression) of the box against the box of --reference" in text
@@ -241,12 +254,29 @@ def test_second_reference_in_a_dump_of_two_runs(tmp_path, softness, slips):
     check_rows(report(tmp_path, frames), [frames[1], frames[3]], [0.03, 0.02])
 
 
+def test_frames_before_the_reference_are_left_out_with_the_reason(tmp_path, softness, slips):
+    other = stretched(z=1.05)
+    frames = [Frame(3, stretched(z=1.02), softness, slips, other), Frame(0, stretched(), softness),
+              Frame(4, stretched(z=0.98), softness, slips)]
+    text = report(tmp_path, frames)
+    check_rows(text, frames[2:], [0.02])
+    assert left_out(text) == {3: "left out: no reference before it, so no strain",
+                              0: "the reference"}
+
+
+def test_box_that_does_not_deform_is_refused(tmp_path, softness, slips):
+    frames = [Frame(k, stretched(), softness, slips * k) for k in range(3)]
+    text = report(tmp_path, frames, ok=False)
+    assert "there is no strain, since no frame's box differs from that of the reference" in text
+    assert len(text.splitlines()) == 1 and not (tmp_path / "figure.png").exists()
+
+
 def test_run_without_a_model_shows_what_slipped(tmp_path, softness, slips):
     nothing = np.full(8000, np.nan)
     frames = [Frame(k, stretched(z=1 + 0.02 * k), nothing, slips * k) for k in range(2)]
     text = report(tmp_path, frames)
     (strain, plastic, value, rest), = table(text)
-    assert strain == 0.02 and value is None and rest == "(no atom has d_sq)"
+    assert strain == 0.02 and value is None and rest.startswith("(no atom has d_sq)")
     assert plastic == (frames[1].columns["d_d2min"] > 5).sum() > 50
     assert (tmp_path / "figure.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -264,7 +294,7 @@ def test_dumps_without_a_number_end_with_one_line(tmp_path, softness, which):
         text = report(tmp_path, frames, ok=False)
     assert len(text.splitlines()) == 1 and "run.dump" in text
     assert {"nothing evaluated": "3 frames, in none of which an atom has a value of d_d2min",
-            "reference alone": "only the reference frame (step 7)",
+            "reference alone": "no frame after the reference (step 7)",
             "no column": "step 7: needs the columns d_sq and d_d2min (missing: d_d2min)",
             "empty": "it is empty"}[which] in text
     assert not (tmp_path / "figure.png").exists()
@@ -281,8 +311,6 @@ def test_bad_output_is_refused_before_the_dump_is_read(tmp_path, output, message
 
 
 def test_flips_are_undone_whatever_the_tilts():
-    from lammps_mgml.report import unflipped
-
     true = np.array([[20.0, 0, 0], [11.0, 18.0, 0], [-9.7, 10.4, 15.0]])
     for xy, xz, yz in ((1, 0, 0), (0, -1, 1), (-1, 1, -1), (2, 1, 1)):
         flipped = true.copy()
@@ -290,3 +318,208 @@ def test_flips_are_undone_whatever_the_tilts():
         flipped[2] -= yz * true[1] + xz * true[0]
         np.testing.assert_allclose(unflipped(flipped, true * 1.01), true)
     assert Box.make(true).volume == pytest.approx(20 * 18 * 15)
+
+
+# The numbers of the panels -----------------------------------------------------------------------
+
+def read_csv(path):
+    """{column: list of numbers, of words, or of None where nothing is known}."""
+    def value(word):
+        try:
+            return float(word) if word else None
+        except ValueError:
+            return word
+
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    return {name: [value(row[name]) for row in rows] for name in rows[0]}
+
+
+def test_tables_hold_the_numbers_of_the_panels(tmp_path, softness, slips):
+    frames = [Frame(k, stretched(y=1 + 0.02 * k), softness, slips * k / 2) for k in range(3)]
+    frames[2].columns["d_sq"][:9] = np.nan   # undefined
+    text = report(tmp_path, frames, "--csv", tmp_path / "n.csv", "-o", tmp_path / "figure.svg",
+                  "-o", tmp_path / "figure.pdf")
+    assert (tmp_path / "figure.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "figure.pdf").read_bytes()[:5] == b"%PDF-"
+    check_picture(tmp_path / "figure.png")
+    for kind in ("map", "d2min", "strain"):
+        assert f"table  {tmp_path}/n-{kind}.csv" in text
+    assert not (tmp_path / "n-stress.csv").exists() and "none: no log.lammps beside" in text
+    rows, last = read_csv(tmp_path / "n-strain.csv"), frames[2].columns
+    assert rows["step"] == [1, 2] and rows["strain"] == pytest.approx([0.02, 0.04])
+    known = ~np.isnan(last["d_sq"])
+    d2, sq = last["d_d2min"][known], last["d_sq"][known]
+    assert rows["atoms"][1] == 7991 and rows["plastic"][1] == (d2 > 5).sum()
+    assert rows["auc"][1] == pytest.approx(expected_auc(frames[2]))
+    assert rows["auc_low95"][1] < rows["auc"][1] < rows["auc_high95"][1]
+    for q in (5, 25, 50, 75, 95):
+        assert rows[f"sq_plastic_{q}"][1] == pytest.approx(np.quantile(sq[d2 > 5], q / 100))
+    bins = {k: np.array(v, dtype=float) for k, v in read_csv(tmp_path / "n-d2min.csv").items()}
+    assert np.isclose(bins["d2min_from_A2"], 5).any() and bins["atoms"].sum() == 7991
+    for low, high, atoms, soft, share, below, above in zip(*bins.values()):
+        here = (d2 >= low) & (d2 < high)
+        assert atoms == here.sum() and soft == (sq[here] > 0.5).sum()
+        assert np.isnan(share) if atoms < 20 else share == pytest.approx(soft / atoms)
+        assert atoms < 20 or below <= share <= above
+    # the plane that shows a load along y is normal to z; its atoms are those near mid cell
+    found, z = read_csv(tmp_path / "n-map.csv"), frames[2].x[:, 2] % frames[2].edges[2, 2]
+    near = abs(z - frames[2].edges[2, 2] / 2) <= 1.25
+    assert sorted(found["id"]) == (np.flatnonzero(near) + 1).tolist()
+    at = np.array(found["id"], dtype=int) - 1
+    np.testing.assert_allclose(found["d2min_A2"], last["d_d2min"][at], rtol=1e-7)
+    np.testing.assert_allclose(found["x_A"], frames[2].x[at, 0] % frames[2].edges[0, 0], rtol=1e-7,
+                               atol=1e-6)
+    assert found["type"] == last["type"][at].tolist()
+
+
+def test_map_shows_the_nearest_atom_of_a_tilted_box(tmp_path, softness, slips):
+    edges = glass().edges.copy()
+    edges[1, 0], edges[2, 1] = 11.0, -7.0
+    frame = Frame(1, edges, softness, slips)
+    frame.columns["d_d2min"][::7] = np.nan
+    (tmp_path / "run.dump").write_text(frame.text())
+    frame, = read_dump(tmp_path / "run.dump")
+    part = slice_of(frame, (1, 0))
+    assert (part.upright, part.across, part.depth) == (1, 0, 2)
+    left, right, low, high = part.extent
+    rows, columns = part.d2min.shape
+    assert rows / (high - low) == pytest.approx(columns / (right - left), rel=0.01)
+    chosen, seen = np.random.default_rng(1), 0
+    images = np.array(np.meshgrid(*[(-1, 0, 1)] * 3)).reshape(3, -1).T @ edges
+    for i, j in zip(chosen.integers(0, rows, 60), chosen.integers(0, columns, 60)):
+        point = np.array([left + (j + 0.5) * (right - left) / columns,
+                          low + (i + 0.5) * (high - low) / rows, edges[2, 2] / 2])
+        inside = ((point @ np.linalg.inv(edges) >= 0) & (point @ np.linalg.inv(edges) < 1)).all()
+        assert part.inside[i, j] == inside
+        distance = np.min([np.linalg.norm(frame.positions + image - point, axis=1)
+                           for image in images], axis=0)
+        expected = frame.columns["d_d2min"][distance.argmin()] if inside else np.nan
+        np.testing.assert_equal(part.d2min[i, j], expected)
+        seen += inside
+    assert 20 < seen < 60
+
+
+def test_resampled_auc_is_that_of_the_weights():
+    from lammps_mgml.train.evaluate import auc, bootstrap, resampled_auc
+
+    chosen = np.random.default_rng(2)
+    score = chosen.random(400).round(1)      # many ties
+    blocks = chosen.integers(0, 9, 400)
+    for labels in (chosen.random(400) < 0.2 * score, (blocks == 3) & (score > 0.5)):
+        expected = [auc(labels, score, w) for w in bootstrap(blocks, 40, 5)]
+        np.testing.assert_allclose(resampled_auc(labels, score, blocks, 40, 5), expected, rtol=1e-12)
+    assert np.isnan(expected).any()
+
+
+# The log of the run ------------------------------------------------------------------------------
+
+RUN = f"""
+log log.lammps
+units metal
+boundary p p p
+read_data {GLASS}
+pair_style eam/fs
+pair_coeff * * CuZr_mm.eam.fs Cu Zr
+neighbor 1.0 bin
+timestep 0.002
+velocity all create 600 4711 loop geom
+fix md all nve
+fix load all deform 1 z erate -2.0 remap x
+thermo 5
+thermo_style custom step temp pzz lx ly lz
+variable mgml getenv MGML_DECK
+include ${{mgml}}
+fix sq all python/invoke 10 end_of_step softness
+dump out all custom 10 run.dump id type x y z d_sq d_d2min d_eta i_site
+dump_modify out sort id format float %.10g
+run 20
+"""
+
+
+@pytest.fixture(scope="module")
+def real_run(tmp_path_factory):
+    """Folder of a run of LAMMPS with its dump and log."""
+    folder = tmp_path_factory.mktemp("run")
+    done = run_lammps(folder, RUN)
+    assert done.returncode == 0, done.stdout[-2000:]
+    return folder
+
+
+def test_stress_temperature_rate_and_model_are_those_of_the_log(real_run, tmp_path):
+    text = mgml("report", real_run / "run.dump", "-o", tmp_path / "a.svg", "--csv", tmp_path / "a.csv")
+    assert f"log    {real_run}/log.lammps" in text and len(table(text)) == 2
+    thermo = np.array([[float(w) for w in line.split()] for line in
+                       (real_run / "log.lammps").read_text().splitlines()
+                       if re.fullmatch(r"[-\d.e+ ]+", line) and len(line.split()) == 6])
+    assert thermo[:, 0].tolist() == [0, 5, 10, 15, 20]
+    stress = read_csv(tmp_path / "a-stress.csv")
+    length = thermo[0, 5]                    # compression: positive, in GPa, against strain from Lz
+    np.testing.assert_allclose(stress["stress_GPa"], 1e-4 * thermo[:, 2], rtol=1e-6)
+    np.testing.assert_allclose(stress["strain"], 1 - thermo[:, 5] / length, atol=1e-7)
+    # matplotlib writes what a text says as a comment
+    line, = re.findall(r"<!-- (model .*) -->", (tmp_path / "a.svg").read_text())
+    low, high = re.fullmatch(r"model cuzr \(sha256:\w+\); glass-13: Cu65Zr35, 8000 atoms; (\d+) to (\d+) K; "
+                        r"strain rate 2 × 10\$\^\{12\}\$ s\$\^\{-1\}\$; lammps_mgml [\d.]+", line).groups()
+    assert [int(low), int(high)] == [round(thermo[:, 1].min()), round(thermo[:, 1].max())]
+    assert read_csv(tmp_path / "a-map.csv")["element"][:1] in (["Cu"], ["Zr"])
+
+
+def test_log_of_another_run_is_not_taken(real_run, tmp_path):
+    (tmp_path / "run.dump").write_bytes((real_run / "run.dump").read_bytes())
+    log, other = (real_run / "log.lammps").read_text(), tmp_path / "log.lammps"
+    lz = re.findall(r"^ +20 .* (\S+) *$", log, re.MULTILINE)[-1]
+    other.write_text(log.replace(lz, f"{float(lz) + 0.1:.6f}"))
+    words = ("report", tmp_path / "run.dump", "-o", tmp_path / "a.svg", "--csv", tmp_path / "a.csv")
+    text = mgml(*words)
+    assert "log    none used: " in text and "the log of another run: at step 20 its box is" in text
+    assert not (tmp_path / "a-stress.csv").exists() and "model" not in re.findall(
+        r"<!-- (.*lammps_mgml.*) -->", (tmp_path / "a.svg").read_text())[0]
+    assert "the log of another run" in mgml(*words, "--log", other, ok=False)
+    assert "stress" in mgml(*words, "--log", real_run / "log.lammps")
+    other.write_text(log.replace(" Lx ", " v_a ").replace(" Ly ", " v_b "))
+    assert "has neither lx ly lz nor vol" in mgml(*words)
+    other.write_text("something else\n")
+    assert "not a log of LAMMPS" in mgml(*words, "--log", other, ok=False)
+
+
+def test_log_in_yaml_with_warnings_and_several_runs(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("""LAMMPS (22 Jul 2025)
+units           metal
+read_data       ${data}
+read_data       here/glass-7.data.gz
+  read_data CPU = 0.1 seconds
+timestep        0.002 # ps
+minimize        0 1e-3 10 10
+Per MPI rank memory allocation (min/avg/max) = 5 | 5 | 5 Mbytes
+   Step          Temp           Pzz
+         0   0              1.5
+WARNING: something in the way
+         7   0              2.5
+Loop time of 1 on 1 procs for 7 steps with 8 atoms
+run             ${n}
+run             10
+Per MPI rank memory allocation (min/avg/max) = 5 | 5 | 5 Mbytes
+---
+keywords: ['Step', 'Temp', 'Pzz', ]
+data:
+  - [7, 50, -3, ]
+  - [17, 51.5, nan, ]
+...
+Loop time of 1 on 1 procs for 10 steps with 8 atoms
+timestep 0.001
+run 10
+Per MPI rank memory allocation (min/avg/max) = 5 | 5 | 5 Mbytes
+   Step          Temp           Pzz
+        17   50  -4
+        2""")
+    log = read_log(path)
+    assert (log.units, log.glass, log.model, log.version) == ("metal", "glass-7", None, None)
+    assert [(t.command, t.timestep, t.columns["Step"].tolist()) for t in log.tables] == [
+        ("minimize", 0.002, [0, 7]), ("run", 0.002, [7, 17]), ("run", 0.001, [17])]
+    np.testing.assert_array_equal(log.values("Step", "Pzz", run=True),
+                                  [[7, -3], [17, np.nan], [17, -4]])
+    assert log.values("Lz").shape == (0, 1)
+    with pytest.raises(InputError, match="No such file"):
+        read_log(tmp_path / "none")

@@ -20,11 +20,12 @@ VERBS = {
     "score": "judge a model on loaded glasses that it never saw",
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
+    "ovito": "picture or movie of a dump by OVITO, without a display",
 }
 # Packages that the core does without, and the extra of pyproject.toml that brings each.
 EXTRAS = {"h5py": "files", "zstandard": "files", "matplotlib": "plots",
-          "lightgbm": "train", "sklearn": "score", "scipy": "score", "joblib": "score",
-          "ase": "ase"}
+          "lightgbm": "train", "ovito": "ovito", "sklearn": "score", "scipy": "score",
+          "joblib": "score", "ase": "ase"}
 
 
 def parser_of(verbs: Iterable[str | None] = ()) -> argparse.ArgumentParser:

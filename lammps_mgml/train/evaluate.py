@@ -26,16 +26,44 @@ def auc(labels: Bools, scores: AnyArray, weights: Floats | None = None) -> float
 
 def bootstrap(blocks: Ints, n: int = 300, seed: int = 0) -> Floats:
     """(n, n_atoms) weights of ``n`` resamplings of whole blocks, with replacement."""
+    draws, inverse = drawn_blocks(blocks, n, seed)
+    return draws[:, inverse].astype(np.float64)
+
+
+def drawn_blocks(blocks: Ints, n: int = 300, seed: int = 0) -> tuple[Ints, Ints]:
+    """((n, n_blocks) how often each block is drawn, (n_atoms,) column of each atom's block)."""
     rng = np.random.default_rng(seed)
     ids, inverse = np.unique(blocks, return_inverse=True)
-    draws = rng.multinomial(len(ids), np.full(len(ids), 1.0 / len(ids)), size=n)
-    return draws[:, inverse].astype(np.float64)
+    return rng.multinomial(len(ids), np.full(len(ids), 1.0 / len(ids)), size=n), inverse
+
+
+def resampled_auc(labels: Bools, scores: AnyArray, blocks: Ints, n: int = 300,
+                  seed: int = 0) -> Floats:
+    """(n,) ``auc`` of the resamplings of ``bootstrap``; NaN where one class is missing.
+
+    The atoms are sorted once, and no (n, n_atoms) weights are held.
+    """
+    draws, inverse = drawn_blocks(blocks, n, seed)
+    order = np.argsort(scores, kind="stable")
+    sorted_scores, plastic, column = scores[order], labels[order], inverse[order]
+    first = np.searchsorted(sorted_scores, sorted_scores[plastic], side="left")   # ties count half
+    last = np.searchsorted(sorted_scores, sorted_scores[plastic], side="right")
+    out = np.full(n, np.nan)
+    for k, draw in enumerate(draws):
+        weight = draw[column]
+        others = np.concatenate([[0], np.cumsum(np.where(plastic, 0, weight))])
+        ours = weight[plastic]
+        pairs = float(ours.sum()) * float(others[-1])
+        if pairs:
+            out[k] = ours.astype(np.float64) @ (others[first] + others[last]) / (2.0 * pairs)
+    return out
 
 
 def auc_with_error(labels: Bools, scores: AnyArray, blocks: Ints, n: int = 300,
                    seed: int = 0) -> tuple[float, float, list[float]]:
     """(AUC, standard error by block bootstrap, 95 % interval)."""
-    values = np.array([auc(labels, scores, w) for w in bootstrap(blocks, n, seed)])
+    labels = np.asarray(labels, dtype=bool)
+    values = resampled_auc(labels, np.asarray(scores), blocks, n, seed)
     return auc(labels, scores), float(np.nanstd(values)), [
         float(v) for v in np.nanquantile(values, (0.025, 0.975))]
 

@@ -40,7 +40,7 @@ PHASE, ADAPTER, WATCH = (f"lammps_mgml/insitu/{n}.py" for n in ("run_phase", "ad
 REFERENCE, PIPELINE = "lammps_mgml/plasticity/reference.py", "lammps_mgml/pipeline.py"
 DUMP, GLASS = "lammps_mgml/io/dump.py", "lammps_mgml/io/glass.py"
 FIT, SCORES, LABELS = (f"lammps_mgml/train/{name}.py" for name in ("fit", "evaluate", "dataset"))
-REPORT = "lammps_mgml/report.py"
+REPORT = "lammps_mgml/report/rows.py"
 
 KERNELS = (
     _fault("boop-norm", BOOP,
@@ -525,8 +525,8 @@ PROGRAM = (
            "report.py::test_flagged_atoms_are_left_out_whatever_stands_in_their_columns",
            "Atoms that were not evaluated count."),
     _fault("sense-of-strain", REPORT,
-           'values[abs(values).argmax()] > 0 else "compression"',
-           'values[abs(values).argmax()] < 0 else "compression"',
+           '"tension" if sign > 0 else "compression"',
+           '"tension" if sign < 0 else "compression"',
            "report.py::test_uniaxial_run",
            "Compression is called tension."),
     _fault("gone", REPORT,
@@ -538,6 +538,18 @@ PROGRAM = (
            "plastic = d2[ok] > THRESHOLD", "plastic = d2[ok] > 2 * THRESHOLD",
            "report.py::test_uniaxial_run",
            "Half of the plastic atoms are left out."),
+    _fault("stress-sign", "lammps_mgml/report/facts.py",
+           "-report.sign * GPA", "report.sign * GPA",
+           "report.py::test_stress_temperature_rate_and_model_are_those_of_the_log",
+           "The stress of a compression is drawn as tension."),
+    _fault("log-of-another-run", "lammps_mgml/report/facts.py",
+           "> SAME_BOX * here", "> 1e9 * SAME_BOX * here",
+           "report.py::test_log_of_another_run_is_not_taken",
+           "A figure shows stress, rate and model of another run."),
+    _fault("lost-partner", "lammps_mgml/ovito/modifier.py",
+           "lost = found.partners < all_of_them", "lost = found.partners > all_of_them",
+           "ovito.py::test_new_particles_and_lost_partners_have_no_d2min",
+           "In OVITO D2min is too low where a partner is gone."),
     _fault("folder", "lammps_mgml/cli/__init__.py",
            "if not folder.is_dir():", "if False:",
            "cli.py::test_output_that_cannot_be_written_is_refused_before_the_work",
