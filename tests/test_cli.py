@@ -127,6 +127,10 @@ CASES = [
     (("report", "{tmp}/run.dump", "-o", "{tmp}/a.png", "--axis", "y", "--strain", "0.02",
       "--reference", GLASS), True,
      lambda text, tmp: "component yy (tension)" in text and (tmp / "a.png").stat().st_size > 9000),
+    (("examples",), True, lambda text, tmp: "in.shear " in text),
+    (("examples", "{tmp}/try"), True, lambda text, tmp: (tmp / "try" / "in.shear").exists()),
+    (("completion", "bash"), True, lambda text, tmp: "complete -o default -F _mgml mgml" in text),
+    (("completion", "csh"), False, lambda text, tmp: "invalid choice: 'csh'" in text),
 ]
 
 

@@ -20,6 +20,8 @@ VERBS = {
     "score": "judge a model on loaded glasses that it never saw",
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
+    "examples": "list the example decks, copy them into a folder",
+    "completion": "print a script that lets the shell complete what is typed after mgml",
 }
 # Packages that the core does without, and the extra of pyproject.toml that brings each.
 EXTRAS = {"h5py": "files", "tqdm": "files", "zstandard": "files", "matplotlib": "plots",
