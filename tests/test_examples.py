@@ -154,7 +154,7 @@ def test_quasistatic_shear(place, tmp_path):
     found = frames_of(tmp_path / "quasistatic.dump")
     d2 = right(found)
     curve = np.loadtxt(tmp_path / "quasistatic.curve")
-    assert len(found) == len(curve) == 7
+    assert len(found) == len(curve) == 6
     near(curve[:, 0], [f.box.edges[1, 0] / f.box.edges[1, 1] for f in found], 1e-6)
     near(curve[:, 2], [plastic(d) for d in d2], 1e-5)
     assert curve[-1, 1] > 0.5 and 0.001 < curve[-1, 2] < 0.2
@@ -206,12 +206,12 @@ def test_creep(place, tmp_path):
     d2 = right(found)
     at_rest = right([last], found[0])[0]
     assert np.median(at_rest) < 0.7 * np.median(d2[-1])     # thermal motion is gone
-    curve = np.loadtxt(tmp_path / "creep.curve", skiprows=1)
+    curve = np.loadtxt(tmp_path / "creep.curve")[:, 1:]
     lengths = np.array([f.box.edges[2, 2] for f in found])
     near(curve[-1, 1], 1 - lengths[-1] / lengths[0], 1e-4)
     near(curve[-1, 2], plastic(d2[-1]), 1e-4)
     pressure = thermo(said, "Step", "Pzz")
-    assert pressure.size and curve[-1, 0] == pytest.approx(1.6) and 0.005 < curve[-1, 1] < 0.1
+    assert pressure.size and len(curve) == len(found) and curve[-1, 0] == pytest.approx(1.6) and 0.005 < curve[-1, 1] < 0.1
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -230,7 +230,7 @@ def test_restart_goes_on(place, tmp_path):
 def test_rerun_of_an_old_dump(place, tmp_path):
     run_example(tmp_path, "in.rerun", place)
     old, new = frames_of(tmp_path / "old.dump"), frames_of(tmp_path / "rerun.dump")
-    assert [f.step for f in new] == [f.step for f in old] == [0, 50, 100, 150, 200]
+    assert [f.step for f in new] == [f.step for f in old] == [0, 75, 150, 225, 300]
     assert "d_sq" not in old[0].columns
     d2 = right(new)
     for a, b, d in zip(old, new, d2):
