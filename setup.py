@@ -56,8 +56,8 @@ class BuildKernels(build_ext):
 
 
 class WithDecks(build_py):
-    """The decks of inputs/ and the glass of the examples go into the package, where ``mgml dataset`` and
-    ``mgml examples`` find them."""
+    """The decks of inputs/ and the glass of the examples go into the package (``mgml dataset``,
+    ``mgml examples``)."""
 
     def decks(self):
         """[(file of this folder, its copy in the package)]."""
