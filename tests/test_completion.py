@@ -85,7 +85,7 @@ def pressed(keys, folder):
 
 @pytest.mark.parametrize("typed, line", [
     ("mgml dat\tsh\tgla\t", "mgml dataset show glass.h5"),
-    ("mgml feat\trun\t--fram\t", "mgml featurize run.dump --frames"),
+    ("mgml featuri\trun\t--fram\t", "mgml featurize run.dump --frames"),
     ("mgml report run.dump --out\tpic\t", "mgml report run.dump --output pictures/")])
 def test_tab_in_an_interactive_bash(typed, line, tmp_path):
     for name in ("glass.h5", "run.dump"):

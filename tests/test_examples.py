@@ -181,7 +181,7 @@ def test_indentation_of_a_surface(place, tmp_path):
     below = (middle < 10) & (height > top - 8)
     assert np.nanmean(d2[-1][below]) > 5 * np.nanmean(d2[-1][(middle > 20) & (height < top - 20)])
     curve = np.loadtxt(tmp_path / "indent.curve")
-    assert len(curve) == len(found) == 7 and curve[-1, 0] == 6
+    assert len(curve) == len(found) == 6 and curve[-1, 0] == 5
     assert abs(curve[0, 1]) < 1e-6 and np.abs(curve[1:, 1]).min() > 0.1
 
 
