@@ -56,12 +56,14 @@ class BuildKernels(build_ext):
 
 
 class WithDecks(build_py):
-    """The decks of inputs/ go into the package, so that ``mgml dataset`` has them anywhere."""
+    """The decks of inputs/ and the glass of the examples go into the package (``mgml dataset``,
+    ``mgml examples``)."""
 
     def decks(self):
         """[(file of this folder, its copy in the package)]."""
         target = Path(self.build_lib) / "lammps_mgml" / "inputs"
-        return [(str(deck), str(target / deck.name)) for deck in sorted(Path("inputs").glob("in.*"))]
+        files = [*sorted(Path("inputs").glob("in.*")), Path("inputs/glass-13.data.gz")]
+        return [(str(file), str(target / file.name)) for file in files]
 
     def run(self):
         super().run()

@@ -146,6 +146,10 @@ CASES = [
           (("--elements", "Cu Zr", "--model", "cuzr-axial", "--load", "q"), "load"))),
     (("ovito", "{tmp}/slab.dump", "--plastic", "--colour", "Position"), False,
      lambda text, tmp: "the dump has no column d_d2min" in text),
+    (("examples",), True, lambda text, tmp: "in.shear " in text),
+    (("examples", "{tmp}/try"), True, lambda text, tmp: (tmp / "try" / "in.shear").exists()),
+    (("completion", "bash"), True, lambda text, tmp: "complete -o default -F _mgml mgml" in text),
+    (("completion", "csh"), False, lambda text, tmp: "invalid choice: 'csh'" in text),
 ]
 
 

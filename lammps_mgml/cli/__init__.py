@@ -21,6 +21,8 @@ VERBS = {
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
     "ovito": "picture or movie of a dump by OVITO, without a display",
+    "examples": "list the example decks, copy them into a folder",
+    "completion": "print a script that lets the shell complete what is typed after mgml",
 }
 # Packages that the core does without, and the extra of pyproject.toml that brings each.
 EXTRAS = {"h5py": "files", "zstandard": "files", "matplotlib": "plots",

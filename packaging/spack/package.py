@@ -14,8 +14,6 @@ class PyLammpsMgml(PythonPackage):
 
     version("0.2.0", sha256="0" * 64)    # of the release
 
-    variant("train", default=False, description="Training of models")
-
     depends_on("c", type="build")
     depends_on("python@3.10:", type=("build", "run"))
     depends_on("py-setuptools@77:", type="build")
@@ -23,13 +21,11 @@ class PyLammpsMgml(PythonPackage):
     depends_on("py-numpy@1.26:", type=("build", "run"))
     depends_on("py-mpi4py@3.1:", type=("build", "run"))
     depends_on("py-h5py@3.11:", type=("build", "run"))
-    depends_on("py-lightgbm@4.6:", type=("build", "run"), when="+train")
-    depends_on("py-scikit-learn@1.5:", type=("build", "run"), when="+train")
     depends_on("lammps@20210929: +python", type="run")
 
     import_modules = ["lammps_mgml", "lammps_mgml.insitu.names"]
 
     def setup_run_environment(self, env):
-        include = join_path(python_purelib, "lammps_mgml", "insitu")
+        include = join_path(python_platlib, "lammps_mgml", "insitu")
         env.set("MGML_DECK", join_path(include, "columns.lmp"))
         env.set("MGML_VIBRATION", join_path(include, "vibration.lmp"))
