@@ -28,8 +28,8 @@ setup: .venv/ready
 	mgml doctor --build
 	@touch $@
 
-.venv/ready-test: .venv/ready requirements-test.txt
-	$(PIP) -r requirements-test.txt
+.venv/ready-test: .venv/ready requirements-test.txt requirements-docs.txt
+	$(PIP) -r requirements-test.txt -r requirements-docs.txt
 	@touch $@
 
 demo: .venv/ready
@@ -42,7 +42,7 @@ demo: .venv/ready
 	@touch $@
 
 docs: .venv/ready-docs
-	.venv/bin/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
+	.venv/bin/python -m sphinx -E -W -n --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 lint: .venv/ready-test

@@ -14,7 +14,8 @@ author = "The lammps_mgml developers"
 copyright = "The lammps_mgml developers. GPL-2.0-or-later"
 release = version = lammps_mgml.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "mathml"]
+html_math_renderer = "mathml"
 exclude_patterns = ["_build", "pieces"]
 root_doc = "index"
 nitpicky = True
@@ -27,8 +28,6 @@ myst_heading_anchors = 4
 autodoc_typehints = "none"            # the docstrings give shapes and units, which say more
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-napoleon_google_docstring = False
-napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = f"lammps_mgml {release}"
@@ -40,6 +39,26 @@ copybutton_exclude = ".linenos, .gp, .go"
 pygments_style = "friendly"
 
 
+def sections(app, what, name, obj, options, lines):
+    """Our docstrings' Parameters, Returns and Raises, whose entries are "name : text", as lists."""
+    out, known = [], ("Parameters", "Returns", "Raises")
+    title = None
+    for k, line in enumerate(lines):
+        if line in known and lines[k + 1:k + 2] and set(lines[k + 1].strip()) == {"-"}:
+            title = line
+            out += ["", f"**{title}**", ""]
+        elif title and line.strip() and set(line.strip()) == {"-"}:
+            continue
+        elif title in ("Parameters", "Raises") and line and not line[0].isspace():
+            entry, colon, text = line.partition(" : ")
+            out.append(f"* **{entry}**{':' if colon else ''} {text}".rstrip())
+        elif title in ("Parameters", "Raises") and line.strip():
+            out.append(f"  {line.strip()}")
+        else:
+            out.append(line)
+    lines[:] = [*out, ""]
+
+
 def matrix(app, docname, source):
     """`make matrix` writes docs/lammps.md; where it is there, the page of the builds leads to it."""
     if docname == "lammps-builds" and (Path(app.srcdir) / "lammps.md").exists():
@@ -48,5 +67,6 @@ def matrix(app, docname, source):
 
 def setup(app):
     app.add_lexer("lammps", LammpsLexer)
+    app.connect("autodoc-process-docstring", sections)
     app.connect("source-read", matrix)
     app.connect("builder-inited", lambda app: generate.write(Path(app.srcdir)))
