@@ -19,6 +19,7 @@ html_math_renderer = "mathml"
 exclude_patterns = ["_build", "pieces"]
 root_doc = "index"
 nitpicky = True
+smartquotes = False                   # --option must stay --option
 # Types of other packages and of our own modules below the public ones have no page.
 nitpick_ignore_regex = [("py:.*", r".*")]
 

@@ -246,7 +246,7 @@ def test_what_else_a_deck_may_say(tmp_path):
 def test_watching(tmp_path):
     lines = block("roads/watch.md", "watch", [("run       1500", "run 10"), ("run       10000", "run 20"),
                                               ("1000 10000", "3 6")])
-    text = lammps(tmp_path, SYSTEM.split("velocity")[0], lines, FOUR, "run 0")
+    text = lammps(tmp_path, SYSTEM.split("velocity")[0], lines, FOUR, "run 10")
     assert "model cuzr-vibration (" in text
     frame, = read_dump(tmp_path / "out.dump")
     assert np.isfinite(frame.columns["d_sq"]).all()
@@ -282,7 +282,7 @@ def test_another_alloy_in_a_run(tmp_path):
     masses = "\n".join(f"mass {t} {m}" for t, m in ((1, 24.305), (2, 65.38), (3, 40.078)))
     system = ("units metal\nlattice bcc 3.4\nregion box block 0 5 0 5 0 5\ncreate_box 3 box\n"
               "create_atoms 1 box\nset group all type/fraction 2 0.3 1\nset group all type/fraction 3 0.1 2\n"
-              f"displace_atoms all random 0.3 0.3 0.3 17\n{masses}\npair_style lj/cut 6.0\n"
+              f"displace_atoms all random 0.1 0.1 0.1 17\n{masses}\npair_style lj/cut 6.0\n"
               "pair_coeff * * 0.1 2.6\nneighbor 1.0 bin\ntimestep 0.0005\nfix md all nve\n")
     text = lammps(tmp_path, system, block("roads/features.md", "other-alloy"), FOUR, "run 10")
     assert "no model, types Mg Zn Ca" in text
@@ -338,7 +338,7 @@ def test_reading_the_results(place):
         "assert np.array_equal(softness, first.columns['d_sq']), softness[:3]\n")
     check = "exec(open('expected.py').read())"
     pytest.importorskip("ovito")
-    assert "frame 4: " in python(place, block("reading.md", "ovito"), check)
+    assert "step 40: " in python(place, block("reading.md", "ovito"), check)
     python(place, block("reading.md", "ase"), check,
            "assert np.array_equal(d2min, last.columns['d_d2min'])")
     python(place, block("reading.md", "numpy"), check)
