@@ -92,6 +92,10 @@ def test_targets_of_readme_are_there():
         assert re.search(rf"^{target}:", made, re.M), target
 
 
+def test_readme_is_one_screen():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 75
+
+
 def test_options_in_the_text_are_known_to_the_program():
     """`mgml VERB --option` within a line, as in a table."""
     known = {verb: set(re.findall(r"--[\w-]+", everything(verb))) for verb in VERBS}
