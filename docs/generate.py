@@ -35,6 +35,10 @@ def unit(text):
     return UNITS.get(text, text)
 
 
+def short(text):
+    return unit(text).split(" (")[0]
+
+
 def flag_rows():
     """[(bit, name, meaning)] of lammps_mgml/flags.py, by its own comments."""
     return [(int(bit), name, text) for name, bit, text in
@@ -106,13 +110,13 @@ def quantity_pages():
     for name in ("d_msd", "d_feature"):
         pages[name] = piece("quantities", name).lstrip()
     live = {f"v_mgml_{q.name}": live_page(q) for q in QUANTITIES}
-    rows = [(f"[`{c.name}`]({c.name}.md)", unit(c.unit), f"the {c.of} structure",
+    rows = [(f"[`{c.name}`]({c.name}.md)", short(c.unit), c.of,
              sentence(c.definition) + ("" if c.standard else " On request")) for c in COLUMNS]
-    rows += [("[`i_site`](i_site.md)", "bits", "the present structure",
-              "Why a value is missing; 0: nothing is."),
-             ("[`d_msd`](d_msd.md)", "Å²", "the undeformed glass",
+    rows += [("[`i_site`](i_site.md)", "bits", "present",
+              "Why a value is missing; 0: nothing is missing."),
+             ("[`d_msd`](d_msd.md)", "Å²", "undeformed glass",
               "Mean square displacement about the mean position. After `include ${vibration}`"),
-             ("[`d_<feature>`](d_feature.md)", "see there", "the present structure",
+             ("[`d_<feature>`](d_feature.md)", "", "present",
               "Any of the site features. On request")]
     pages["index"] = (
         "# Columns and quantities\n\nAll that a run gives, with unit, definition and when it is undefined. "
@@ -120,7 +124,7 @@ def quantity_pages():
         + table(["column", "unit", "of", "meaning"], rows)
         + "\n## Quantities of the whole run\n\n"
         + table(["name", "unit", "meaning"],
-                [(f"[`v_mgml_{q.name}`](v_mgml_{q.name}.md)", unit(q.unit), sentence(q.definition))
+                [(f"[`v_mgml_{q.name}`](v_mgml_{q.name}.md)", short(q.unit), sentence(q.definition))
                  for q in QUANTITIES])
         + "\nFeatures gathered in a file: [d_feature](d_feature.md) and "
           "[site features](../../roads/features.md).\n\n"
