@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from decks import BIN, GLASS, ROOT, SYSTEM, environment, frames, run_lammps
+from decks import BIN, GLASS, PATIENCE, ROOT, SYSTEM, environment, frames, run_lammps
 from pages import DOCS, RUN, block, fences, pages, runs
 
 from lammps_mgml.cli import VERBS, parser_of
@@ -44,7 +44,8 @@ def place(tmp_path_factory):
 def shell(folder, text, ranks=2, timeout=120, **env):
     """What lines of a shell print, with this environment's programs first on PATH."""
     done = subprocess.run(["bash", "-ec", text], cwd=folder, env={**environment(ranks), **env},
-                          text=True, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
+                          text=True, capture_output=True, timeout=timeout * PATIENCE,
+                          stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
