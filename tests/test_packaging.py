@@ -66,9 +66,12 @@ def test_source_distribution_has_what_builds_and_tests_it(built):
         assert f"cython_ext/{kernel}.pyx" in names
     for name in ("cython_ext/grid.pxd", "cython_ext/cell_lanes.h", "inputs/in.aqs", "LICENSE",
                  "lammps_mgml/insitu/plugin.cpp", "tests/decks.py", "inputs/glass-13.data.gz",
-                 "lammps_mgml/examples/in.shear", "lammps_mgml/examples/README.md"):
+                 "lammps_mgml/examples/in.shear", "lammps_mgml/examples/README.md",
+                 "docs/conf.py", "docs/roads/deck.md", "docs/pieces/commands/deck.md",
+                 "requirements-docs.txt"):
         assert name in names
-    assert not [n for n in names if n.startswith("build/") or n.endswith((".so", ".pyc"))]
+    assert not [n for n in names if n.endswith((".so", ".pyc")) or n.startswith(
+        ("build/", "docs/_build", "docs/generated"))]
 
 
 def test_wheel_has_the_decks_and_says_its_licence(built):
@@ -86,6 +89,7 @@ def test_wheel_has_the_decks_and_says_its_licence(built):
     assert [n for n in names if n.endswith("licenses/LICENSE")]
     assert len([n for n in names if n.startswith("lammps_mgml/_kernels/") and n.endswith(".so")]) == 7
     assert not [n for n in names if n.startswith(("tests", "cython_ext", "benchmarks"))]
+    # the pins of requirements.txt are versions for every Python that is promised
     assert card["Requires-Python"] == ">=3.10"
     assert card["Version"] == lammps_mgml.__version__
     asked = " ".join(card.get_all("Requires-Dist"))

@@ -1,4 +1,4 @@
-"""README's lines for the LAMMPS of a site, as they stand there, on the system's LAMMPS."""
+"""The lines of docs/roads/cluster.md for the LAMMPS of a site, on the system's LAMMPS."""
 import os
 import re
 import shutil
@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 from decks import ROOT, site_lammps
+from pages import block, runs
 
 import lammps_mgml
 from lammps_mgml.io.dump import read_dump
@@ -25,14 +26,6 @@ velocity all create 300 1
 fix move all nve
 fix load all deform 10 z erate -0.1 remap x
 """
-
-
-def lines_of(heading, last):
-    """The code block of README under ``heading`` whose last line begins with ``last``."""
-    text = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    block, = [b for b in re.findall(r"^```\n(.*?)^```$", text, re.M | re.S)
-              if b.splitlines()[-1].startswith(last)]
-    return block.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +60,15 @@ def same_as_offline(folder):
     assert np.median(last.columns["d_d2min"]) > 0.01 and not last.columns["i_site"].any()
 
 
-def test_the_lines_of_readme(road):
-    deck = [line.replace("1000 out.dump", "100 out.dump") for line in lines_of(
-        "In a deck of yours", "dump")]
+@runs("roads/cluster.md", "site", "site-doctor", "slurm")
+def test_the_lines_for_a_site(road):
+    deck = [line.replace("1000 out.dump", "100 out.dump")
+            for line in block("roads/deck.md", "four-lines").splitlines()]
     shutil.copy(ROOT / "inputs" / "glass-13.data.gz", road.folder / "glass.data.gz")
     subprocess.run(["gunzip", "-f", "glass.data.gz"], cwd=road.folder, check=True)
     (road.folder / "in.deck").write_text(SYSTEM + "\n".join(deck)
                                          + "\ndump_modify out format float %.17g\nrun 100\n")
-    lines = lines_of("With the LAMMPS of your site", "mpirun")
+    lines = block("roads/cluster.md", "site").splitlines()
     *install, job = lines
     job = job.replace("-np 64", "-np 2")
     run = [line for line in install if line.startswith("export")] + [job]
@@ -89,7 +83,14 @@ def test_the_lines_of_readme(road):
         (road.folder / "out.dump").unlink(missing_ok=True)
         road(run)
         same_as_offline(road.folder)
-        told = road([*run[:-1], 'site/bin/mgml doctor --lmp lmp --launcher "mpirun -np 2"'])
+        told = road([*run[:-1], block("roads/cluster.md", "site-doctor")])
         assert re.search(r"^ok  job ", told, re.M), told
         versions.append(road(["site/bin/python -c 'import mpi4py; print(mpi4py.__version__)'"]).strip())
     assert versions[0].startswith("3.") and versions[1].startswith("4."), versions
+
+    # the batch script: the site's scheduler is not here, so that srun is mpirun on two ranks
+    (road.folder / "out.dump").unlink()
+    script = block("roads/cluster.md", "slurm")
+    assert script.startswith("#!/bin/bash\n#SBATCH")
+    road(['srun() { mpirun -np 2 "$@"; }', "SLURM_CPUS_PER_TASK=1 SLURM_SUBMIT_DIR=$PWD", script])
+    same_as_offline(road.folder)
