@@ -19,7 +19,7 @@ from ..system.arrays import Features, Floats, Int32s, Ints
 from ..system.atoms import Atoms
 from ..system.box import Box, times
 from ..system.domain import Domain
-from ..system.scratch import Scratch
+from ..system.scratch import Scratch, trim
 from ..system.units import check_distances
 from .columns import Evaluated
 from .live import Counts, Monitor
@@ -126,7 +126,7 @@ class Evaluator:
         self.seconds: dict[str, float] = {}
         self.evaluations = 0
         self._room = Scratch()
-        self._monitor = Monitor(domain, clock)
+        self._monitor = Monitor(domain, clock, self._room)
         self._reference: Reference | None = None
         self._numbers: Int32s | None = None
 
@@ -262,6 +262,7 @@ class Evaluator:
             found = self._reference.settle(numbers, snap.reference[take], expected)
             if first:
                 snap.partners[take] = found
+                trim()
             self._numbers = numbers.copy()
         out = self._reference.measure(unwrapped, edges, self._room)
         if everything:
