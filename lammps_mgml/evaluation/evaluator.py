@@ -28,6 +28,7 @@ from .restart_state import RestartState, Settings, new_identity
 
 # A tilt is known to this part of a box edge, or not at all.
 _SURE = 0.35
+_LARGE = 1 << 15       # atoms of a rank, from which on the heap's holes matter
 # An engine keeps atoms in the box, or near it; one that is so many boxes away is lost.
 _MOST_BOXES = 100.0
 
@@ -145,6 +146,8 @@ class Evaluator:
         if first or request.running:
             since = perf_counter()
             atoms = domain.surround(snap.tags, snap.positions, snap.types, snap.box, request.reach)
+            if len(snap.tags) >= _LARGE:
+                trim()                       # the features need all the memory that they can get
             self._add("halo", since)
             if first:
                 check_distances(atoms, domain)
