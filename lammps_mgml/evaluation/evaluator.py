@@ -19,7 +19,7 @@ from ..system.arrays import Features, Floats, Int32s, Ints
 from ..system.atoms import Atoms
 from ..system.box import Box, times
 from ..system.domain import Domain
-from ..system.scratch import Scratch
+from ..system.scratch import Scratch, trim
 from ..system.units import check_distances
 from .columns import Evaluated
 from .live import Counts, Monitor
@@ -28,6 +28,7 @@ from .restart_state import RestartState, Settings, new_identity
 
 # A tilt is known to this part of a box edge, or not at all.
 _SURE = 0.35
+_LARGE = 1 << 15       # atoms of a rank, from which on the heap's holes matter
 # An engine keeps atoms in the box, or near it; one that is so many boxes away is lost.
 _MOST_BOXES = 100.0
 
@@ -126,7 +127,7 @@ class Evaluator:
         self.seconds: dict[str, float] = {}
         self.evaluations = 0
         self._room = Scratch()
-        self._monitor = Monitor(domain, clock)
+        self._monitor = Monitor(domain, clock, self._room)
         self._reference: Reference | None = None
         self._numbers: Int32s | None = None
 
@@ -145,6 +146,8 @@ class Evaluator:
         if first or request.running:
             since = perf_counter()
             atoms = domain.surround(snap.tags, snap.positions, snap.types, snap.box, request.reach)
+            if len(snap.tags) >= _LARGE:
+                trim()                       # the features need all the memory that they can get
             self._add("halo", since)
             if first:
                 check_distances(atoms, domain)
@@ -262,6 +265,7 @@ class Evaluator:
             found = self._reference.settle(numbers, snap.reference[take], expected)
             if first:
                 snap.partners[take] = found
+                trim()
             self._numbers = numbers.copy()
         out = self._reference.measure(unwrapped, edges, self._room)
         if everything:

@@ -13,6 +13,7 @@ import numpy as np
 from ..flags import NOT_IN_REFERENCE
 from ..system.arrays import Bools, Floats
 from ..system.domain import Domain
+from ..system.scratch import Scratch, trim
 from .columns import Evaluated
 from .ranking import Ranking, area
 
@@ -141,11 +142,13 @@ class Counts(NamedTuple):
 class Monitor:
     """The quantities from evaluation to evaluation of one reference.
 
-    clock : returns what ``Sample.clock`` is, at the time of the call.
+    clock : returns what ``Sample.clock`` is, at the time of the call.  room : what is free of it is
+    given up for the ranking, which takes much memory and is seldom made.
     """
 
-    def __init__(self, domain: Domain, clock: Callable[[], tuple[float, float]]) -> None:
-        self.domain, self.clock = domain, clock
+    def __init__(self, domain: Domain, clock: Callable[[], tuple[float, float]],
+                 room: Scratch) -> None:
+        self.domain, self.clock, self.room = domain, clock, room
         self.ranking: Ranking | None = None
         self._last: tuple[Floats, float] | None = None       # deformation, share of plastic atoms
         self._before: tuple[Floats, float] | None = None     # the same, at another strain
@@ -168,7 +171,9 @@ class Monitor:
             places = self.ranking.sums(counted, plastic)
         totals, counts = self._totals(Sample(evaluated, quenched, places, self.clock()))
         if self.ranking is not None and totals[_places][3]:
+            self.room.forget()
             self.ranking.rank(counted)
+            trim()
             totals[_places] = self.domain.sum(self.ranking.sums(counted, plastic))
         past = self._past(deformation)
         live = {q.name: float(q.value(totals[q.sums], past)) for q in QUANTITIES}

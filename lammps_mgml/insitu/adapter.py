@@ -258,7 +258,7 @@ class Adapter:
             element_of_type[self._view("type", self.n_own)], self.column("i_mgml_number"),
             self.vectors("d2_mgml_ref"), self.column("i_mgml_partners"),
             self.column("i_site").copy(), self.column(MSD) if with_msd else None,
-            self.column("d_sq").copy(), shortest, bool(self.lmp.extract_setting("triclinic")))
+            self.column("d_sq"), shortest, bool(self.lmp.extract_setting("triclinic")))
 
     def number_variable(self, name: str) -> tuple[str, ...]:
         """What ``variable`` commands make a variable that ``set_number`` can set.

@@ -1,6 +1,7 @@
 """Room for large tables that is kept from one evaluation to the next."""
 from __future__ import annotations
 
+import ctypes
 import mmap
 from collections.abc import Sequence
 from contextlib import suppress
@@ -62,6 +63,15 @@ class Scratch:
     def forget(self) -> None:
         """Free all rooms that are free."""
         self._free = []
+
+
+def trim() -> None:
+    """Give the holes of the heap back to the system, where the C library can (glibc).
+
+    After work that is done but once and takes much memory: what comes after seldom fits in its holes.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _fresh(size: int) -> Bytes:
