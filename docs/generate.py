@@ -214,6 +214,8 @@ def copies():
            "contributing": (ROOT / "CONTRIBUTING.md").read_text(),
            "benchmarks": (ROOT / "benchmarks" / "README.md").read_text(),
            "inputs": (ROOT / "inputs" / "README.md").read_text(),
+           "examples": (ROOT / "lammps_mgml" / "examples" / "README.md").read_text().replace(
+               "\n### ", "\n## "),
            "recipes": (ROOT / "packaging" / "README.md").read_text()}
     return {name: re.sub(r"\]\((?:\.\./)?docs/", "](../", text) for name, text in out.items()}
 

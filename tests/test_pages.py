@@ -363,6 +363,8 @@ def test_reading_by_mdanalysis(place):
 @runs("pieces/commands/featurize.md", "featurize")
 @runs("pieces/commands/dataset.md", "dataset")
 @runs("pieces/commands/model.md", "model")
+@runs("pieces/commands/examples.md", "examples")
+@runs("pieces/commands/completion.md", "completion")
 def test_the_lines_on_the_pages_of_the_verbs(place):
     text = shell(place, block("pieces/commands/deck.md", "deck") + "ls $MGML_DECK $MGML_VIBRATION")
     assert len(text.split()) == 2
@@ -372,6 +374,9 @@ def test_the_lines_on_the_pages_of_the_verbs(place):
     assert len(text.splitlines()) == 8003 and text.endswith("1 frames, 746 features\n")
     assert "glass-13 " in shell(place, block("pieces/commands/dataset.md", "dataset"))
     assert "cuzr-axial" in shell(place, block("pieces/commands/model.md", "model"))
+    assert "in.compression" in shell(place, block("pieces/commands/examples.md", "examples"))
+    assert (place / "try" / "in.compression").exists()
+    assert "mgml" in shell(place, block("pieces/commands/completion.md", "completion") + "complete -p mgml")
 
 
 @runs("pieces/commands/doctor.md", "doctor")
