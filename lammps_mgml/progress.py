@@ -78,6 +78,13 @@ def clear() -> None:
         _current.clear()
 
 
+def take_the_line() -> None:
+    """Empty the terminal's line of whatever stands there: half a line of print, its own ^C."""
+    if sys.stderr.isatty():
+        sys.stderr.write(_BACK)
+        sys.stderr.flush()
+
+
 def switch_on(program: str) -> None:
     """From now on works tell how far they are; lines begin with ``program``."""
     global _program

@@ -228,7 +228,7 @@ def test_wrong_words_end_with_one_line(tmp_path, words, message):
 
 def test_unknown_model_and_dump_end_with_one_line():
     for text, message in ((mgml("model", "nosuch", ok=False), "shipped models"),
-                          (mgml("report", __file__, ok=False), "not a LAMMPS text dump")):
+                          (mgml("report", __file__, ok=False), "neither a LAMMPS text dump or data file nor")):
         assert message in text and len(text.splitlines()) == 1
 
 

@@ -274,7 +274,7 @@ def test_data_files_of_each_atom_style_of_lammps(tmp_path):
             b, = read_frames(tmp_path / name)
             np.testing.assert_array_equal(b.types, a.types)
             np.testing.assert_array_equal(b.box.edges, a.box.edges)
-            np.testing.assert_allclose(b.positions, a.positions, rtol=3e-16, atol=0)
+            np.testing.assert_allclose(b.positions, a.positions, rtol=1e-15, atol=0)
 
 
 def test_cells_with_missing_edges_are_completed_across_the_others(tmp_path):
