@@ -328,7 +328,7 @@ def test_model_parameters(here):
     done = subprocess.run([sys.executable, "27_model_parameters_unchecked.py"], cwd=here, env=env,
                           text=True, capture_output=True, timeout=900)
     lines = done.stdout.splitlines()
-    assert len(lines) == 28 and "finite 8000" in lines[0], done.stdout + done.stderr
+    assert len(lines) >= 28 and "finite 8000" in lines[0], done.stdout + done.stderr
     for line in lines:
         assert "refused:" in line or "softness finite" in line, line
         assert float(re.search(r"t ([\d.]+) RSS", line)[1]) < 20, line
@@ -395,7 +395,10 @@ def test_crystal_slab(here, run):
                                        ("made/in.glass_void", follow)])
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_glass_with_a_void(here, name, who, ranks):
-    frames = good(here, name, ranks=ranks)
+    # with all digits: six of them move a few atoms across the near cutoff, offline
+    deck = re.sub(r"(?m)^dump out .*$", r"\g<0>\ndump_modify out format float %.17g", deck_of(name))
+    ends_well(run_lammps(here, deck, ranks, out="out.dump", timeout=60))
+    frames = read(here / "out.dump")
     assert_right(frames, numbers=who and who(frames), now="all", tolerance=1e-6)
     assert (frames[-1].flags & NO_D2).sum() > 20
 

@@ -109,7 +109,8 @@ class Adapter:
     @property
     def kokkos(self) -> str | None:
         """Where KOKKOS computes: device or host; None if it is not active."""
-        if string_variable(self.lmp, "mgml_kokkos") != "1":
+        if "mgml_kokkos" not in variable_names(self.lmp) or (
+                string_variable(self.lmp, "mgml_kokkos") != "1"):
             return None
         has = self.lmp.lib.lammps_config_accelerator
         return "device" if any(has(b"KOKKOS", b"api", api) for api in (b"cuda", b"hip", b"sycl")
