@@ -21,11 +21,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from measure import ROOT, glass_in_motion, not_run
+from measure import glass_in_motion, not_run
 
+from lammps_mgml.cli.doctor import packages_of
+from lammps_mgml.insitu.plugin import DECK
 from lammps_mgml.io.dump import read_frames
 
-DECK = ROOT / "lammps_mgml" / "insitu" / "columns.lmp"
 COLUMNS = ("d_sq", "d_s", "d_d2min", "d_eta")
 APIS = ("cuda", "hip", "sycl")
 
@@ -80,7 +81,7 @@ def why_not():
     if shutil.which(program[-1]) is None:
         return f"no {program[-1]} on PATH"
     text = subprocess.run([program[-1], "-h"], env=env, capture_output=True, text=True).stdout
-    if "KOKKOS" not in text.split("Installed packages:")[-1].split("List of")[0].split():
+    if "KOKKOS" not in packages_of(text):
         return f"{program[-1]} has no KOKKOS package"
     api = re.search(r"KOKKOS package API:(.*)", text)
     if not args.host and not any(name in (api[1].lower() if api else "") for name in APIS):

