@@ -49,6 +49,10 @@ class Progress:
             sys.stderr.flush()
             self._there = False
 
+    def silence(self) -> None:
+        """Write no more, and leave the terminal as it is."""
+        self._shown = self._there = False
+
     def _write(self) -> None:
         self._last = monotonic()
         seconds = round(self._last - self._began)
@@ -78,8 +82,14 @@ def clear() -> None:
         _current.clear()
 
 
-def take_the_line() -> None:
-    """Empty the terminal's line of whatever stands there: half a line of print, its own ^C."""
+def end() -> None:
+    """Tell no more how far the work is, and empty the terminal's line of whatever stands there.
+
+    What stands there may be half a line of print, or the terminal's own ^C.  A generator of
+    ``track`` that was left in its middle is closed later, when nothing of ours may be written.
+    """
+    if _current is not None:
+        _current.silence()
     if sys.stderr.isatty():
         sys.stderr.write(_BACK)
         sys.stderr.flush()

@@ -87,6 +87,22 @@ def test_ctrl_c_ends_with_one_line(name, tmp_path, long_dump):
     assert not [p for p in tmp_path.iterdir() if p.suffix in (".h5", ".mgml", ".png")]
 
 
+def test_a_work_left_in_its_middle_says_nothing_after_the_end(tmp_path):
+    """The frame of a comprehension keeps the generator until the error is done with."""
+    code = """
+import signal
+from lammps_mgml import progress
+from lammps_mgml.cli.launcher import interrupted
+progress.switch_on("mgml score")
+try:
+    [signal.raise_signal(signal.SIGINT) for _ in progress.track(range(3), "scoring", "loadings")]
+except KeyboardInterrupt:
+    interrupted("score")
+"""
+    screen, status = at_a_terminal([sys.executable, "-c", code], tmp_path)
+    assert status == 0 and screen.endswith("\r\x1b[Kmgml score: interrupted\r\n"), screen
+
+
 def test_interrupted_ranks_end_with_one_line_of_ours(tmp_path):
     process = subprocess.Popen(
         [BIN / "mpirun", "-np", "3", BIN / "mgml", "featurize", LOADED, "--features", "all", "-o",

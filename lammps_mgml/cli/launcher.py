@@ -82,7 +82,7 @@ def interrupted(verb: str | None) -> int:
     from .. import progress
 
     world = _world()
-    progress.take_the_line()
+    progress.end()
     if world is None or world.rank == 0:
         print(f"mgml {verb}: interrupted", file=sys.stderr, flush=True)
     if world is not None:
