@@ -260,14 +260,13 @@ pair_coeff * * 1e-20 $(2.2*v_A)
 neighbor $(1.0*v_A) bin
 variable mgml getenv MGML_DECK
 include ${mgml}
-dump out all custom 1 ${out} id type x y z d_sq d_d2min d_eta
-dump_modify out sort id format float %.17g units yes
 thermo_style custom step v_mgml_plastic v_mgml_d2mean
 fix sq all python/invoke 1 end_of_step softness
-run 0
+WRITE
 displace_atoms all random $(0.3*v_A) $(0.3*v_A) $(0.3*v_A) 17 units box
-run 0
-"""
+WRITE
+""".replace("WRITE", "run 0\nwrite_dump all custom ${out} id type x y z d_sq d_d2min d_eta &\n"
+            "  modify sort id format float %.17g units yes append yes")
 
 
 @pytest.mark.parametrize("units, length, mass", [
