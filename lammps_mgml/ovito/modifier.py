@@ -84,9 +84,9 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
                                            if defined.any() else float("nan"))
         if self.features:
             names = resolve(self.features, here.elements)
+            parameters: dict[str, Any] = {**model.parameters} if model else {}
             table = featurize(*here.arrays, features=names, elements=here.elements,
-                              load=self.load or None, msd=here.msd,
-                              **(model.parameters if model else {}))
+                              load=self.load or None, msd=here.msd, **parameters)
             for name, column in zip(names, table.T):
                 particles.create_property(f"d_{name}", data=np.ascontiguousarray(column))
 

@@ -58,8 +58,8 @@ def scene(dump: str | PathLike[str], colour: str = "d_sq", plastic: bool = False
           compute: dict[str, Any] | None = None, threshold: float = THRESHOLD) -> Pipeline:
     """OVITO's pipeline of a dump: its atoms coloured by a column, grey where that is NaN.
 
-    plastic : only atoms with d_d2min above the threshold (A^2).  elements : symbols of types 1, 2, ...
-    of a dump without the column element.  compute : arguments of ``QuenchInSoftness``, for a dump
+    plastic : only atoms with d_d2min above the threshold (A^2).  elements : symbols of types 1, 2,
+    ... of a dump without the column element.  compute : arguments of ``QuenchInSoftness``, for a dump
     without the columns of a run.
 
     Raises
