@@ -1,11 +1,12 @@
 """A Kob-Andersen mixture in units lj: from its glasses to a model, and the model in decks."""
 import json
 import re
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from decks import GLASS, frames, mgml, run_lammps
+from decks import BIN, GLASS, environment, frames, mgml, run_lammps
 from scipy.spatial import cKDTree
 
 import lammps_mgml
@@ -224,6 +225,23 @@ def test_log_and_table_tell_units_and_elements(ka, run):
     assert "units lj: tell the mean distance" in text and "--nearest" in text
     text = mgml("featurize", dump, "--model", "cuzr", "--elements", "Cu Zr", ok=False)
     assert "units lj, model cuzr is for lengths in A" in text
+
+
+def test_cutoffs_that_do_not_fit_are_told(tmp_path):
+    """A dump that does not tell its units, of a one-component system whose atoms are 1.05 apart."""
+    frame = read_data(GLASS)
+    x, edges = frame.positions * 0.42, np.diag(frame.box.edges) * 0.42
+    rows = "".join(f"{i} 1 {a:.9g} {b:.9g} {c:.9g}\n" for i, (a, b, c) in enumerate(x, start=1))
+    (tmp_path / "a.dump").write_text(
+        f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{len(x)}\nITEM: BOX BOUNDS pp pp pp\n"
+        + "".join(f"0 {e:.17g}\n" for e in edges) + f"ITEM: ATOMS id type x y z\n{rows}")
+    words = ("featurize", tmp_path / "a.dump", "--elements", "A", "--features", "cn_dist", "-o")
+    for more, told in (((), True), (("--nearest", "1.05"), False)):
+        done = subprocess.run([BIN / "mgml", *map(str, words), tmp_path / "f.h5", *more],
+                              capture_output=True, text=True, env=environment(1))
+        assert not done.returncode and ("give --nearest 1.0" in done.stderr) == told, done.stderr
+    assert read_table(tmp_path / "f.h5")["features"].mean() < 20
+    assert read_table(tmp_path / "f.h5")["attributes"]["unit_style"] == "unknown"
 
 
 def test_the_report_goes_by_the_threshold_of_the_run(ka):
