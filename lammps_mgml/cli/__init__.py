@@ -29,8 +29,8 @@ VERBS = {
 }
 # Packages that the core does without, and the extra of pyproject.toml that brings each.
 EXTRAS = {"h5py": "files", "zstandard": "files", "matplotlib": "plots",
-          "lightgbm": "train", "ovito": "ovito", "sklearn": "score", "scipy": "score",
-          "joblib": "score", "ase": "ase"}
+          "lightgbm": "train", "tomli": "train", "ovito": "ovito", "sklearn": "score",
+          "scipy": "score", "joblib": "score", "ase": "ase"}
 
 
 def parser_of(verbs: Iterable[str | None] = ()) -> argparse.ArgumentParser:

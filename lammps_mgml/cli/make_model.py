@@ -19,8 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from .dataset import _count
 
     parser.add_argument("system", help="a shipped system's name or a system file (mgml system)")
-    parser.add_argument("-o", "--output", metavar="DIR", help="folder for all that is made (NAME-model); "
-                        "the same command goes on with what is there")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder for all that is made "
+                        "(NAME-model); the same command goes on with what is there")
     parser.add_argument("-j", "--jobs", type=_count, default=1, help="LAMMPS runs at a time (1)")
     parser.add_argument("--glasses", type=_count, default=6,
                         help="at most so many, a third of them for the scores only (6)")
@@ -66,7 +66,7 @@ def _seeds(first: int, glasses: int) -> tuple[list[int], list[int]]:
 
 def _edge(size: int) -> int:
     """n of n^3 atoms, not fewer than ``size``."""
-    n = round(size ** (1 / 3))
+    n = int(round(float(size) ** (1 / 3)))
     return n if n ** 3 >= size else n + 1
 
 
@@ -100,7 +100,8 @@ def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str) ->
     say(f"wrote {path} (mgml model show {path}) and {folder / system.name}.html")
 
 
-def _against_baseline(model: SoftnessModel, unseen: Sequence[Loading], strain: float) -> dict[str, Any]:
+def _against_baseline(model: SoftnessModel, unseen: Sequence[Loading],
+                      strain: float) -> dict[str, Any]:
     """The model beside facet-area std alone, on the same resampled blocks."""
     import numpy as np
 

@@ -5,7 +5,6 @@ import html
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,9 +76,9 @@ def _summary(w: dict[str, Any], strain: float) -> str:
     return (f"<p>Mean AUC at strain {strain:g}: <b>{_number(w['auc'])}</b> ± "
             f"{_number(w['auc_error'])} (block bootstrap). It is <b>{better}</b> "
             f"{_(base['model'])}, whose AUC is {_number(base['auc'])}: difference "
-            f"{base['difference']:+.3f}, 95 % between {low:+.3f} and {high:+.3f}, on the same blocks. "
-            f"Average precision {_number(w['average_precision'])}; {w['plastic']} atoms were plastic, "
-            f"{w['expected_plastic']:.0f} were expected.</p>")
+            f"{base['difference']:+.3f}, 95 % between {low:+.3f} and {high:+.3f}, on the same "
+            f"blocks. Average precision {_number(w['average_precision'])}; {w['plastic']} atoms were "
+            f"plastic, {w['expected_plastic']:.0f} were expected.</p>")
 
 
 def _loadings(scores: dict[str, Any]) -> str:

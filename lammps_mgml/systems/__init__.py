@@ -20,17 +20,14 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 SHIPPED = Path(__file__).parent
 MAX_ELEMENTS = 6
 SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,7}")
@@ -136,12 +133,12 @@ def read_system(name: str | PathLike[str]) -> System:
     path = SHIPPED / f"{name}.toml" if str(name) in shipped_systems() else Path(name)
     try:
         text = path.read_text()
-        content = tomllib.loads(text)
+        content = toml.loads(text)
     except OSError as e:
         raise InputError(f"system {str(name)!r}: {e.strerror}; shipped systems: "
                          f"{', '.join(shipped_systems())}, or give a file's path (mgml system new "
                          f"writes one)") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (toml.TOMLDecodeError, UnicodeDecodeError) as e:
         raise InputError(f"{path} is not TOML: {e}") from None
     try:
         return _system(content, path)

@@ -35,7 +35,6 @@ variable ke equal ke/atoms
 variable e equal etotal/atoms
 variable t equal temp
 variable v equal vol
-print "MGML masses $(mass(all)/atoms)"
 print "MGML start $(v_v)"
 min_modify dmax ${{dmax}}
 minimize 0 1e-3 20 100
@@ -136,7 +135,7 @@ def _judge(system: System, found: dict[str, list[float]], out: Trial) -> None:
 
     judged(0.5 * wanted < t < 2.0 * wanted, f"temperature {t:.4g} after {STEPS} steps",
            f"temperature {t:.4g} after {STEPS} steps where quench.melt is {wanted:g}: masses, units "
-           f"or damping are not those of the potential, or the atoms begin too close (quench.spacing)")
+           f"or damping do not fit the potential, or the atoms begin too close (quench.spacing)")
     grown = melt / start
     judged(0.5 < grown < 2.0, f"the melt has {grown:.2f} of the volume of the start",
            f"the melt has {grown:.2g} times the volume of the start: "
