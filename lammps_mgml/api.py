@@ -31,19 +31,21 @@ ELEMENTS = ("Cu", "Zr")
 def sites(positions: Any, types: Any, cell: Any, pbc: Any, names: Iterable[str],
           elements: Sequence[str], parameters: Mapping[str, float] = PARAMETERS,
           means: Means | None = None, counted: Bools | None = None, dtype: DTypeLike = np.float64,
-          **inputs: Any) -> Sites:
+          model: str = "", **inputs: Any) -> Sites:
     """Sites of a whole system (see ``pipeline``).
 
+    model : name of the one that is to take them, which the structure must fit.
     elements : symbols of types 1, 2, ...; types of one element count as one.
     inputs : load, msd ... as for ``featurize``.
     """
     box, species = Box.make(cell, pbc), tuple(dict.fromkeys(elements))
     inputs = {name: read_input(name, value) for name, value in inputs.items()}
-    check_cell(box, len(np.atleast_1d(positions)))
+    parameters = {**PARAMETERS, **parameters}
+    check_cell(box, len(np.atleast_1d(positions)), parameters["nearest"])
     atoms, owner = periodic_atoms(positions, _species(types, elements), box,
                                   reach(names, species, parameters))
     domain = WholeDomain(owner, atoms.n_own)
-    check_distances(atoms, domain)
+    check_distances(atoms, domain, parameters["nearest"], model)
     return site_features(atoms, domain, tuple(names), species, means, parameters, counted=counted,
                          dtype=dtype, **inputs)
 
@@ -137,7 +139,7 @@ def softness(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (Tr
     model = model if isinstance(model, SoftnessModel) else load_model(model)
     system = _system(positions, types, cell, pbc, model.elements)
     found = sites(*system[:4], model.features, model.elements, model.parameters, load=load,
-                  msd=msd)
+                  msd=msd, model=model.name)
     return model.softness(found.features)
 
 

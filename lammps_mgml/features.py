@@ -237,7 +237,6 @@ class Plan:
     rows : kinds of neighbours whose values are taken, of these columns or of tables to be averaged.
     means : for each column the field of Means that normalises it, or "".
     needs : names of the inputs, each with the first feature that takes it.
-    reach : A, the farthest of the families'.
     """
 
     names: tuple[str, ...]
@@ -248,7 +247,6 @@ class Plan:
     rows: frozenset[str]
     means: tuple[str, ...]
     needs: dict[str, str]
-    reach: float
 
     def scales(self, means: Means) -> Floats:
         """(n_columns,) factors that normalise the columns."""
@@ -292,8 +290,7 @@ def _plan(names: tuple[str, ...], elements: tuple[str, ...]) -> Plan:
         names, tuple(tasks), common, neighbours.neighbours_plan(common, over, known),
         any(f.statistic for f in over.values()), frozenset(rows),
         tuple(known[n].mean for n in common),
-        {need: f.name for f in reversed(asked.values()) for need in f.needs},
-        max(task.family.reach for task in tasks))
+        {need: f.name for f in reversed(asked.values()) for need in f.needs})
 
 
 def needs(names: Iterable[str], elements: Iterable[str]) -> set[str]:
@@ -304,5 +301,5 @@ def needs(names: Iterable[str], elements: Iterable[str]) -> set[str]:
 def reach(names: Iterable[str], elements: Iterable[str], parameters: Mapping[str, float]) -> float:
     """A, the distance from an atom within which all others must be known for its features."""
     most = max(2.0 * parameters["open_radius"], parameters["near_cutoff"],
-               plan(names, elements).reach)
+               *(task.family.farthest(parameters) for task in plan(names, elements).tasks))
     return 1.001 * most                     # atoms at that distance itself do not matter

@@ -27,15 +27,16 @@ from .flags import (  # noqa: F401
     OPEN_CELL,
     UNKNOWN_TYPE,
 )
-from .geometry.cells import NEAR_CUTOFF, OPEN_RADIUS, SMALL_FACET, tessellate
+from .geometry.cells import tessellate
 from .system.arrays import Bools, Features, Floats, Int32s, Ints
 from .system.atoms import Atoms
 from .system.box import Box
 from .system.domain import Domain
+from .system.lengths import Lengths
 from .system.scratch import Scratch
 from .system.threads import threads
 
-PARAMETERS = {"near_cutoff": NEAR_CUTOFF, "open_radius": OPEN_RADIUS, "small_facet": SMALL_FACET}
+PARAMETERS = Lengths().parameters      # Cu-Zr's
 ROWS_AT_ONCE = 4096    # of a table that are copied together, so that no second table comes to be
 SAME_VOLUME = 1e-9     # of the box: one missing neighbour of one cell shows
 
@@ -66,6 +67,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     names : tuple of feature names
     elements : symbols of types 1, 2, ...
     means : Means of a reference, or None for those of this configuration
+    parameters : those of PARAMETERS that are other ones
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
     scratch : room for the tables, the features among them; None for fresh memory
@@ -79,6 +81,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     InputError, MissingInputError, InternalError : on all ranks, whichever met it.
     """
     clock, plan = _Clock(), plan_of(names, elements)
+    parameters = {**PARAMETERS, **parameters}
     room = scratch if scratch is not None else Scratch()
     with domain.raise_on_all():
         _check_inputs(plan, inputs)

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         return
     card, training, label = model.card, model.entry("training"), model.entry("label")
     auc = training["auc_out_of_fold"]
-    needed = needs(model.features, model.elements)
+    needed, unit = needs(model.features, model.elements), model.lengths.unit
     lines = {
         "model": f"{model.name}, for {' '.join(model.elements)}",
         "features": f"{len(model.features)}: " + ", ".join(model.features[:13])
@@ -44,10 +44,11 @@ def run(args: argparse.Namespace) -> None:
         **{label: f"yes: {where}" if need in needed else "no"
            for need, (label, where) in INPUTS.items()},
         **{f"takes {need}": "yes" for need in sorted(needed - set(INPUTS))},
+        "units": f"{model.lengths.units}, lengths in {unit}",
         "parameters": ", ".join(f"{k} {v:g}" for k, v in model.parameters.items()),
         "positions": card["positions"],
-        "label": f"D2min ({label['d2min']}, within {label['cutoff']} A) above {label['threshold']} "
-                 f"A^2 at strain {label['strain']}",
+        "label": f"D2min ({label['d2min']}, within {label['cutoff']} {unit}) above "
+                 f"{label['threshold']} {unit}^2 at strain {label['strain']}",
         "learner": f"{training['learner']}, classes balanced by {training.get('balance', 'weights')}",
         "calibration": f"{card['calibration'].get('method', 'unknown')}; "
                        f"{model.knots.shape[1]} knots",

@@ -1,5 +1,5 @@
 """Two-body densities of a site, isotropic and along the load."""
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,14 @@ from .._kernels import cells as _cells
 from .._kernels import density as _density
 from ..errors import OptionError
 from ..system.arrays import Floats
+from ..system.lengths import Lengths
 from ..system.threads import threads
 from .averages import levels
 from .family import Family, Feature, Set, Work
 
-# Cubic B-splines: centre of the first, spacing (A), number.
-SPLINE_FIRST, SPLINE_SPACING, SPLINES = 2.0, 0.4, 9
+# Cubic B-splines.  Where the first is centred, and their spacing, are parameters; these are Cu-Zr's.
+SPLINES = 9
+SPLINE_FIRST, SPLINE_SPACING = Lengths.density_first, Lengths.density_spacing
 DENSITY_REACH = SPLINE_FIRST + (SPLINES + 1) * SPLINE_SPACING
 KINDS = {"density": "", "axial": ", weighted by P2(cos) to the axis of the load, minus that in "
                                  "tension"}
@@ -50,7 +52,7 @@ class Densities(Family):
     """Beyond the paper.  Not normalised; averaged over near neighbours, once and twice."""
 
     order, title, stage = "PAIR", "two-body densities, not in the paper", "density"
-    averaged, reach = True, DENSITY_REACH
+    averaged = True
     measure_reads = ()
     inputs = {"load": "the axis and the sense of the load, as \"z compression\""}
     sets = {
@@ -68,6 +70,9 @@ class Densities(Family):
                       f"A{KINDS[kind]}", needs=("load",) if kind == "axial" else ())
             for kind in KINDS for e in elements for k, name in enumerate(_columns(kind, [e]))])
 
+    def farthest(self, parameters: Mapping[str, float]) -> float:
+        return parameters["density_first"] + (SPLINES + 1) * parameters["density_spacing"]
+
     def columns(self, asked: list[Feature], elements: tuple[str, ...]) -> list[str]:
         """All of the kernel's: one call makes the isotropic ones or both kinds."""
         kinds = KINDS if any(f.needs for f in asked) else ("density",)
@@ -82,7 +87,8 @@ class Densities(Family):
     def measure(self, work: Work, axial: bool, table: Floats) -> None:
         problem = _density.densities(
             work.atoms.positions, work.atoms.types, work.cells.is_open, len(work.elements),
-            SPLINE_FIRST, SPLINE_SPACING, SPLINES, work.inputs["load"] if axial else np.empty(0),
+            work.parameters["density_first"], work.parameters["density_spacing"], SPLINES,
+            work.inputs["load"] if axial else np.empty(0),
             table, threads(), _cells.CUTTER == "avx512")
         if problem:
             raise MemoryError("no memory for the grid of the densities")

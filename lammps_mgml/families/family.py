@@ -164,6 +164,10 @@ class Family:
         """Feature of an atom itself."""
         return Feature(name, group, self.order, units, definition, name, "", neighbours, **more)
 
+    def farthest(self, parameters: Mapping[str, float]) -> float:
+        """``reach``, of a family whose own goes by the lengths of the glass."""
+        return self.reach
+
     def features(self, elements: tuple[str, ...]) -> Iterable[Feature]:
         """All its features but those that ``neighbours`` makes: an iterable of Feature."""
         raise NotImplementedError

@@ -6,14 +6,11 @@ from .._kernels import cells as _cells
 from ..errors import InputError
 from ..system.arrays import Bytes, Floats, Int32s, Ints, Lists
 from ..system.atoms import Atoms
+from ..system.lengths import Lengths
 from ..system.scratch import Scratch
 from ..system.threads import threads
 
-SMALL_FACET = 0.05     # of the cell's mean facet area: smaller facets are no neighbours
-NEAR_CUTOFF = 4.0      # A, the paper's distance-based neighbours for Cu-Zr
-# A, a cell that reaches farther is that of a surface or a void (Cu-Zr at 2000 K: about 3 at most).
-OPEN_RADIUS = 3.6
-
+NEAR_CUTOFF, OPEN_RADIUS = Lengths.near_cutoff, Lengths.open_radius      # A, Cu-Zr's
 
 # What of the cells is large, and what makes it up.
 PARTS = {"voro": ("neighbour", "facet_start"), "dist": ("near", "near_start"),

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +15,9 @@ import numpy as np
 
 from ..errors import InputError, ModelError
 from ..features import DEFINITION, by_name
+from ..pipeline import PARAMETERS
 from ..system.arrays import Features, Floats
+from ..system.lengths import NEAREST, STYLES, Lengths, scale_of
 from . import forest, linear  # noqa: F401  a kind of model is registered by its import
 from .calibration import Calibration
 from .checks import (
@@ -46,9 +48,14 @@ MAX_ELEMENTS = 10
 # A symbol is part of the names of features, whose parts "_" divides.
 SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,7}")
 # name: least, greatest, unit.  Atoms of metals are 2 to 4 A apart: below, none has a neighbour or all
-# cells are open; far above, an evaluation would take minutes and gigabytes.
+# cells are open; far above, an evaluation would take minutes and gigabytes.  Lengths are for Cu-Zr;
+# where the glass has another nearest distance, they are scaled by it.
 RANGES = {"near_cutoff": (2.0, 8.0, "A"), "open_radius": (2.0, 8.0, "A"),
           "small_facet": (0.0, 0.5, "of a cell's mean facet area")}
+# What the file of a model with Cu-Zr's lengths may leave out.
+MORE_RANGES = {"density_first": (0.5, 4.0, "A"), "density_spacing": (0.05, 0.8, "A")}
+CUTOFFS, THRESHOLDS = (2.0, 8.0, "A"), (1e-3, 1e3, "A^2")
+NEAREST_RANGES = {"metal": (1.0, 6.0, "A"), "lj": (0.1, 10.0, "sigma")}
 MASSES = (0.1, 1000.0)                 # g/mol
 # What else a card may tell, for the commands that print it.
 OPTIONAL: dict[str, Any] = {
@@ -73,7 +80,8 @@ class SoftnessModel:
     """A trained model and all that one must know to use it.
 
     elements : symbols of types 1, 2, ...  features : names, in the order of the columns that the
-    methods get.  parameters : near_cutoff and open_radius in A, small_facet.  scorer : makes the
+    methods get.  parameters : as ``pipeline.PARAMETERS``.  lengths : Lengths of its glasses, with the
+    units that they are in.  scorer : makes the
     margins (see ``scorers``).  card : the file, without what a scorer leaves out of it.
     """
 
@@ -85,6 +93,7 @@ class SoftnessModel:
     scorer: Scorer
     checksum: str
     card: dict[str, Any] = field(repr=False)
+    lengths: Lengths = field(default_factory=Lengths)
 
     @property
     def knots(self) -> Floats:
@@ -270,22 +279,22 @@ def _model(card: Any) -> SoftnessModel:
     elements = _elements(entry(card, "elements"))
     _masses(entry(card, "masses"), len(elements))
     features = _features(entry(card, "features"), elements)
-    parameters = _parameters(entry(card, "parameters"))
+    units = _units(card.get("units", "metal"))
+    parameters = _parameters(entry(card, "parameters"), units)
     a_text(entry(card, "positions"), "positions")
     for key, form in OPTIONAL.items():
         if key in card:
             fits(card[key], form, key)
             for part in WHOLE.get(key, ()):
                 entry(card[key], part, f"{key}.")
-    if card.get("units", "metal") != "metal":
-        _wrong(f"units must be metal, not {shown(card['units'])}")
+    lengths = _lengths(card, units, parameters)
     calibration = Calibration.from_card(entry(card, "calibration"), entry(card, "natural_share"))
     scorer = _scorer(card, features, len(elements))
     if not_finite:
         _wrong(f"{not_finite} is not finite")
     return SoftnessModel(
         name, elements, features, parameters, calibration, scorer, card["checksum"],
-        {k: v for k, v in card.items() if k not in KINDS or KINDS[k].in_card})
+        {k: v for k, v in card.items() if k not in KINDS or KINDS[k].in_card}, lengths)
 
 
 def _no_number(card: dict[str, Any], key: str, expected: int) -> bool:
@@ -321,15 +330,54 @@ def _features(value: Any, elements: tuple[str, ...]) -> tuple[str, ...]:
     return features
 
 
-def _parameters(value: Any) -> dict[str, float]:
+def _units(value: Any) -> str:
+    if value not in ("metal", "lj"):
+        _wrong(f"units must be metal or lj, not {shown(value)}")
+    return str(value)
+
+
+def _parameters(value: Any, units: str) -> dict[str, float]:
     an_object(value, "parameters")
-    out = {key: a_number(entry(value, key, "parameters."), f"parameters.{key}", *allowed)
-           for key, allowed in RANGES.items()}
-    unknown = [key for key in value if key not in RANGES]
+    unknown = [key for key in value if key not in PARAMETERS]
     if unknown:
         _wrong(f"parameters has {shown(unknown[0])}, which this version does not know: there are "
-               f"{', '.join(RANGES)}")
+               f"{', '.join(PARAMETERS)}")
+    if "nearest" in value or units != "metal":
+        nearest = a_number(entry(value, "nearest", "parameters."), "parameters.nearest",
+                           *NEAREST_RANGES[units])
+    else:
+        nearest = NEAREST
+    out = {**PARAMETERS, "nearest": nearest}
+    for key, allowed in (RANGES | MORE_RANGES).items():
+        if key in RANGES or key in value or nearest != NEAREST:
+            out[key] = a_number(entry(value, key, "parameters."), f"parameters.{key}",
+                                *_scaled(allowed, nearest, units))
     return out
+
+
+def _scaled(allowed: tuple[float, float, str], nearest: float,
+            units: str) -> tuple[float, float, str]:
+    """A range for Cu-Zr as it is for a glass of this ``nearest``."""
+    least, most, unit = allowed
+    power = {"A": 1, "A^2": 2}.get(unit, 0)
+    if not power or nearest == NEAREST and units == "metal":
+        return allowed
+    scale = scale_of(nearest) ** power
+    # a whole digit or two, and never a narrower range
+    return (float(f"{0.99 * least * scale:.2g}"), float(f"{1.01 * most * scale:.2g}"),
+            unit.replace("A", STYLES[units].name))
+
+
+def _lengths(card: dict[str, Any], units: str, parameters: dict[str, float]) -> Lengths:
+    """Lengths of a card whose parts have been read; a card without a label tells no D2min."""
+    usual = Lengths.scaled(parameters["nearest"], units)
+    label, found = card.get("label", {}), {}
+    for key, name, allowed in (("cutoff", "d2_cutoff", CUTOFFS),
+                               ("threshold", "d2_threshold", THRESHOLDS)):
+        found[name] = getattr(usual, name) if key not in label else a_number(
+            label[key], f"label.{key}", *_scaled(allowed, parameters["nearest"], units))
+    own = {k: v for k, v in parameters.items() if k != "small_facet"}
+    return replace(usual, **own, **found)
 
 
 def _scorer(card: dict[str, Any], features: tuple[str, ...], n_elements: int) -> Scorer:

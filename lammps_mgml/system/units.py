@@ -1,4 +1,8 @@
-"""Whether lengths can be in A: condensed matter has nearest neighbours between 1 and 6 A apart."""
+"""Whether lengths can be in A: condensed matter has nearest neighbours between 1 and 6 A apart.
+
+A glass with lengths of its own (see ``lengths``) is measured by these: 1 and 6 A are what they are for
+Cu-Zr.  And whether a structure can be one of those that a model knows.
+"""
 import numpy as np
 
 from ..errors import InputError
@@ -6,21 +10,31 @@ from .arrays import Floats
 from .atoms import Atoms
 from .box import Box
 from .domain import Domain
+from .lengths import NEAREST, scale_of
 
 LEAST, MOST = 1.0, 6.0         # A, of the median distance to the nearest neighbour
 FAR = 7.2                      # A; where no two atoms are within it, all are alone
 PLACES, AT_EACH = 4, 25        # of the sample
 WINDOW = 9.0                   # A, half edge of the cube that a place is searched in
+FIT = 0.2                      # of a model's own nearest distance; Cu50 to Cu80 differ by 0.04
 HINT = ("lengths must be in A: multiply positions and cell by 10 if they are in nm, by 0.529177 if "
-        "in Bohr radii")
+        "in Bohr radii; for other units (lj) tell the mean distance to the nearest neighbour in the "
+        "glass, nearest")
 # Upper ends of the classes that a median is read from.
 EDGES = np.unique(np.concatenate([np.logspace(-12, 6, 18 * 50 + 1), [LEAST, MOST]]))
 
 
-def check_cell(box: Box, n: int) -> None:
+def _hint(nearest: float) -> str:
+    if nearest == NEAREST:
+        return HINT
+    return (f"the lengths asked for are those of a glass whose nearest neighbours are {nearest:g} "
+            f"apart: positions and cell must be in the same units")
+
+
+def check_cell(box: Box, n: int, nearest: float = NEAREST) -> None:
     """Refuse a periodic cell in which ``n`` atoms cannot keep a distance of 1 A from each other.
 
-    It takes no images of atoms, of which a cell in other units would have far too many.
+    nearest : A, the glass' own mean distance to the nearest neighbour.  It takes no images of atoms, of which a cell in other units would have far too many.
 
     Raises
     ------
@@ -28,48 +42,63 @@ def check_cell(box: Box, n: int) -> None:
     """
     if not box.periodic.any() or not n:
         return
+    least, unit = LEAST * scale_of(nearest), " A" if nearest == NEAREST else ""
     # no arrangement is denser than close packing, where each atom has d^3 / sqrt(2)
     if box.periodic.all():
         distance = (np.sqrt(2.0) * box.volume / n) ** (1.0 / 3.0)
-        if distance < LEAST:
-            raise InputError(f"{n} atoms in {box.volume:.4g} A^3: even close packed they would be "
-                             f"{distance:.3g} A apart; {HINT}")
+        if distance < least:
+            raise InputError(f"{n} atoms in {box.volume:.4g}{unit and ' A^3'}: even close packed they "
+                             f"would be {distance:.3g}{unit} apart; {_hint(nearest)}")
     # a lattice vector along which atoms repeat is a distance between atoms
     edges = np.linalg.norm(box.edges[box.periodic], axis=1)
-    if edges.min() < LEAST:
-        raise InputError(f"the cell repeats every {edges.min():.3g} A; {HINT}")
+    if edges.min() < least:
+        raise InputError(f"the cell repeats every {edges.min():.3g}{unit}; {_hint(nearest)}")
 
 
-def check_distances(atoms: Atoms, domain: Domain) -> None:
+def check_distances(atoms: Atoms, domain: Domain, nearest: float = NEAREST,
+                    model: str = "") -> None:
     """Refuse positions that no condensed matter has in A.  Collective over the ranks of ``domain``.
 
     Of about 100 owned atoms on each rank, in 4 places, the median distance to the nearest other
     atom must be between 1 and 6 A, lone atoms left out; and not all atoms may be alone.  A single
     atom is not refused.
 
+    nearest : A, the glass' own mean distance to the nearest neighbour: 1 and 6 A are for that of
+    Cu-Zr.  model : name of a model that is to be used, whose glasses have ``nearest``; then the
+    median must not differ from it by more than a fifth.
+
     Raises
     ------
     InputError : on all ranks.
     """
+    scale, unit = scale_of(nearest), " A" if nearest == NEAREST else ""
     with domain.raise_on_all():
-        nearest = _sample(atoms.positions, atoms.n_own)
-        here = np.bincount(np.searchsorted(EDGES, nearest), minlength=len(EDGES) + 1)
+        # 1 A and 6 A are upper ends of classes: so the scale goes into the positions
+        x = atoms.positions if scale == 1.0 else atoms.positions / scale
+        here = np.bincount(np.searchsorted(EDGES, _sample(x, atoms.n_own)),
+                           minlength=len(EDGES) + 1)
     total = domain.sum(np.concatenate([here, [atoms.n_own]]))
     counts, n = total[:-1], total[-1]
     problem = ""
     if counts.any():
         at = int(np.searchsorted(np.cumsum(counts), 0.5 * counts.sum()))
         median = EDGES[min(at, len(EDGES) - 1)]
+        told = f"atoms are about {median * scale:.2g}{unit} from their nearest neighbours"
         if not LEAST < median <= MOST:
-            problem = f"atoms are about {median:.2g} A from their nearest neighbours"
+            problem = f"{told}; {_hint(nearest)}"
+        elif model and abs(median / NEAREST - 1.0) > FIT:
+            problem = (f"{told}, in the glasses that model {model} knows they are {nearest:.3g}{unit}: "
+                       f"its neighbours and shells do not fit this structure. Choose a model of this "
+                       f"glass, or train one (mgml train); or are the lengths in other units?")
     elif n > 1:
         with domain.raise_on_all():
-            found = _any_pair(atoms.positions, atoms.n_own)
+            found = _any_pair(x, atoms.n_own)
         if not domain.max([float(found)])[0]:
-            problem = f"none of the {n:.0f} atoms has another within {FAR} A"
+            problem = (f"none of the {n:.0f} atoms has another within {FAR * scale:g}{unit}; "
+                       f"{_hint(nearest)}")
     if problem:                              # on every rank, then
         with domain.raise_on_all():
-            raise InputError(f"{problem}; {HINT}")
+            raise InputError(problem)
 
 
 def _sample(x: Floats, n_own: int) -> Floats:
