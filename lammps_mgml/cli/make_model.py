@@ -87,7 +87,7 @@ def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str) ->
     learner, features, told = recipe(recipe_name, training, strain)
     told = {**told, "system": system.name, "units": system.units, "about": system.about,
             "curve": campaign.curve}
-    card = train(training, strain, system.name, learner, features, system.elements, told)
+    card = train(training, strain, system.name, learner, features, recipe=told)
     path = folder / f"{system.name}.mgml"
     model = from_card(with_envelope(card), str(path))
     scores = score_all(model, unseen, strain, training)

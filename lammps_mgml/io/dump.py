@@ -540,10 +540,12 @@ ATOM_STYLES = {"atomic": (1, 2, 5), "charge": (1, 3, 6), "bond": (2, 3, 6), "ang
                "molecular": (2, 3, 6), "full": (2, 4, 7)}
 
 
-def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Frame:
+def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None,
+              any_units: bool = False) -> Frame:
     """The one Frame of a LAMMPS data file.
 
     boundary : 3 flags, True for periodic; a data file does not tell them.  Periodic without it.
+    any_units : take a file in other units than A, its numbers as they are.
 
     Raises
     ------
@@ -554,7 +556,7 @@ def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None)
         lines = list(_needed(file))
         if not lines or lines[0].startswith("ITEM:"):
             raise InputError("not a LAMMPS data file" + (": a dump" if lines else ": it is empty"))
-        return _data(str(path), lines, boundary)
+        return _data(str(path), lines, boundary, any_units)
 
 
 def _needed(file: Iterable[str]) -> Iterator[str]:
@@ -568,10 +570,11 @@ def _needed(file: Iterable[str]) -> Iterator[str]:
             yield line if section in (None, "Atoms", "Masses") else "\n"
 
 
-def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame:
+def _data(path: str, lines: list[str], boundary: Sequence[bool] | None,
+          any_units: bool = False) -> Frame:
     header, at = _header(lines)
     units = re.search(r"units = (\w+)", lines[0])
-    if units and units[1] not in UNITS:
+    if units and units[1] not in UNITS and not any_units:
         raise InputError(f"units {units[1]}: positions must be in A (units metal or real)")
     n, n_types = (whole_number(" ".join(header[key]), f"the number of {key}", 1)
                   if key in header else None for key in ("atoms", "atom types"))

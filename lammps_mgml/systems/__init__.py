@@ -10,7 +10,7 @@
     [vibration]             temperature, time, settle, skin
     [loading]               axes, senses, strain, step, force
     [ageing]                temperature, rate, monte_carlo ...
-    [cutoffs]               lengths that replace those found from g(r)
+    [cutoffs]               lengths that replace those found from g(r); with nearest, all of them
 
 What the decks of inputs/ get of it are three files of LAMMPS commands (``lammps_files``).
 """
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..system.lengths import STYLES, Lengths
 
 toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 SHIPPED = Path(__file__).parent
@@ -39,7 +40,7 @@ SECONDS = {"metal": "1e-12", "real": "1e-15", "si": "1.0", "cgs": "1.0", "electr
 GPA = {"metal": "1e-4", "real": "1.01325e-4", "si": "1e-9", "cgs": "1e-10", "electron": "1e-9",
        "micro": "1e-6", "nano": "1e-3", "lj": "1.0"}
 MONTE_CARLO = ("none", "variance")
-CUTOFFS = ("near_cutoff", "open_radius", "d2_cutoff", "d2_threshold")
+CUTOFFS = ("nearest", "near_cutoff", "open_radius", "d2_cutoff", "d2_threshold")
 
 # Sections and what each may have: (kind, default).  A default that is a function gets what was read
 # of the file; REQUIRED has none.
@@ -97,6 +98,26 @@ class System:
     def cutoffs(self) -> dict[str, float]:
         """Those that the file gives, lengths in its units; {} for those of the glass itself."""
         return {k: self[f"cutoffs.{k}"] for k in CUTOFFS if self[f"cutoffs.{k}"] is not None}
+
+    @property
+    def unit_of_length(self) -> float:
+        """Of the file's units, in A (lj: 1, a sigma)."""
+        return STYLES[self.units].length
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """What the file says of lengths, in A (lj: sigma); None if they are to be measured."""
+        given = self.given_lengths
+        if "nearest" not in given:
+            return None
+        usual = Lengths.scaled(given["nearest"], self.units)
+        return Lengths.read({**usual.told(), **given})
+
+    @property
+    def given_lengths(self) -> dict[str, float]:
+        """``cutoffs`` in A (lj: sigma), d2_threshold in A^2."""
+        return {k: v * self.unit_of_length ** (2 if k == "d2_threshold" else 1)
+                for k, v in self.cutoffs.items()}
 
     @property
     def composition(self) -> str:

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MgmlError, OptionError
 from ..system.elements import MASSES, element_of_mass
+from ..system.lengths import STYLES, Lengths, kind_of
 from ..systems import System, lammps_files
 
 if TYPE_CHECKING:
     from ..io.glass import Glass, Loaded
+    from ..system.arrays import Floats
 
 STEP = 0.001           # strain increment of in.aqs, where its log does not tell
 CALLS = 146            # of the forces, in an increment of in.aqs (measured, Cu-Zr)
@@ -664,7 +666,8 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
 
     check(plan, folder)
     data = folder / f"{plan.name}.data"
-    inherent, quenched = (read_data(folder / f"{plan.name}{kind}.data") for kind in ("", ".50K"))
+    inherent, quenched = (read_data(folder / f"{plan.name}{kind}.data",
+                                    any_units=plan.system is not None) for kind in ("", ".50K"))
     run = one_potential(folder, plan)
     elements = elements_of(data, run["symbols"], plan.system)
     option = f"--zr {plan.shares[1]:g}" if plan.system is None else (
@@ -679,9 +682,11 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
     if energy is None:
         raise InputError(f"{folder / 'inherent.txt'} has no line for {plan.name}: in.quench and "
                          f"in.age write them")
+    scale = 1.0 if plan.system is None else plan.system.unit_of_length
+    lengths = lengths_of(plan, folder, inherent.positions * scale, inherent.box.edges * scale)
     loadings = []
     for axis, sense in plan.loadings:
-        loaded = _loaded(folder, plan.name, axis, sense, float(plan.strain))
+        loaded = _loaded(folder, plan.name, axis, sense, float(plan.strain), scale, lengths)
         if loaded is None:
             tell(f"{plan.name}.{axis}-{sense}: not at strain {plan.strain}, left out")
         else:
@@ -692,7 +697,7 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
         if frame is None or "d_msd" not in frame.columns:
             raise InputError(f"{folder / plan.name}.msd has no column d_msd")
         frame.must_have_atoms_of(inherent)
-        msd = frame.columns["d_msd"]
+        msd = frame.columns["d_msd"] * scale**2
     with data.open() as file:
         version = re.search(r"version ([^,]+)", file.readline())
     provenance = {"lammps": version[1] if version else run["lammps"], "potential": run["potential"],
@@ -702,13 +707,52 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
         provenance.update(potential=next(line.split(maxsplit=1)[1] for line in commands.splitlines()
                                          if line.split()[:1] == ["pair_style"]),
                           potential_sha256=hashlib.sha256(commands.encode()).hexdigest())
-    return Glass(plan.name, elements, inherent.types, inherent.positions, inherent.box.edges,
-                 (quenched.positions, np.array(quenched.box.edges)), float(energy), tuple(loadings),
-                 plan.made, provenance, msd)
+    masses = () if plan.system is None else tuple(
+        m * STYLES[plan.system.units].mass for m in plan.system.masses)
+    return Glass(plan.name, elements, inherent.types, inherent.positions * scale,
+                 inherent.box.edges * scale,
+                 (quenched.positions * scale, np.array(quenched.box.edges) * scale), float(energy),
+                 tuple(loadings), plan.made, provenance, msd, lengths, masses)
 
 
-def _loaded(folder: Path, name: str, axis: str, sense: str, last: float) -> Loaded | None:
-    """Loaded from the dump and curve of in.aqs; None if it has not come to the strain ``last``."""
+def lengths_of(plan: Plan, folder: Path, positions: Floats, edges: Floats) -> Lengths:
+    """Lengths of all glasses of a folder: those of the system file, else what the first glass gave.
+
+    positions, edges : of the inherent structure, A (lj: sigma).
+
+    Raises
+    ------
+    InputError : the folder's file of lengths is damaged, or g(r) has no clear minimum.
+    """
+    if plan.system is None:
+        return Lengths()
+    if plan.system.lengths is not None:
+        return plan.system.lengths
+    from ..io.whole import write_whole
+    from ..system.box import Box
+    from .lengths import measured
+
+    given, path = plan.system.given_lengths, folder / f"{plan.system.name}.lengths.json"
+    try:
+        known = Lengths.read(json.loads(path.read_text()))
+    except FileNotFoundError:
+        known = measured(positions, Box.make(edges, (True,) * 3), kind_of(plan.system.units), **given)
+        write_whole(path, (json.dumps(known.told(), indent=1) + "\n").encode())
+    except (ValueError, TypeError) as e:
+        raise InputError(f"{path} is damaged ({e}): remove it, and pack all glasses again") from None
+    for key, value in given.items():
+        if getattr(known, key) != value:
+            raise InputError(f"{path} has {key} {getattr(known, key):g}, system {plan.system.name} "
+                             f"{value:g}: remove it, and pack all glasses again")
+    return known
+
+
+def _loaded(folder: Path, name: str, axis: str, sense: str, last: float, scale: float,
+            lengths: Lengths) -> Loaded | None:
+    """Loaded from the dump and curve of in.aqs; None if it has not come to the strain ``last``.
+
+    scale : A in the dump's unit of length.
+    """
     import numpy as np
 
     from ..io.dump import read_dump
@@ -734,8 +778,9 @@ def _loaded(folder: Path, name: str, axis: str, sense: str, last: float) -> Load
             raise InputError(f"{path.with_suffix('.curve')} has no line for strain {strain:g}, of "
                              f"the frame {frame.step} of {path.name}")
         # a run that was killed before its checkpoint writes the frame once more: the later counts
-        at[strain] = d2min(first.positions, first.box.edges, frame.positions, frame.box.edges,
-                           first.box.periodic)
+        at[strain] = d2min(first.positions * scale, first.box.edges * scale,
+                           frame.positions * scale, frame.box.edges * scale, first.box.periodic,
+                           lengths.d2_cutoff)
     strains = sorted(at)
     if not strains or strains[-1] < last - 1e-9:
         return None
