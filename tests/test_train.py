@@ -69,7 +69,10 @@ def test_glass_file_is_written_whole_and_read_back(tmp_path):
 
 
 def test_loadings_of_a_glass_and_of_its_dump_are_the_same():
-    dump, = read_loadings([GLASSES / "glass-13.z-compression.dump.gz"])
+    path = GLASSES / "glass-13.z-compression.dump.gz"
+    with pytest.raises(InputError, match="does not tell the elements"):
+        read_loadings([path])
+    dump, = read_loadings([path], ("Cu", "Zr"))
     glass = next(x for x in read_loadings([G13]) if x.load == "z compression")
     assert dump.name == glass.name == "glass-13.z-compression" and dump.glass == "glass-13"
     assert (dump.plastic(0.04) != glass.plastic(0.04)).mean() < 1e-3

@@ -33,14 +33,29 @@ def check_unseen(card: dict[str, Any], loadings: Sequence[Loading]) -> None:
                          f"a score there says nothing; take another glass")
 
 
+def check_system(model: SoftnessModel, loadings: Sequence[Loading]) -> None:
+    """ModelError if the glasses are of other elements than the model, in other units, or labelled by
+    another D2min."""
+    from ..errors import ModelError
+
+    for x in loadings:
+        if x.structure.elements != model.elements:
+            raise ModelError(f"model {model.name} is of {' '.join(model.elements)}, {x.glass} of "
+                             f"{' '.join(x.structure.elements)}")
+        for what in ("units", "d2_cutoff", "d2_threshold"):
+            ours, theirs = getattr(model.lengths, what), getattr(x.lengths, what)
+            if ours != theirs:
+                raise ModelError(f"{what} of model {model.name} is {ours}, of {x.glass} {theirs}: "
+                                 f"its plastic atoms are not those that the model was trained for")
+
+
 def score(model: SoftnessModel, loading: Loading, strain: float, known: Any = None) -> dict[str, Any]:
     """Scores of ``model`` and of the baselines ``known``."""
     import numpy as np
 
-    from ..train.dataset import THRESHOLD
-    from ..train.evaluate import auc, auc_with_error, event_ranks, summary
+    from ..train.evaluate import REACH, auc, auc_with_error, event_ranks, summary
 
-    features = loading.features(model.features)
+    features = loading.features(model.features, parameters=model.parameters)
     softness = model.softness(features)
     ok = ~np.isnan(softness)
     labels, softness, blocks = loading.plastic(strain)[ok], softness[ok], loading.blocks[ok]
@@ -49,13 +64,13 @@ def score(model: SoftnessModel, loading: Loading, strain: float, known: Any = No
     out["auc_by_type"] = {e: auc(labels[one], margin[one])
                           for k, e in enumerate(model.elements, start=1)
                           for one in [loading.types[ok] == k]}
-    out["auc_by_strain"] = {f"{s:g}": auc(d[ok] > THRESHOLD, margin)
+    out["auc_by_strain"] = {f"{s:g}": auc(d[ok] > loading.lengths.d2_threshold, margin)
                             for s, d in loading.d2min.items()}
     # at small strains a loading may have no plastic atom yet, and so no AUC
     for part in ("auc_by_type", "auc_by_strain"):
         out[part] = {key: value for key, value in out[part].items() if not np.isnan(value)}
     ranks = event_ranks(labels, loading.at(strain)[ok], margin, loading.structure.positions[ok],
-                        loading.structure.box)
+                        loading.structure.box, REACH * loading.lengths.scale)
     out["events"], out["rank_score"] = len(ranks), float(1.0 - 2.0 * np.mean(ranks))
     if known:
         out["baselines"] = {name: auc_with_error(labels, scores(loading)[ok], blocks)[:2]
@@ -93,7 +108,8 @@ def score_all(model: SoftnessModel, loadings: Sequence[Loading], strain: float,
               for x in track(loadings, "scoring", "loadings")}
     sets = []
     for x in track(loadings, "comparing", "loadings"):
-        features = [x.features(m.features) for m in filter(None, (model, other))]
+        features = [x.features(m.features, parameters=m.parameters)
+                    for m in filter(None, (model, other))]
         ok = ~np.any([np.isnan(f).any(axis=1) for f in features], axis=0)
         margins = [m.margins(f[ok]) for m, f in zip((model, other), features) if m]
         sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok], margins))
@@ -157,9 +173,10 @@ def run(args: argparse.Namespace) -> None:
 
     model = load_model(args.model)
     other = load_model(args.against) if args.against else None
-    loadings = read_loadings(args.loadings, model.elements)
+    loadings = read_loadings(args.loadings, model.elements, model.lengths)
     for one in filter(None, (model, other)):
         check_unseen(one.card, loadings)
+        check_system(one, loadings)
     scores = score_all(model, loadings, args.strain, other=other)
     if args.json:
         import json

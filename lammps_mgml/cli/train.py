@@ -19,7 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                              "the atoms vibrate (pair)")
     parser.add_argument("--features", help="sets or names to use in place of the recipe's own")
     parser.add_argument("--strain", type=float, default=0.04, help="strain of the labels (0.04)")
-    parser.add_argument("--name", default="cuzr", help="the model's name (cuzr)")
+    parser.add_argument("--elements", help="symbols of types 1, 2, ... of dumps; glass files tell "
+                                           "theirs")
+    parser.add_argument("--name", help="the model's name (that of its elements, as cuzr)")
     parser.add_argument("-o", "--output", required=True, help="model file to write (.mgml)")
 
 
@@ -29,22 +31,28 @@ def run(args: argparse.Namespace) -> None:
     from ..models.model import from_card, save_model, with_envelope
     from ..progress import say
     from ..train.dataset import read_loadings
-    from ..train.fit import train
+    from ..train.fit import one_system, train
     from ..train.recipes import recipe
     from . import check_output
     from .score import print_scores, score_all
 
     check_output(args.output)                # refused now, not after an hour
-    training, unseen = read_loadings(args.loadings), read_loadings(args.unseen)
+    training = read_loadings(args.loadings, args.elements.split() if args.elements else None)
+    if not training:
+        raise InputError(f"{', '.join(args.loadings)}: the glass has not been loaded yet")
+    system = training[0].structure
+    unseen = read_loadings(args.unseen, system.elements, system.lengths)
+    one_system([*training, *unseen])
     both = sorted({x.glass for x in training} & {x.glass for x in unseen})
     if both:
         raise InputError(f"{', '.join(both)} cannot be trained on and be unseen: a score there says "
                          f"nothing")
     for x in (*training, *unseen):
         x.at(args.strain)                    # likewise
-    features = resolve(args.features) if args.features else None
+    features = resolve(args.features, system.elements) if args.features else None
     learner, features, told = recipe(args.recipe, training, args.strain, features, say)
-    card = train(training, args.strain, args.name, learner, features, recipe=told)
+    name = args.name or "".join(system.elements).lower()
+    card = train(training, args.strain, name, learner, features, recipe=told)
     print(f"trained on {len(card['training']['glasses'])} glasses, "
           f"{len(training)} loadings: {card['training']['atoms']} "
           f"rows, {100 * card['natural_share']:.1f} % plastic, "

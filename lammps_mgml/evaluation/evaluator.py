@@ -19,6 +19,7 @@ from ..system.arrays import Features, Floats, Int32s, Ints
 from ..system.atoms import Atoms
 from ..system.box import Box, times
 from ..system.domain import Domain
+from ..system.lengths import Lengths
 from ..system.scratch import Scratch, trim
 from ..system.units import check_distances
 from .columns import Evaluated
@@ -39,6 +40,7 @@ class Request:
 
     names : features of the model and of the columns.  table : features of the table of all atoms.
     keep : whether the outcome is to have the features; without, a model of many takes less memory.
+    threshold : A^2, D2min above which an atom is plastic.
     load : (6,) tensor, or None.  running : whether the present structure is featurized too.
     reach : A, within which all atoms around an owned one are needed.
     """
@@ -53,6 +55,7 @@ class Request:
     running: bool
     reach: float
     keep: bool = True
+    threshold: float = Lengths.d2_threshold
 
 
 @dataclass
@@ -127,7 +130,7 @@ class Evaluator:
         self.seconds: dict[str, float] = {}
         self.evaluations = 0
         self._room = Scratch()
-        self._monitor = Monitor(domain, clock, self._room)
+        self._monitor = Monitor(domain, clock, self._room, request.threshold)
         self._reference: Reference | None = None
         self._numbers: Int32s | None = None
 
@@ -150,7 +153,9 @@ class Evaluator:
                 trim()                       # the features need all the memory that they can get
             self._add("halo", since)
             if first:
-                check_distances(atoms, domain)
+                check_distances(atoms, domain,
+                                request.parameters.get("nearest", Lengths.nearest),
+                                request.model.name if request.model else "")
             scores = self._scores(len(snap.tags))
             features = self._features(atoms, request.names, snap.msd, np.float64, self._room,
                                       scores)

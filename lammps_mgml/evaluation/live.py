@@ -13,11 +13,12 @@ import numpy as np
 from ..flags import NOT_IN_REFERENCE
 from ..system.arrays import Bools, Floats
 from ..system.domain import Domain
+from ..system.lengths import Lengths
 from ..system.scratch import Scratch, trim
 from .columns import Evaluated
 from .ranking import Ranking, area
 
-PLASTIC = 5.0             # A^2, D2min above which an atom counts as plastic (the paper's threshold)
+PLASTIC = Lengths.d2_threshold       # A^2, D2min above which an atom counts as plastic, of Cu-Zr
 BINS = 4096               # of S^q, for quartiles: each is known to half a bin, 1.2e-4
 _STILL = 1e-9             # of strain: less is no change
 
@@ -29,16 +30,18 @@ class Sample:
     atoms : Evaluated, of the owned ones.  quenched : (n_own,) their S^q in the reference.
     places : ``Ranking.sums`` of S^q for the plastic atoms; of the atoms that have their home here.
     clock : seconds in evaluations and seconds altogether since the run began, 0 if none has.
+    threshold : A^2, D2min above which an atom is plastic.
     """
 
     atoms: Evaluated
     quenched: Floats
     places: tuple[float, ...]
     clock: tuple[float, float]
+    threshold: float = PLASTIC
 
     @property
     def plastic(self) -> Bools:
-        return self.atoms.d2min > PLASTIC
+        return self.atoms.d2min > self.threshold
 
 
 class Past(NamedTuple):
@@ -109,7 +112,8 @@ def _rate(totals: Floats, past: Past) -> float:
 
 
 QUANTITIES = (
-    Quantity("plastic", "1", "share of plastic atoms (D2min above 5 A^2) among those with a D2min",
+    Quantity("plastic", "1", "share of plastic atoms (D2min above the model's threshold, without a "
+             "model 5 A^2) among those with a D2min",
              _plastic, _ratio),
     Quantity("undefined", "1", "share of atoms without a D2min",
              lambda x: (np.isnan(x.atoms.d2min).sum(), len(x.atoms.d2min)), _ratio),
@@ -144,12 +148,13 @@ class Monitor:
     """The quantities from evaluation to evaluation of one reference.
 
     clock : returns what ``Sample.clock`` is, at the time of the call.  room : what is free of it is
-    given up for the ranking, which takes much memory and is seldom made.
+    given up for the ranking, which takes much memory and is seldom made.  threshold : A^2, of
+    D2min.
     """
 
     def __init__(self, domain: Domain, clock: Callable[[], tuple[float, float]],
-                 room: Scratch) -> None:
-        self.domain, self.clock, self.room = domain, clock, room
+                 room: Scratch, threshold: float = PLASTIC) -> None:
+        self.domain, self.clock, self.room, self.threshold = domain, clock, room, threshold
         self.ranking: Ranking | None = None
         self._last: tuple[Floats, float] | None = None       # deformation, share of plastic atoms
         self._before: tuple[Floats, float] | None = None     # the same, at another strain
@@ -162,7 +167,7 @@ class Monitor:
         ``ranking`` has, in its order.  deformation : (3, 3) F - 1 of the box since the reference.
         One reduction, and a second one where other atoms have values than the evaluation before.
         """
-        plastic = d2min_at_home > PLASTIC
+        plastic = d2min_at_home > self.threshold
         counted = np.isfinite(d2min_at_home)
         if self.ranking is None:
             places: tuple[float, ...] = 0.0, 0.0, 0.0, 0.0
@@ -170,7 +175,8 @@ class Monitor:
             counted &= self.ranking.known
             plastic &= counted
             places = self.ranking.sums(counted, plastic)
-        totals, counts = self._totals(Sample(evaluated, quenched, places, self.clock()))
+        totals, counts = self._totals(Sample(evaluated, quenched, places, self.clock(),
+                                              self.threshold))
         if self.ranking is not None and totals[_places][3]:
             self.room.forget()
             self.ranking.rank(counted)

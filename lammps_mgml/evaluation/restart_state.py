@@ -18,6 +18,7 @@ from ..families.family import Means
 from ..system.arrays import Bools, Floats
 from ..system.box import Box
 from ..system.domain import Domain
+from ..system.lengths import NEAREST
 
 VERSION = 2
 WIDTH = 5                 # numbers that each atom carries: identity, piece, three numbers of text
@@ -31,7 +32,8 @@ class Settings:
     """What the columns depend on besides the atoms.  A restart with others is refused.
 
     model : name.  checksum : of the model file.  elements : symbol of each type, or NULL.
-    load : as in ``mgml_load``, or empty.  d2_cutoff : A.
+    load : as in ``mgml_load``, or empty.  d2_cutoff : A.  nearest : A, by which the lengths of the
+    features are scaled.
     """
 
     model: str
@@ -39,11 +41,12 @@ class Settings:
     elements: str
     load: str
     d2_cutoff: float
+    nearest: float = NEAREST
 
     def must_be_those_of(self, state: RestartState) -> None:
         """ModelError that names the first setting in which ``state`` differs, and both values."""
         words = {"checksum": "model file", "elements": "elements of the types",
-                 "load": "mgml_load", "d2_cutoff": "mgml_d2_cutoff"}
+                 "load": "mgml_load", "d2_cutoff": "mgml_d2_cutoff", "nearest": "mgml_nearest"}
         for name, word in words.items():
             ours, theirs = getattr(self, name), getattr(state.settings, name)
             if ours == theirs:

@@ -16,6 +16,7 @@ from ..evaluation.restart_state import RestartState
 from ..flags import NOT_EVALUATED, NOT_IN_REFERENCE
 from ..system.arrays import AnyArray, Bools, Floats, Int32s, Ints
 from ..system.box import Box
+from ..system.lengths import STYLES, UnitStyle, kind_of
 from .variables import address_of, string_variable, variable_names
 
 if TYPE_CHECKING:
@@ -92,6 +93,12 @@ class Adapter:
         return (ctypes.cast(pointer, ctypes.c_char_p).value or b"").decode()
 
     @property
+    def style(self) -> UnitStyle:
+        """Of the deck's units.  InputError if it is none that LAMMPS has."""
+        kind_of(self.units)
+        return STYLES[self.units]
+
+    @property
     def dimension(self) -> int:
         return int(self.lmp.extract_setting("dimension"))
 
@@ -120,10 +127,10 @@ class Adapter:
         return int(self.lmp.version())
 
     def masses(self) -> Floats:
-        """(n_types,) g/mol; 0 where a type has none."""
-        n = self.lmp.extract_setting("ntypes")
+        """(n_types,) g/mol (units lj: as they are); 0 where a type has none."""
+        n, factor = self.lmp.extract_setting("ntypes"), self.style.mass
         pointer = self.lmp.extract_atom("mass")
-        return np.array([pointer[k] for k in range(1, n + 1)]) if pointer else np.zeros(n)
+        return np.array([pointer[k] * factor for k in range(1, n + 1)]) if pointer else np.zeros(n)
 
     def fixes(self) -> list[str]:
         """IDs of all fixes, in the order in which LAMMPS calls them."""
@@ -164,14 +171,24 @@ class Adapter:
         return view
 
     def box(self) -> Box:
+        """The box, in A whatever the deck's units are (lj: sigma)."""
         low, high, xy, yz, xz, periodic, _ = self.lmp.extract_box()
-        return Box.from_lammps(np.subtract(high, low), (xy, xz, yz), periodic, low)
+        f = self.style.length              # 1.0 changes no bit
+        return Box.from_lammps(np.subtract(high, low) * f, (xy * f, xz * f, yz * f), periodic,
+                               np.multiply(low, f))
 
     def positions(self) -> Floats:
-        """Live (n_own, 3) view, A; not to be written into."""
-        positions = self._view("x", self.n_own, dtype=DOUBLE_2D, dim=3)
+        """(n_own, 3) A (lj: sigma), a live view if the deck has them so; not to be written into."""
+        positions, f = self._view("x", self.n_own, dtype=DOUBLE_2D, dim=3), self.style.length
+        if f != 1.0:
+            positions = positions * f
         positions.flags.writeable = False
         return positions
+
+    def own_units(self, values: Any, unit: str) -> Any:
+        """``values`` in A^2, if that is their ``unit``, in the deck's units; others as they are."""
+        f = self.style.length
+        return values if unit != "A^2" or f == 1.0 else values / f**2
 
     def images(self) -> Ints:
         """(n_own, 3) int64 image flags."""
@@ -252,13 +269,14 @@ class Adapter:
     def snapshot(self, element_of_type: Int32s, shortest: bool, with_msd: bool) -> Snapshot:
         """Snapshot of this rank's atoms; positions, number, reference and partners are live."""
         self.forget_new_atoms()
-        box, positions = self.box(), self.positions()
+        box, positions, f = self.box(), self.positions(), self.style.length
+        msd = self.column(MSD) if with_msd else None
         unwrapped = positions - box.origin + box.vectors(self.images())
         return Snapshot(
             self.step, box, self._view("id", self.n_own).astype(np.int64), positions, unwrapped,
             element_of_type[self._view("type", self.n_own)], self.column("i_mgml_number"),
             self.vectors("d2_mgml_ref"), self.column("i_mgml_partners"),
-            self.column("i_site").copy(), self.column(MSD) if with_msd else None,
+            self.column("i_site").copy(), msd if msd is None or f == 1.0 else msd * f**2,
             self.column("d_sq"), shortest, bool(self.lmp.extract_setting("triclinic")))
 
     def number_variable(self, name: str) -> tuple[str, ...]:
@@ -295,7 +313,7 @@ class Adapter:
         new = evaluated.site & NOT_IN_REFERENCE != 0
         for column in (*STANDARD, *(BY_NAME[name] for name in names)):
             if column.of == PRESENT or outcome.new_reference:
-                self.column(column.name)[:] = column.value(evaluated)
+                self.column(column.name)[:] = self.own_units(column.value(evaluated), column.unit)
             elif new.any():
                 self.column(column.name)[new] = np.nan
         for name, k in feature_columns.items():

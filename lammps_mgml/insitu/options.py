@@ -1,11 +1,12 @@
 """Options of a deck: LAMMPS variables whose names begin with mgml_."""
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import ModelError, OptionError
 from ..evaluation.live import QUANTITIES
-from ..plasticity.d2min import CUTOFF
+from ..system.lengths import STYLES, Lengths, kind_of, scale_of
 from .variables import string_variable, variable_names
 
 # Set by the include file and the plugin, not by users.
@@ -13,7 +14,8 @@ INTERNAL = ("mgml_plugin", "mgml_came", "mgml_inside", "mgml_watched_inside", "m
             "mgml_kind", "mgml_kokkos", "mgml_evaluate",
             *(f"mgml_{q.name}{end}" for q in QUANTITIES for end in ("", "_text")))
 
-# A, cutoffs for which D2min means something: less holds no neighbours, more holds far ones.
+# A, cutoffs for which D2min means something: less holds no neighbours, more holds far ones.  For
+# Cu-Zr; other glasses scale them.
 LEAST_CUTOFF, MOST_CUTOFF = 2.0, 8.0
 
 
@@ -23,7 +25,10 @@ class Options:
 
     model : a shipped model's name, a model file's path, or none (features and D2min only)
     elements : symbols of the LAMMPS types 1, 2, ... (NULL: not the model's), if masses do not tell
-    d2_cutoff : neighbours in the reference that enter D2min, A
+    d2_cutoff : neighbours in the reference that enter D2min, in the deck's units; 0 for the model's,
+        or for Cu-Zr's scaled by ``nearest``
+    nearest : with model none, the mean distance to the nearest neighbour in the glass, in the deck's
+        units, by which all lengths are scaled; 0 for Cu-Zr's
     running : yes or no, the running softness d_s (no: the columns cost much less)
     reference : restart (go on with the reference that came with a restart file, if one did) or
         now (the structure at the first evaluation of this deck)
@@ -35,7 +40,8 @@ class Options:
 
     model: str = "cuzr"
     elements: str = ""
-    d2_cutoff: float = CUTOFF
+    d2_cutoff: float = 0.0
+    nearest: float = 0.0
     running: bool = True
     reference: str = "restart"
     load: str = ""
@@ -68,6 +74,47 @@ def read_options(lmp: Any) -> Options:
     return options
 
 
+def lengths_of(options: Options, units: str, of_model: Lengths | None) -> Lengths:
+    """Lengths of a run in a deck of ``units``, in A (lj: sigma).
+
+    of_model : those of its model, None without one.
+
+    Raises
+    ------
+    InputError : no unit style of LAMMPS.
+    ModelError : the model's lengths are in units that the deck's cannot be turned into.
+    OptionError : a length is told that the model brings, one is missing, or out of its range.
+    """
+    kind, style = kind_of(units), STYLES[units]
+    if of_model is not None:
+        if of_model.units != kind:
+            raise ModelError(
+                f"units {units}: model {options.model} is for lengths in {of_model.unit} (units "
+                f"{'lj' if of_model.units == 'lj' else 'metal, real, si, ...'}): choose a model of "
+                f"this system, trained in its units")
+        if options.nearest:
+            raise OptionError(f"variable mgml_nearest: model {options.model} brings its own "
+                              f"({of_model.nearest:g} {of_model.unit}): leave it out")
+        lengths = of_model
+    elif options.nearest:
+        lengths = Lengths.scaled(options.nearest * style.length, units)
+    elif kind == "lj":
+        raise OptionError(
+            "units lj: with mgml_model none, tell the mean distance to the nearest neighbour in the "
+            "glass, by which cutoffs and shells are scaled, e.g.  variable mgml_nearest string 0.95")
+    else:
+        lengths = Lengths()
+    if not options.d2_cutoff:
+        return lengths
+    cutoff, scale = options.d2_cutoff * style.length, scale_of(lengths.nearest)
+    least, most = (x if lengths.nearest == Lengths.nearest else x * scale
+                   for x in (LEAST_CUTOFF, MOST_CUTOFF))
+    if not least <= cutoff <= most:
+        raise OptionError(f"variable mgml_d2_cutoff is '{options.d2_cutoff:g}': a length in "
+                          f"{style.name}, from {least / style.length:g} to {most / style.length:g}")
+    return replace(lengths, d2_cutoff=cutoff)
+
+
 def _may_be_meant(name: str, known: Iterable[str]) -> None:
     """OptionError for a variable that looks like a misspelt option, such as mgmlmodel."""
     from difflib import get_close_matches
@@ -92,8 +139,7 @@ def _value(name: str, kind: Any, text: str | None) -> str | bool | float:
             number = float(text)
         except ValueError:
             number = 0.0
-        if not LEAST_CUTOFF <= number <= MOST_CUTOFF:
-            raise OptionError(f"variable {name} is {text!r}: a length in A, from {LEAST_CUTOFF:g} to "
-                              f"{MOST_CUTOFF:g}")
+        if not 0.0 < number < math.inf:
+            raise OptionError(f"variable {name} is {text!r}: a length above 0, in the deck's units")
         return number
     return text

@@ -20,14 +20,14 @@ from ..models.model import SoftnessModel, load_model
 from ..pipeline import PARAMETERS, Sites
 from ..system.arrays import Floats, Int32s
 from ..system.elements import MASSES, element_of_mass
+from ..system.lengths import kind_of
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads
 from .adapter import MSD, Adapter, attach
 from .gather import WRITER, gather
-from .options import Options, read_options
+from .options import Options, lengths_of, read_options
 from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Event, Phase, advance
 
-THERMAL_FORCE = 0.1            # eV/A, rms: that of a Cu-Zr glass at 6 K
 CITE = "Wang and Jain, quench-in softness of metallic glasses"
 
 
@@ -134,8 +134,6 @@ class Session:
                 raise InputError(
                     "this LAMMPS, KOKKOS on a GPU, may lose per-atom columns when atoms move between "
                     "ranks (mended in October 2023): run without -k on, or with a newer LAMMPS")
-            if adapter.units != "metal":
-                raise InputError(f"units {adapter.units}: lammps_mgml needs units metal (A, eV)")
             options, masses = read_options(adapter.lmp), adapter.masses()
             adapter.forget_new_atoms()
             rows, known = adapter.carried()
@@ -176,8 +174,10 @@ class Session:
     def _request(self, options: Options, masses: Floats) -> Request:
         use_threads(self.adapter.threads or threads())
         model = load_model(options.model) if options.model != "none" else None
-        parameters = model.parameters if model else PARAMETERS
-        elements, self.element_of_type, of_types = match_types(options, model, masses)
+        units = self.adapter.units
+        lengths = lengths_of(options, units, model.lengths if model else None)
+        parameters = {**PARAMETERS, **(model.parameters if model else lengths.parameters)}
+        elements, self.element_of_type, of_types = match_types(options, model, masses, units)
         words = options.columns.split()
         self.extra = tuple(w for w in words if w in BY_NAME and not BY_NAME[w].standard)
         own = [w.removeprefix("d_") for w in words if w not in self.extra]
@@ -205,10 +205,10 @@ class Session:
                 f"${{vibration}}  ,  fix watch all python/invoke 5 end_of_step vibration")
         self._table_file = options.features_file
         settings = Settings(model.name if model else "none", model.checksum if model else "",
-                            " ".join(of_types), options.load, options.d2_cutoff)
+                            " ".join(of_types), options.load, lengths.d2_cutoff, lengths.nearest)
         return Request(settings, model, elements, parameters, names, table,
                        read_input("load", options.load or None), options.running,
-                       reach(everything, elements, parameters), keep=bool(own))
+                       reach(everything, elements, parameters), bool(own), lengths.d2_threshold)
 
     def _open_table(self, request: Request) -> None:
         """A writer for the features asked for; another one if they, or the file, are others now."""
@@ -220,14 +220,17 @@ class Session:
             if self.domain.rank == WRITER:
                 self._writer = TableWriter(
                     self._table_file, header(request.table, request.elements, request.parameters,
-                                             "LAMMPS run"), append=True)
+                                             "LAMMPS run", kind_of(self.adapter.units)),
+                    append=True)
         self._table = wanted
 
     def _banner(self, request: Request, state: RestartState | None) -> str:
         model, settings = request.model, request.settings
         what = f"model {model.name} ({settings.checksum[:15]})" if model else "no model"
+        units, style = self.adapter.units, self.adapter.style
         return (f"lammps_mgml {__version__}: {what}, types {settings.elements}, D2min within "
-                f"{settings.d2_cutoff:g} A"
+                f"{settings.d2_cutoff / style.length:g} {style.name}"
+                + (f", units {units} (d_d2min in {style.name}^2)" if units != "metal" else "")
                 + (f", load {settings.load}" if settings.load else "")
                 + (f"; goes on with the reference of {state.n} atoms" if state is not None else
                    f"; the structure at step {self.adapter.step} is the reference")
@@ -260,7 +263,8 @@ class Session:
                 adapter.keep(evaluator.state, first)
             adapter.write(outcome, self.extra, self.feature_columns)
             for q in QUANTITIES:
-                adapter.set_number(f"mgml_{q.name}", outcome.live[q.name])
+                adapter.set_number(f"mgml_{q.name}", float(
+                    adapter.own_units(outcome.live[q.name], q.unit)))
         if outcome.features is not None:
             self.sites = outcome.features
         if outcome.table is not None:
@@ -272,7 +276,8 @@ class Session:
         since = perf_counter()
         table, box, evaluator = outcome.table, snap.box, self.evaluator
         assert table is not None and evaluator is not None and evaluator.state is not None
-        columns = [table.flags, *(self.adapter.column(name) for name in ("d_sq", "d_d2min"))]
+        # the table is in A throughout (lj: sigma), d_d2min too, whatever the deck's units are
+        columns = [table.flags, self.adapter.column("d_sq"), outcome.evaluated.d2min]
         gather(self.domain, self._writer, snap.step, snap.tags, table.features, columns, {
             "box": box.edges, "origin": box.origin, "periodic": box.periodic,
             **vars(evaluator.state.means)})
@@ -293,13 +298,17 @@ class Session:
             forces = self.adapter.vectors("f")
             here = np.array([np.vdot(forces, forces), len(forces)])
         square, n = self.domain.sum(here)
-        force = np.sqrt(square / n) if n else 0.0
-        if force > THERMAL_FORCE:
+        force, style = np.sqrt(square / n) if n else 0.0, self.adapter.style
+        if force > style.thermal:
+            metal = style.force == "eV/A"
+            told = f"{force:.2f}" if metal else f"{force:.3g}"
+            known = " (a Cu-Zr glass: 0.3 at 50 K, 0.7 at 300 K)" if metal else ""
+            small = f"{0.01 * style.thermal:.0e}".replace("e-0", "e-")
             self._warn(
                 f"step {self.adapter.step} is no inherent structure, which the "
                 f"reference of model {model.name} should be: its atoms feel forces of "
-                f"{force:.2f} eV/A (a Cu-Zr glass: 0.3 at 50 K, 0.7 at 300 K). d_p comes out too "
-                "high, d_sq ranks atoms less well: before this run,  minimize 0 1e-3 1000 10000")
+                f"{told} {style.force}{known}. d_p comes out too high, d_sq ranks atoms less well: "
+                f"before this run,  minimize 0 {small} 1000 10000")
 
     def _warn(self, text: str) -> None:
         if self.domain.rank == 0:
@@ -331,8 +340,8 @@ class Session:
                     f"deform. A barostat (fix npt, nph, press/berendsen) is fine")
 
 
-def match_types(options: Options, model: SoftnessModel | None,
-                masses: Floats) -> tuple[tuple[str, ...], Int32s, tuple[str, ...]]:
+def match_types(options: Options, model: SoftnessModel | None, masses: Floats,
+                units: str = "metal") -> tuple[tuple[str, ...], Int32s, tuple[str, ...]]:
     """(elements, (n_types + 1,) element number of each LAMMPS type with 0 for none, symbol of each
     type).
 
@@ -345,7 +354,7 @@ def match_types(options: Options, model: SoftnessModel | None,
         raise ModelError(f"variable mgml_elements names {len(symbols)} types, the deck has "
                          f"{len(masses)}")
     for number, (symbol, mass) in enumerate(zip(symbols, masses), start=1):
-        by_mass = element_of_mass(mass)
+        by_mass = element_of_mass(mass) if units != "lj" else None
         if symbol != "NULL" and by_mass in symbols and by_mass != symbol and symbol in MASSES:
             raise ModelError(f"variable mgml_elements says that type {number} is {symbol}, its mass "
                              f"{mass:g} says that it is {by_mass}: give the symbols in the order of "
@@ -367,8 +376,9 @@ def match_types(options: Options, model: SoftnessModel | None,
     for t, mass in enumerate(masses, start=1):
         near = np.flatnonzero(abs(known - mass) < 0.01 * known)
         if len(near) != 1:
+            of = "none of the elements" if not len(near) else "that of several elements"
             raise ModelError(
-                f"type {t} has mass {mass:g}, which is none of the elements of model "
+                f"type {t} has mass {mass:g}, which is {of} of model "
                 f"{model.name} "
                 f"({', '.join(f'{e} {m:g}' for e, m in zip(elements, known))})"
                 f": choose a model for this alloy, or say which type is what, e.g.  "

@@ -35,6 +35,7 @@ def take_sample(adapter: Adapter, domain: Domain) -> None:
         mean += step / samples[:, None]
         # about the old mean times about the new one, which is shorter by 1 - 1/n
         square = np.einsum("ij,ij->i", *(2 * [times(step, frame.edges)])) * (1.0 - 1.0 / samples)
+        square = adapter.own_units(square, "A^2")
         msd += (square - msd) / samples
         msd[~there], samples[~there] = np.nan, 0
 

@@ -1,7 +1,9 @@
 """One glass in one HDF5 file: its undeformed structure, and what slipped under each load.
 
-    attributes              name, elements, made (JSON: options and commands), energy (eV/atom),
-                            lammps, potential, potential_sha256
+    attributes              name, elements, masses (g/mol; lj: LAMMPS' own), made (JSON: options and
+                            commands), energy (of an atom; eV in units metal), lammps, potential,
+                            potential_sha256, lengths (JSON, as ``system.lengths``: units, cutoffs;
+                            without it they are Cu-Zr's, in A).  In units lj every A below is a sigma
     types                   (n,) uint8, 1 .. len(elements); atoms in the order of their ids 1 .. n
     inherent, quenched      positions (n, 3) float32 (A) of the inherent structure and of the glass
                             as quenched (50 K); attribute box (3, 3), row vectors, A
@@ -22,6 +24,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..system.arrays import AnyArray, Floats, Int32s
+from ..system.lengths import Lengths
 from .whole import write_whole
 
 FORMAT = 1
@@ -62,6 +65,8 @@ class Glass:
     made: dict[str, Any] = field(repr=False)
     provenance: dict[str, str] = field(repr=False)
     msd: Floats | None = field(default=None, repr=False)
+    lengths: Lengths = field(default_factory=Lengths)
+    masses: tuple[float, ...] = ()               # () for those of the elements
 
     def __len__(self) -> int:
         return len(self.types)
@@ -82,7 +87,10 @@ def write_glass(path: str | PathLike[str], glass: Glass) -> None:
     with h5py.File(store, "w") as file:
         file.attrs.update({"mgml_glass": FORMAT, "name": glass.name,
                            "elements": list(glass.elements), "energy": glass.energy,
-                           "made": json.dumps(glass.made, sort_keys=True), **glass.provenance})
+                           "made": json.dumps(glass.made, sort_keys=True),
+                           "lengths": json.dumps(glass.lengths.told()), **glass.provenance})
+        if glass.masses:
+            file.attrs["masses"] = list(glass.masses)
         file.create_dataset("types", data=glass.types.astype(np.uint8), **packed)
         frames = {"inherent": (glass.positions, glass.box)}
         if glass.quenched is not None:
@@ -127,7 +135,11 @@ def _checked(file: Any) -> Glass:
     """Glass of an open file; ValueError for parts that do not fit."""
     elements = tuple(map(str, file.attrs["elements"]))
     types = _array(file, "types", (None,), np.int32)
-    n = len(types)
+    n, masses = len(types), tuple(map(float, file.attrs.get("masses", ())))
+    if len(set(elements)) != len(elements):
+        raise ValueError(f"elements {' '.join(elements)}: one comes twice")
+    if masses and (len(masses) != len(elements) or not min(masses) > 0):
+        raise ValueError(f"masses {masses} do not fit {' '.join(elements)}")
     if n == 0 or types.min() < 1 or types.max() > len(elements):
         raise ValueError(f"types must be 1 to {len(elements)} ({', '.join(elements)})")
 
@@ -150,7 +162,9 @@ def _checked(file: Any) -> Glass:
         frame("quenched") if "quenched" in file else None, float(file.attrs["energy"]),
         tuple(loadings), dict(json.loads(file.attrs["made"])),
         {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")},
-        _array(file, "msd", (n,)) if "msd" in file else None)
+        _array(file, "msd", (n,)) if "msd" in file else None,
+        Lengths.read(json.loads(file.attrs["lengths"])) if "lengths" in file.attrs else Lengths(),
+        masses)
 
 
 def _array(group: Any, name: str, shape: tuple[int | None, ...],

@@ -1,6 +1,7 @@
 """HDF5 tables of site features: one group a frame, named by its step.
 
-    attributes     names, sets, units of the features, elements, parameters, feature_definition
+    attributes     names, sets, units of the features, elements, parameters, feature_definition,
+                   unit_style (metal: lengths in A; lj: in sigma)
     STEP/id        (n,) int64, in any order
     STEP/features  (n, n_features) float32 or float64, NaN where undefined
     STEP/i_site    (n,) int32, flags of lammps_mgml.flags
@@ -24,6 +25,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..errors import InputError, MgmlError
 from ..features import DEFINITION, by_name
+from ..pipeline import PARAMETERS
 from ..system.arrays import AnyArray, Ints
 from .whole import Growing, needs_recovery, recover, write_whole
 
@@ -31,15 +33,15 @@ ROWS = 4096            # written at once
 
 
 def header(names: Iterable[str], elements: Iterable[str], parameters: Mapping[str, float],
-           source: object = "") -> dict[str, Any]:
-    """Attributes of a table of these features."""
+           source: object = "", unit_style: str = "metal") -> dict[str, Any]:
+    """Attributes of a table of these features.  unit_style : metal or lj."""
     from .. import __version__
 
     known = by_name(tuple(elements))
     return {"names": list(names), "sets": [known[n].set for n in names],
             "units": [known[n].units for n in names], "elements": list(elements),
             "feature_definition": DEFINITION, "lammps_mgml": __version__, "source": str(source),
-            **parameters}
+            "unit_style": unit_style, **parameters}
 
 
 class TableWriter:
@@ -170,7 +172,10 @@ class TableWriter:
             return False
         try:
             with _opened(self.path) as file:
-                same = all(np.array_equal(file.attrs.get(k), v) for k, v in self.attributes.items()
+                # tables of before do not tell these
+                usual = {**PARAMETERS, "unit_style": "metal"}
+                same = all(np.array_equal(file.attrs.get(k, usual.get(k)), v)
+                           for k, v in self.attributes.items()
                            if k not in ("source", "lammps_mgml"))
                 return same and all(s < step for s in _steps(file))
         except InputError:

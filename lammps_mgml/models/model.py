@@ -371,13 +371,13 @@ def _scaled(allowed: tuple[float, float, str], nearest: float,
 def _lengths(card: dict[str, Any], units: str, parameters: dict[str, float]) -> Lengths:
     """Lengths of a card whose parts have been read; a card without a label tells no D2min."""
     usual = Lengths.scaled(parameters["nearest"], units)
-    label, found = card.get("label", {}), {}
+    label = card.get("label", {})
+    found: dict[str, Any] = {k: v for k, v in parameters.items() if k != "small_facet"}
     for key, name, allowed in (("cutoff", "d2_cutoff", CUTOFFS),
                                ("threshold", "d2_threshold", THRESHOLDS)):
         found[name] = getattr(usual, name) if key not in label else a_number(
             label[key], f"label.{key}", *_scaled(allowed, parameters["nearest"], units))
-    own = {k: v for k, v in parameters.items() if k != "small_facet"}
-    return replace(usual, **own, **found)
+    return replace(usual, **found)
 
 
 def _scorer(card: dict[str, Any], features: tuple[str, ...], n_elements: int) -> Scorer:

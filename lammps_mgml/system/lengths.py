@@ -22,24 +22,30 @@ _GRAM_PER_MOL = 6.02214076e23          # in a gram
 
 
 class UnitStyle(NamedTuple):
-    """length : its unit in A (lj: in sigma).  name : of that unit.  mass : its unit in g/mol (lj: in
-    LAMMPS' own)."""
+    """length : its unit in A (lj: in sigma).  name : of that unit.  force : name of that unit, and
+    ``thermal`` in it, the force that tells an inherent structure from one at temperature.  mass : its
+    unit in g/mol (lj: in LAMMPS' own)."""
 
     length: float
     name: str
+    force: str
+    thermal: float
     mass: float = 1.0
 
 
+_THERMAL = 0.1                         # eV/A, rms of the atoms' forces in a Cu-Zr glass at 6 K
+_NEWTON = 1.602176634e-9               # of 1 eV/A
 # Those of LAMMPS: https://docs.lammps.org/units.html
 STYLES = {
-    "metal": UnitStyle(1.0, "A"),
-    "real": UnitStyle(1.0, "A"),
-    "lj": UnitStyle(1.0, "sigma"),
-    "electron": UnitStyle(0.529177210903, "Bohr"),
-    "nano": UnitStyle(10.0, "nm", 1e-18 * _GRAM_PER_MOL),
-    "micro": UnitStyle(1e4, "um", 1e-12 * _GRAM_PER_MOL),
-    "si": UnitStyle(1e10, "m", 1e3 * _GRAM_PER_MOL),
-    "cgs": UnitStyle(1e8, "cm", _GRAM_PER_MOL),
+    "metal": UnitStyle(1.0, "A", "eV/A", _THERMAL),
+    "real": UnitStyle(1.0, "A", "kcal/mol/A", _THERMAL * 23.060548),
+    "lj": UnitStyle(1.0, "sigma", "epsilon/sigma", 1.0),
+    "electron": UnitStyle(0.529177210903, "Bohr", "Hartree/Bohr",
+                          _THERMAL * 0.529177210903 / 27.211386),
+    "nano": UnitStyle(10.0, "nm", "ag nm/ns^2", _THERMAL * _NEWTON * 1e12, 1e-18 * _GRAM_PER_MOL),
+    "micro": UnitStyle(1e4, "um", "pg um/us^2", _THERMAL * _NEWTON * 1e9, 1e-12 * _GRAM_PER_MOL),
+    "si": UnitStyle(1e10, "m", "N", _THERMAL * _NEWTON, 1e3 * _GRAM_PER_MOL),
+    "cgs": UnitStyle(1e8, "cm", "dyn", _THERMAL * _NEWTON * 1e5, _GRAM_PER_MOL),
 }
 
 

@@ -1,7 +1,7 @@
 """Whether lengths can be in A: condensed matter has nearest neighbours between 1 and 6 A apart.
 
-A glass with lengths of its own (see ``lengths``) is measured by these: 1 and 6 A are what they are for
-Cu-Zr.  And whether a structure can be one of those that a model knows.
+For a glass with lengths of its own (see ``lengths``) these two are scaled with them.  And whether a
+structure can be one of those that a model knows.
 """
 import numpy as np
 
@@ -34,7 +34,8 @@ def _hint(nearest: float) -> str:
 def check_cell(box: Box, n: int, nearest: float = NEAREST) -> None:
     """Refuse a periodic cell in which ``n`` atoms cannot keep a distance of 1 A from each other.
 
-    nearest : A, the glass' own mean distance to the nearest neighbour.  It takes no images of atoms, of which a cell in other units would have far too many.
+    nearest : A, the glass' own mean distance to the nearest neighbour.  It takes no images of atoms,
+    of which a cell in other units would have far too many.
 
     Raises
     ------
@@ -47,8 +48,8 @@ def check_cell(box: Box, n: int, nearest: float = NEAREST) -> None:
     if box.periodic.all():
         distance = (np.sqrt(2.0) * box.volume / n) ** (1.0 / 3.0)
         if distance < least:
-            raise InputError(f"{n} atoms in {box.volume:.4g}{unit and ' A^3'}: even close packed they "
-                             f"would be {distance:.3g}{unit} apart; {_hint(nearest)}")
+            raise InputError(f"{n} atoms in {box.volume:.4g}{unit and ' A^3'}: even close packed "
+                             f"they would be {distance:.3g}{unit} apart; {_hint(nearest)}")
     # a lattice vector along which atoms repeat is a distance between atoms
     edges = np.linalg.norm(box.edges[box.periodic], axis=1)
     if edges.min() < least:
@@ -87,9 +88,10 @@ def check_distances(atoms: Atoms, domain: Domain, nearest: float = NEAREST,
         if not LEAST < median <= MOST:
             problem = f"{told}; {_hint(nearest)}"
         elif model and abs(median / NEAREST - 1.0) > FIT:
-            problem = (f"{told}, in the glasses that model {model} knows they are {nearest:.3g}{unit}: "
-                       f"its neighbours and shells do not fit this structure. Choose a model of this "
-                       f"glass, or train one (mgml train); or are the lengths in other units?")
+            problem = (f"{told}, in the glasses that model {model} knows they are "
+                       f"{nearest:.3g}{unit}: its neighbours and shells do not fit this structure. "
+                       f"Choose a model of this glass, or train one (mgml train); or are the lengths "
+                       f"in other units?")
     elif n > 1:
         with domain.raise_on_all():
             found = _any_pair(x, atoms.n_own)

@@ -1,7 +1,7 @@
 """Labelled glasses: an undeformed structure, and the D2min of each of its loadings."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -14,15 +14,17 @@ from ..errors import InputError
 from ..features import needs, resolve
 from ..io.dump import read_dump
 from ..io.glass import read_glass
-from ..plasticity.d2min import CUTOFF, d2min
+from ..plasticity.d2min import d2min
 from ..progress import track
 from ..system.arrays import Bools, Features, Floats, Int32s, Ints
 from ..system.box import Box
+from ..system.lengths import Lengths
 
-THRESHOLD = 5.0        # A^2, plain sum: plastic above (paper, Results 1)
+THRESHOLD = Lengths.d2_threshold       # A^2, plain sum: plastic above (paper, Results 1)
+SIDE = 15.0                            # A, for Cu-Zr
 
 
-def cubes(box: Box, positions: Floats, side: float = 15.0) -> Ints:
+def cubes(box: Box, positions: Floats, side: float = SIDE) -> Ints:
     """(n,) number of the cube of about ``side`` (A) that holds each atom, for error bars."""
     n = np.maximum(np.round(box.heights / side), 1).astype(int)
     place = np.minimum(((positions @ box.inverse % 1.0) * n).astype(int), n - 1)
@@ -35,6 +37,8 @@ class Structure:
     """The undeformed structure of one glass; features are computed once for each load.
 
     msd : (n,) A^2, mean square displacements about the mean positions at temperature, or None.
+    lengths : of the glass, in the units of the positions.  masses : of the elements, g/mol (lj:
+    LAMMPS' own).
     """
 
     glass: str
@@ -43,27 +47,35 @@ class Structure:
     types: Int32s
     box: Box
     msd: Floats | None = None
+    lengths: Lengths = field(default_factory=Lengths)
+    masses: tuple[float, ...] = ()
     _known: dict[Any, Features] = field(           # not of a copy
         default_factory=dict, init=False, repr=False)
 
     def features(self, names: str | Iterable[str], load: str | None = None,
-                 dtype: DTypeLike = np.float64) -> Features:
-        """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it."""
+                 dtype: DTypeLike = np.float64,
+                 parameters: Mapping[str, float] | None = None) -> Features:
+        """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it.
+
+        parameters : those of a model, if they are not to be the glass' own.
+        """
+        parameters = {**self.lengths.parameters, **(parameters or {})}
         resolved = resolve(names, self.elements)
         needed = needs(resolved, self.elements)
         if self.msd is None and "msd" in needed:
             raise InputError(f"{self.glass} comes without the vibrations of its atoms (d_msd): "
                              f"mgml dataset make measures them")
-        key = (resolved, load if "load" in needed else None, np.dtype(dtype).name)
+        key = (resolved, load if "load" in needed else None, np.dtype(dtype).name,
+               tuple(parameters.items()))
         if key not in self._known:
             self._known[key] = sites(
                 self.positions, self.types, self.box.edges, self.box.periodic,
-                resolved, self.elements, load=load, dtype=dtype,
+                resolved, self.elements, parameters, load=load, dtype=dtype,
                 msd=self.msd).features
         return self._known[key]
 
     def blocks(self) -> Ints:
-        return cubes(self.box, self.positions)
+        return cubes(self.box, self.positions, SIDE * self.lengths.scale)
 
 
 @dataclass(frozen=True)
@@ -90,11 +102,16 @@ class Loading:
     def blocks(self) -> Ints:
         return self.structure.blocks()
 
-    def features(self, names: str | Iterable[str], dtype: DTypeLike = np.float64) -> Features:
-        return self.structure.features(names, self.load, dtype)
+    @property
+    def lengths(self) -> Lengths:
+        return self.structure.lengths
+
+    def features(self, names: str | Iterable[str], dtype: DTypeLike = np.float64,
+                 parameters: Mapping[str, float] | None = None) -> Features:
+        return self.structure.features(names, self.load, dtype, parameters)
 
     def plastic(self, strain: float) -> Bools:
-        return self.at(strain) > THRESHOLD
+        return self.at(strain) > self.lengths.d2_threshold
 
     def at(self, strain: float) -> Floats:
         for s, values in self.d2min.items():
@@ -104,36 +121,60 @@ class Loading:
                          f"{', '.join(f'{s:g}' for s in self.d2min)}")
 
 
-def read_loadings(paths: Iterable[str | PathLike[str]],
-                  elements: Sequence[str] = ("Cu", "Zr")) -> list[Loading]:
+def read_loadings(paths: Iterable[str | PathLike[str]], elements: Sequence[str] | None = None,
+                  lengths: Lengths | None = None) -> list[Loading]:
     """Loadings of glass files (.h5) and of dumps of inputs/in.aqs, in the order given.
+
+    elements : symbols of types 1, 2, ...; lengths : of the dumps.  Without, those of the first glass
+    file, or of a dump's own column element; lengths Cu-Zr's if there is no glass file.
 
     Raises
     ------
-    InputError : none of these, or a glass file of other elements.
+    InputError : none of these, glasses of different elements or lengths, or a dump whose elements
+    nothing tells.
     """
-    out = []
-    for path in track([str(p) for p in paths], "reading", "files"):
-        out += _of_glass(path, elements) if path.endswith(".h5") else [_of_dump(path, elements)]
+    files = [str(p) for p in paths]
+    out: list[Loading] = []
+    # the glass files first: they tell what dumps do not
+    order = sorted(range(len(files)), key=lambda k: not files[k].endswith(".h5"))
+    found: dict[int, list[Loading]] = {}
+    for k in track(order, "reading", "files"):
+        path, first = files[k], next((x for one in found.values() for x in one), None)
+        own = lengths or (first.lengths if first else Lengths())
+        known = elements or (first.structure.elements if first else None)
+        found[k] = _of_glass(path, known) if path.endswith(".h5") else [_of_dump(path, known, own)]
+        for x in found[k]:
+            differ = (first or x).lengths.differences(x.lengths)
+            if differ:
+                raise InputError(f"{path}: its lengths are not those of {(first or x).glass} "
+                                 f"({differ}): glasses of one model have the same; give them in "
+                                 f"[cutoffs] of the system file")
+    for k in range(len(files)):
+        out += found[k]
     return out
 
 
-def _of_glass(path: str, elements: Sequence[str]) -> list[Loading]:
+def _of_glass(path: str, elements: Sequence[str] | None) -> list[Loading]:
     glass = read_glass(path)
-    if glass.elements != tuple(elements):
+    if elements and glass.elements != tuple(elements):
         raise InputError(f"{path}: elements {' '.join(glass.elements)}, not {' '.join(elements)}")
     structure = Structure(glass.name, glass.elements, glass.positions, glass.types,
-                          Box.make(glass.box, (True,) * 3), glass.msd)
+                          Box.make(glass.box, (True,) * 3), glass.msd, glass.lengths, glass.masses)
     return [Loading(structure, x.load, dict(zip(x.strain.tolist(), x.d2min)))
             for x in glass.loadings]
 
 
-def _of_dump(path: str, elements: Sequence[str], step: float = 0.001) -> Loading:
+def _of_dump(path: str, elements: Sequence[str] | None, lengths: Lengths,
+             step: float = 0.001) -> Loading:
     """Loading from GLASS.AXIS-SENSE.dump, whose step number counts increments of ``step``."""
     frames = read_dump(path)
     first = next(frames, None)
     if first is None:
         raise InputError(f"{path}: there is no frame in it")
+    elements = elements or first.elements
+    if elements is None:
+        raise InputError(f"{path} does not tell the elements of its types: give a glass file (.h5) "
+                         f"of this glass, as mgml dataset packs it, or --elements")
     if first.elements not in (None, tuple(elements)):
         raise InputError(f"{path}: elements {' '.join(first.elements)}, not {' '.join(elements)}")
     words = path.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".dump").split(".")
@@ -142,7 +183,7 @@ def _of_dump(path: str, elements: Sequence[str], step: float = 0.001) -> Loading
         frame.must_have_atoms_of(first)
         labels[round(frame.step * step, 9)] = d2min(
             first.positions, first.box.edges, frame.positions, frame.box.edges,
-            first.box.periodic, CUTOFF).d2min
+            first.box.periodic, lengths.d2_cutoff).d2min
     structure = Structure(words[0], tuple(elements), first.positions, first.types, first.box,
-                          first.columns.get("d_msd"))
+                          first.columns.get("d_msd"), lengths)
     return Loading(structure, words[-1].replace("-", " "), labels)

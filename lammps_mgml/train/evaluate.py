@@ -10,6 +10,8 @@ from ..progress import track
 from ..system.arrays import AnyArray, Bools, Floats, Ints
 from ..system.box import Box
 
+REACH = 4.0            # A, of the plastic atoms of an event, for Cu-Zr
+
 
 def auc(labels: Bools, scores: AnyArray, weights: Floats | None = None) -> float:
     """Area under the ROC curve; NaN if one class is missing."""
@@ -96,7 +98,7 @@ def reliability(labels: Bools, probability: Floats, bins: int = 10) -> list[dict
 
 
 def event_ranks(labels: Bools, d2min: Floats, score: Floats, positions: Floats, box: Box,
-                reach: float = 4.0) -> Floats:
+                reach: float = REACH) -> Floats:
     """(events,) share of the atoms that are softer than the core of each event.
 
     An event is a cluster of plastic atoms within ``reach`` (A) of each other, its core the atom

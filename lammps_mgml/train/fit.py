@@ -14,16 +14,16 @@ from numpy.typing import DTypeLike
 
 from ..errors import InputError
 from ..pipeline import PARAMETERS
-from ..plasticity.d2min import CUTOFF
 from ..progress import track
 from ..system.arrays import AnyArray, Bools, Features, Floats, Ints
-from .dataset import THRESHOLD, Loading
+from ..system.elements import MASSES
+from ..system.lengths import NEAREST, Lengths
+from .dataset import Loading, Structure
 from .evaluate import auc
 
 if TYPE_CHECKING:
     from ..models.model import Linear
 
-MASSES = {"Cu": 63.546, "Zr": 91.224}
 FOLDS = 5
 COMMON = {"objective": "binary", "seed": 2019, "deterministic": True, "force_row_wise": True,
           "num_threads": 1, "verbose": -1, "boost_from_average": False}
@@ -101,7 +101,7 @@ class Logistic:
         weights, intercept = [], []
         for e in range(int(kind.max()) + 1):
             rows = kind == e
-            share_of(labels[rows])
+            share_of(labels[rows], f"of element {e + 1}")
             scaler = StandardScaler().fit(features[rows])
             fitted = LogisticRegression(C=self.C, max_iter=1000).fit(
                 scaler.transform(features[rows]), labels[rows], weight[rows])
@@ -136,11 +136,12 @@ def table(loadings: Sequence[Loading], strain: float, names: str | Sequence[str]
     return np.concatenate(features), np.concatenate(labels), np.concatenate(number)
 
 
-def share_of(labels: Bools) -> float:
-    """Share of plastic atoms; InputError if there is only one class."""
-    share = float(labels.mean())
+def share_of(labels: Bools, which: str = "") -> float:
+    """Share of plastic atoms; InputError if there is only one class.  which : as "of element 2"."""
+    share = float(labels.mean()) if len(labels) else 0.0
     if not 0 < share < 1:
-        raise InputError("the training glasses have no plastic atoms at this strain, or only such")
+        raise InputError(f"the training glasses have no plastic atoms {which}{which and ' '}at this "
+                         f"strain, or only such")
     return share
 
 
@@ -170,18 +171,18 @@ def out_of_fold(learner: Learner, features: Features, labels: Bools, glass: AnyA
 
 
 def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learner,
-          features: Sequence[str], elements: Sequence[str] = ("Cu", "Zr"),
-          recipe: dict[str, Any] | None = None) -> dict[str, Any]:
+          features: Sequence[str], recipe: dict[str, Any] | None = None) -> dict[str, Any]:
     """Card of a new model (see ``model``), without scores.
 
     recipe : what else the card shall tell of how it was made.
 
     Raises
     ------
-    InputError : fewer than 2 glasses, or one class only.
+    InputError : fewer than 2 glasses, or one class only; glasses of different elements or lengths.
     """
     from sklearn.isotonic import IsotonicRegression
 
+    elements, masses, lengths = one_system(loadings)
     x, labels, glass = table(loadings, strain, features)
     margins = out_of_fold(learner, x, labels, glass)
     isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
@@ -189,12 +190,12 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
     knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
     keep = np.r_[True, np.diff(knots[0]) > 0]
     return {
-        "name": name, "elements": list(elements), "masses": [MASSES[e] for e in elements],
-        "units": "metal", "features": list(features), "parameters": PARAMETERS,
+        "name": name, "elements": list(elements), "masses": list(masses),
+        "units": lengths.units, "features": list(features), "parameters": parameters_of(lengths),
         "normalisation": "means over all pairs of the reference configuration",
         "positions": "inherent structure",
-        "label": {"d2min": "sum over neighbours in the reference", "cutoff": CUTOFF,
-                  "threshold": THRESHOLD, "strain": strain},
+        "label": {"d2min": "sum over neighbours in the reference", "cutoff": lengths.d2_cutoff,
+                  "threshold": lengths.d2_threshold, "strain": strain},
         "natural_share": share_of(labels),
         "calibration": {"method": "isotonic on out-of-fold margins, classes weighted equally",
                         "margin": knots[0][keep].tolist(),
@@ -206,6 +207,49 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
                      **learner.told(), **(recipe or {})},
         **learner.content(fitted),
     }
+
+
+def one_system(loadings: Sequence[Loading]) -> tuple[tuple[str, ...], tuple[float, ...], Lengths]:
+    """(elements, masses, lengths) of glasses that one model can be of.
+
+    Raises
+    ------
+    InputError : they differ, an element has no atoms, or its mass is unknown.
+    """
+    first = loadings[0].structure
+    for one in (x.structure for x in loadings):
+        if one.elements != first.elements:
+            raise InputError(f"{one.glass} is of {' '.join(one.elements)}, {first.glass} of "
+                             f"{' '.join(first.elements)}: one model has one list of elements")
+        differ = first.lengths.differences(one.lengths)
+        if differ:
+            raise InputError(f"the lengths of {first.glass} and {one.glass} differ: {differ}")
+        if (one.masses or first.masses) and masses_of(one) != masses_of(first):
+            raise InputError(f"the masses of {first.glass} and {one.glass} differ: "
+                             f"{masses_of(first)} and {masses_of(one)}")
+    for k, e in enumerate(first.elements, start=1):
+        if not any((x.structure.types == k).any() for x in loadings):
+            raise InputError(f"no glass has an atom of {e}: leave it out of the elements")
+    return first.elements, masses_of(first), first.lengths
+
+
+def masses_of(structure: Structure) -> tuple[float, ...]:
+    """Masses of the elements: the glass' own, else those of the periodic table."""
+    if structure.masses:
+        return structure.masses
+    strange = [e for e in structure.elements if e not in MASSES]
+    if strange or structure.lengths.units == "lj":
+        raise InputError(f"{structure.glass}: the mass of {(strange or structure.elements)[0]} is "
+                         f"unknown: give a glass file with masses, as mgml dataset packs it")
+    return tuple(MASSES[e] for e in structure.elements)
+
+
+def parameters_of(lengths: Lengths) -> dict[str, float]:
+    """Those of a card.  What is Cu-Zr's goes without saying, as in files of before."""
+    if lengths.nearest == NEAREST and lengths.units == "metal" and all(
+            lengths.parameters[k] == PARAMETERS[k] for k in ("density_first", "density_spacing")):
+        return {k: lengths.parameters[k] for k in ("near_cutoff", "open_radius", "small_facet")}
+    return lengths.parameters
 
 
 def mean_fold_auc(margins: Floats, labels: Bools, glass: AnyArray) -> float:

@@ -48,7 +48,7 @@ def shells(positions: Floats, box: Box) -> Shells:
     if n < LEAST_ATOMS or not box.periodic.all():
         raise InputError(f"lengths are measured in a periodic glass of {LEAST_ATOMS} atoms or more, "
                          f"not in {n} atoms, periodic {box.periodic.tolist()}")
-    # close packed atoms would be this far apart: none is farther from its nearest neighbour on average
+    # close packed atoms would be this far apart, others less
     apart = (np.sqrt(2.0) * box.volume / n) ** (1.0 / 3.0)
     reach = FARTHEST * apart
     fractional, owner, shift = image_shell(box, positions, reach)

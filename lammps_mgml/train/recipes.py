@@ -90,7 +90,7 @@ def reduce(loadings: Sequence[Loading], strain: float,
     to boosted trees in equal draws, over folds of whole glasses; then the least important one by
     one, the importances made anew each time.
     """
-    names = np.array(resolve("all"))
+    names = np.array(resolve("all", loadings[0].structure.elements))
     structures = {x.glass: x for x in loadings}.values()
     whole = np.concatenate([x.features(names.tolist(), np.float32)
                             for x in track(list(structures), "features", "glasses")])
@@ -147,6 +147,7 @@ def recipe(name: str, loadings: Sequence[Loading], strain: float,
         if features is None:
             features, steps = reduce(loadings, strain, log)
         return paper_learner(len(features)), tuple(features), {"recipe": "paper", "steps": steps}
-    names = [n for n in resolve(features or RECIPES[name]) if n != "element_type"]
+    names = [n for n in resolve(
+        features or RECIPES[name], loadings[0].structure.elements) if n != "element_type"]
     return OURS, ("element_type", *names), {"recipe": name}
 
