@@ -163,16 +163,17 @@ def _show(paths: Iterable[str]) -> None:
     from ..io.glass import read_glass
 
     glasses = sorted((read_glass(p) for p in paths), key=lambda g: (g.composition, g.energy))
-    print("glass           atoms   alloy      rate K/s  aged    eV/atom    u^2/A^2  "
-          "plastic atoms at 0.04")
+    units = {g.lengths.units for g in glasses}
+    print("glass           atoms   alloy      " + (
+        "rate K/s  aged    eV/atom    u^2/A^2  " if units == {"metal"} else
+        "rate      aged    energy     u^2      ") + "plastic atoms at 0.04")
     for glass in glasses:
         print(_line(glass))
 
 
 def _line(glass: Glass) -> str:
-    from ..train.dataset import THRESHOLD
-
-    plastic = [f"{x.name} {100 * (d > THRESHOLD).mean():.1f}%" for x in glass.loadings
+    threshold = glass.lengths.d2_threshold
+    plastic = [f"{x.name} {100 * (d > threshold).mean():.1f}%" for x in glass.loadings
                for s, d in zip(x.strain, x.d2min) if abs(s - 0.04) < 1e-9]
     return (f"{glass.name:<15} {len(glass):<7} {glass.composition:<10} "
             f"{glass.made.get('rate', '?'):<9} {glass.made.get('age', '-'):<6} "
