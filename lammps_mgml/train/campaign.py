@@ -45,7 +45,8 @@ RESAMPLED = 200
 class Campaign:
     """See the file.  unseen, training : seeds, in the order in which the glasses are made.
 
-    command : the words that start LAMMPS.  budget : s, of this call.  tell : called with lines.
+    command : the words that start LAMMPS.  budget : s, of this call.  recipe : that the learning
+    curve is of.  tell : called with lines.
     """
 
     system: System
@@ -57,6 +58,7 @@ class Campaign:
     command: Sequence[str]
     jobs: int
     budget: float
+    recipe: str
     tell: Callable[[str], object] = print
     others: dict[str, Any] = field(default_factory=dict)      # of ``Plan.of``
 
@@ -72,8 +74,9 @@ class Campaign:
 
     @property
     def curve(self) -> list[dict[str, Any]]:
-        """[{"glasses", "auc", "gain", "gain_interval95"}], as ``CURVE`` tells."""
-        return list(self._state.get("curve", []))
+        """[{"glasses", "auc" (out of fold), "gain" and "gain_interval95" (by the last glass, on the
+        atoms of the others)}] of the recipe."""
+        return list(self._state.get("curves", {}).get(self.recipe, []))
 
     def _asked(self) -> dict[str, Any]:
         return {"system": self.system.name, "settings": self.system.told(), "n": self.n,
@@ -236,7 +239,7 @@ class Campaign:
             before = _folds_of([x for x in loadings if x.glass != self.plan(seeds[-1]).name],
                                learner, features, strain)
             point.update(zip(("gain", "gain_interval95"), _gain(before, now)))
-        self._remember(curve=[*curve, point])
+        self._remember(curves={**self._state.get("curves", {}), self.recipe: [*curve, point]})
         self.tell(f"{len(seeds)} glasses: AUC out of fold {now.auc:.3f}" + (
             f", {point['gain']:+.4f} by the last one on the atoms of the others (95 % "
             f"{point['gain_interval95'][0]:+.4f} to {point['gain_interval95'][1]:+.4f})"

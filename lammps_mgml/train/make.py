@@ -36,8 +36,8 @@ SECTIONS = {"in.quench": ("potential", "dynamics", "quench"),
                            "vibration.skin", "vibration.settle", "vibration.time"),
             "in.aqs": ("potential", "dynamics.pressure", "dynamics.atom_style", "loading.step",
                        "loading.force", "loading.largest_move"),
-            "in.age": ("potential", "dynamics", "quench.force", "quench.end", "ageing.monte_carlo",
-                       "ageing.potential_difference")}
+            "in.age": ("potential", "dynamics", "quench.force", "quench.end", "ageing.rate",
+                       "ageing.monte_carlo", "ageing.potential_difference")}
 OWN_WORDS = ("quench.rate", "quench.fast")     # of the plan, see Step.options
 
 
