@@ -37,7 +37,7 @@ def test_shipped_systems_are_whole():
 
 @pytest.mark.parametrize("old, new, message", [
     ("mass   = 1.0\nshare  = 0.2", "mass   = 1.0\nshare  = 0.3", "the shares must have the sum 1, not 1.1"),
-    ('units = "lj"', 'units = "furlong"', "units = 'furlong': LAMMPS has metal"),
+    ('units = "lj"', 'units = "furlong"', "units = 'furlong': glasses are made in metal"),
     ('symbol = "B"', 'symbol = "a"', "the same symbol twice: A a"),
     ("melt    = 0.8", "melt    = 0.5", "melt, high, low and end must fall in this order"),
     ("melt    = 0.8", "melt    = \"hot\"", "quench.melt = 'hot' must be a number"),

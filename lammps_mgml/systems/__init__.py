@@ -35,10 +35,8 @@ SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,7}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
 # Of a unit style: seconds of a unit of time, GPa of a unit of pressure.
 # lj has no seconds and no GPa: rates are per unit of time, stress is in units of pressure.
-SECONDS = {"metal": "1e-12", "real": "1e-15", "si": "1.0", "cgs": "1.0", "electron": "1e-15",
-           "micro": "1e-6", "nano": "1e-9", "lj": "1.0"}
-GPA = {"metal": "1e-4", "real": "1.01325e-4", "si": "1e-9", "cgs": "1e-10", "electron": "1e-9",
-       "micro": "1e-6", "nano": "1e-3", "lj": "1.0"}
+SECONDS = {"metal": "1e-12", "real": "1e-15", "electron": "1e-15", "nano": "1e-9", "lj": "1.0"}
+GPA = {"metal": "1e-4", "real": "1.01325e-4", "electron": "1e-9", "nano": "1e-3", "lj": "1.0"}
 MONTE_CARLO = ("none", "variance")
 CUTOFFS = ("nearest", "near_cutoff", "open_radius", "d2_cutoff", "d2_threshold")
 
@@ -74,8 +72,7 @@ SECTIONS: dict[str, dict[str, tuple[type, Any]]] = {
 }
 POSITIVE = {f"{section}.{key}" for section, keys in SECTIONS.items()
             for key, (kind, _) in keys.items() if kind is float} - {"dynamics.pressure"}
-SKINS = {"metal": 1.0, "real": 1.0, "electron": 2.0, "lj": 0.3, "si": 1e-10, "cgs": 1e-8,
-         "micro": 1e-4, "nano": 0.1}
+SKINS = {"metal": 1.0, "real": 1.0, "electron": 2.0, "lj": 0.3, "nano": 0.1}
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,8 @@ def _system(content: dict[str, Any], path: Path) -> System:
         raise InputError(f"name = {name!r}: it is part of files' names: up to 40 letters, digits and "
                          f"_ . + -")
     if units not in SECONDS:
-        raise InputError(f"units = {units!r}: LAMMPS has {', '.join(SECONDS)}")
+        raise InputError(f"units = {units!r}: glasses are made in {', '.join(SECONDS)}" + (
+            "; in others lengths of atoms are tiny numbers" if units in STYLES else ""))
     elements, masses, shares = _elements(content.get("elements"))
     found: dict[str, Any] = {"_skin": SKINS[units]}
     for section, keys in SECTIONS.items():
@@ -329,8 +327,6 @@ def _variables(system: System) -> dict[str, str]:
             "mc": "yes" if system["ageing.monte_carlo"] == "variance" else "no"}
     if system.units == "lj":                 # there LAMMPS' lattice command takes a density
         out["spacing"] = repr(system["quench.spacing"] ** -3)
-    if system.units not in ("metal", "real", "lj"):      # there energies may be 1e-19
-        out["digits"] = "%.10g"
     for key, value in zip(("dmu0", "dmu1"), system["ageing.potential_difference"]):
         out[key] = repr(float(value))
     return out

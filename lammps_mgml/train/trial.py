@@ -13,6 +13,7 @@ from ..errors import MgmlError
 from ..systems import System, lammps_files
 
 STEPS, N = 100, 10                     # steps of each part; N^3 atoms
+LEAST_FORCE = 1e-3                     # of the forces in a melt: the tolerance must be smaller
 DECK = f"""include ${{system}}
 variable n index {N}
 variable seed index 1
@@ -29,7 +30,7 @@ neighbor ${{skin}} bin
 neigh_modify every 1 delay 4 check yes
 timestep ${{dt}}
 thermo 10
-thermo_style custom step temp press ke etotal vol density
+thermo_style custom step temp press ke etotal vol density fnorm
 thermo_modify norm no lost error
 variable ke equal ke/atoms
 variable e equal etotal/atoms
@@ -41,7 +42,7 @@ minimize 0 1e-3 20 100
 velocity all create ${{tmelt}} ${{seed}} mom yes dist gaussian
 fix md all npt temp ${{tmelt}} ${{tmelt}} ${{tdamp}} iso ${{pressure}} ${{pressure}} ${{pdamp}}
 run {STEPS}
-print "MGML melt $(v_t) $(v_v)"
+print "MGML melt $(v_t) $(v_v) $(fnorm)"
 unfix md
 fix md all nve
 run 0
@@ -126,7 +127,7 @@ def _failure(system: System, text: str, found: dict[str, list[float]]) -> list[s
 
 
 def _judge(system: System, found: dict[str, list[float]], out: Trial) -> None:
-    (t, melt), (start,) = found["melt"], found["start"]
+    (t, melt, force), (start,) = found["melt"], found["start"]
     (e0, ke), (e1, _), (inherent, _) = found["before"], found["after"], found["inherent"]
     drift = abs(e1 - e0) / ke if ke > 0 else float("inf")
     wanted = system["quench.melt"]
@@ -148,4 +149,9 @@ def _judge(system: System, found: dict[str, list[float]], out: Trial) -> None:
     judged(inherent < 0, f"cohesion: {inherent:.4g} in energy an atom",
            f"{inherent:.4g} in energy an atom at rest: nothing holds the atoms together at "
            f"pressure {system['dynamics.pressure']:g}")
+    # Cu-Zr's of the shipped models: 2e-4
+    ratio = system["loading.force"] / force
+    judged(ratio < LEAST_FORCE, f"loading.force is {ratio:.1e} of the forces in the melt",
+           f"loading.force = {system['loading.force']:g} is {ratio:.1e} of the norm of the forces on "
+           f"{N ** 3} atoms in the melt: above {LEAST_FORCE:g} minimisations end early")
     out.told.append(f"{1e6 * out.seconds:.2g} us for the forces on an atom")
