@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ..train.dataset import Loading
 
 CSS = """body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
-color:#222}table{border-collapse:collapse;margin:.6rem 0}th,td{padding:.2rem .7rem;text-align:right;
+color:#222}table{border-collapse:collapse;margin:.6rem 0}td{white-space:nowrap}th,td{padding:.2rem .7rem;text-align:right;
 border-bottom:1px solid #ddd}th:first-child,td:first-child{text-align:left}h1{font-size:1.5rem}
-h2{font-size:1.15rem;margin-top:1.6rem}.small{color:#555;font-size:.9em}svg{max-width:100%;height:auto}"""
+h2{font-size:1.15rem;margin-top:1.6rem}div{overflow-x:auto}.small{color:#555;font-size:.9em}svg{max-width:100%;height:auto}"""
 
 
 def write_page(path: str | PathLike[str], card: dict[str, Any], training: Sequence[Loading],
@@ -64,9 +64,9 @@ def _number(value: Any, form: str = ".3f") -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["".join(f"<th>{_(h)}</th>" for h in head)]
+    lines = ["".join(f"<th>{_(h)}</th>" for h in head)] if any(head) else []
     lines += ["".join(f"<td>{_(c)}</td>" for c in row) for row in rows]
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+    return "<div><table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table></div>"
 
 
 def _summary(w: dict[str, Any], strain: float) -> str:
@@ -143,7 +143,7 @@ def _draw_curve(ax: Axes, curve: Sequence[dict[str, Any]], w: dict[str, Any]) ->
     ax.plot(n, [point["auc"] for point in curve], "o-", color=BLUE, label="out of fold")
     ax.errorbar([n[-1] if n else 0], [w["auc"]], [1.96 * w["auc_error"]], fmt="s", color=ORANGE,
                 capsize=3, label="unseen glasses")
-    ax.set(xlabel="glasses trained on", ylabel="AUC", title="more glasses")
+    ax.set(xlabel="glasses trained on", ylabel="AUC", title="what more glasses bring")
     ax.set_xticks(n)
     ax.margins(0.15)
     ax.legend()
@@ -176,6 +176,5 @@ def _draw_stress(ax: Axes, glasses: Sequence[Glass], seen: set[str]) -> None:
         for x in g.loadings:
             ax.plot(np.r_[0, x.strain], np.r_[np.nan, np.abs(x.stress)], lw=0.9,
                     color=GREY if g.name in seen else ORANGE)
-    unit = "reduced units" if any(g.made.get("system") and g.provenance.get("units") == "lj"
-                                  for g in glasses) else "GPa"
+    unit = "units of pressure" if any(g.lengths.units == "lj" for g in glasses) else "GPa"
     ax.set(xlabel="strain", ylabel=f"stress, {unit}", title="loadings: training grey, unseen orange")

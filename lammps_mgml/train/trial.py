@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 
 from ..errors import MgmlError
 from ..systems import System, lammps_files
@@ -57,7 +56,7 @@ print "MGML inherent $(v_e) $(v_v)"
 
 @dataclass
 class Trial:
-    """told : lines on what is right.  wrong : on what is not.  seconds : of an evaluation of the
+    """told : lines on what is right.  wrong : on what is not.  seconds : of a processor, for the
     forces on one atom; NaN if LAMMPS did not come so far."""
 
     told: list[str] = field(default_factory=list)
@@ -72,21 +71,19 @@ def trial(system: System, command: Sequence[str]) -> Trial:
 
     Raises
     ------
-    MgmlError : LAMMPS does not end within 10 minutes.
+    MgmlError : LAMMPS does not end within 10 minutes, or tells no times.
     """
     out = Trial()
     with tempfile.TemporaryDirectory(prefix="mgml-") as name:
         folder = Path(name)
         path = lammps_files(system, folder)
         (folder / "in.check").write_text(DECK)
-        began = perf_counter()
         try:
             done = subprocess.run([*command, "-in", "in.check", "-log", "log", "-var", "system",
                                    path.name], cwd=folder, capture_output=True, text=True,
                                   timeout=600, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
             raise MgmlError(f"{STEPS} steps of {N ** 3} atoms took more than 10 minutes") from None
-        seconds = perf_counter() - began
     text = done.stdout + done.stderr
     found = {words[1]: [float(w) for w in words[2:]] for words in (
         line.split() for line in text.splitlines() if line.startswith("MGML "))}
@@ -95,8 +92,13 @@ def trial(system: System, command: Sequence[str]) -> Trial:
         return out
     loops = re.findall(r"Loop time of ([\d.eE+-]+) on \d+ procs for (\d+) steps with (\d+) atoms",
                        text)
-    times = [float(t) / int(n) / int(atoms) for t, n, atoms in loops if int(n) == STEPS]
-    out.seconds = min(times) if times else seconds / STEPS / N ** 3
+    busy = [min(float(x) / 100, 1.0) for x in re.findall(r"([\d.]+)% CPU use", text)]
+    busy = busy if len(busy) == len(loops) else [1.0] * len(loops)
+    times = [float(t) * b / int(n) / int(atoms) for (t, n, atoms), b in zip(loops, busy)
+             if int(n) == STEPS]
+    if not times:
+        raise MgmlError(f"LAMMPS told no loop time: {text[-300:]}")
+    out.seconds = min(times)
     _judge(system, found, out)
     return out
 
