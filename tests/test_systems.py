@@ -2,6 +2,7 @@
 import json
 import re
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from decks import BIN, ROOT, environment, mgml, run_lammps
 from lammps_mgml.errors import InputError, OptionError
 from lammps_mgml.io.glass import read_glass
 from lammps_mgml.systems import lammps_files, read_system, shipped_systems
-from lammps_mgml.train.campaign import seconds
-from lammps_mgml.train.make import Plan
+from lammps_mgml.train import campaign
+from lammps_mgml.train.campaign import Campaign, seconds
+from lammps_mgml.train.make import Plan, TimeIsUpError, make
 
 DECKS = ROOT / "inputs"
 
@@ -220,6 +222,66 @@ def test_a_budget_that_is_too_short_is_told_before_the_work(tmp_path):
     assert re.search(r"the budget, 0:00:20, is too short for 4 glasses, which take about \d+:\d\d:\d\d", text)
     assert not list(tmp_path.rglob("glass-*"))
     assert "--glasses 3: 2 to be trained on and 2" in mgml("make-model", "ka", "--glasses", "3", ok=False)
+
+
+def test_runs_end_when_their_time_is_up(tmp_path):
+    """LAMMPS is ended; what it had reached stays, and the next call goes on."""
+    plans = [Plan.of(read_system("ka3"), 1, 7, rate="1e-6")]
+    with pytest.raises(TimeIsUpError):
+        make(plans, tmp_path, DECKS, [str(BIN / "lmp")], until=time.monotonic() + 1.0)
+    assert (tmp_path / "glass-1.json").exists() and not (tmp_path / "glass-1.data").exists()
+
+
+class Glass:
+    """A loading whose plastic atoms follow its one feature, with noise."""
+
+    def __init__(self, name, n, noise, seed):
+        rng = np.random.default_rng(seed)
+        self.glass, self.x = name, rng.normal(size=n)
+        self.labels = self.x + noise * rng.normal(size=n) > 1.5
+        self.blocks = np.arange(n) // 40
+
+    def features(self, names):
+        return np.column_stack([np.zeros(len(self.x)), self.x])
+
+    def at(self, strain):
+        return self.labels.astype(float)
+
+    def plastic(self, strain):
+        return self.labels
+
+
+def test_the_worth_of_a_glass_is_counted_on_the_atoms_of_the_others():
+    """A learner that knows all after two glasses gains nothing by a third; one that needs it does."""
+    class Known:
+        def fit(self, x, labels):
+            return 1.0
+
+        def margins(self, fitted, x):
+            return fitted * x[:, 1]
+
+    class Late(Known):
+        def fit(self, x, labels):            # right only with the atoms of two glasses
+            return 1.0 if len(labels) > 1500 else 0.0
+
+    glasses = [Glass(f"g{k}", 1000, 0.5, k) for k in range(3)]
+    for learner, gains in ((Known(), False), (Late(), True)):
+        before = campaign._folds_of(glasses[:2], learner, ("type", "x"), 0.04)
+        now = campaign._folds_of(glasses, learner, ("type", "x"), 0.04)
+        gain, (low, high) = campaign._gain(before, now)
+        if gains:
+            assert before.auc == 0.5 and now.auc > 0.9 and low > 0.3 and low < gain < high
+        else:
+            assert gain == low == high == 0.0
+
+
+@pytest.mark.parametrize("gains, enough", [
+    ([], False), ([0.001], False), ([0.01, 0.001], False), ([0.001, -0.01], True), ([0.1, 0.0, 0.003], False)])
+def test_it_ends_when_two_glasses_in_a_row_bring_little(tmp_path, gains, enough):
+    one = Campaign(read_system("ka"), tmp_path, 8, [1, 2], [3, 4], DECKS, ["lmp"], 1, 60.0, "pair")
+    one._state["curves"] = {"pair": [{"glasses": 2, "auc": 0.7}, *(
+        {"glasses": k, "auc": 0.7, "gain": g} for k, g in enumerate(gains, start=3))], "axial": []}
+    assert one._is_enough() == enough
 
 
 @pytest.mark.slow

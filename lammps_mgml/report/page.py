@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from ..train.dataset import Loading
 
 CSS = """body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
-color:#222}table{border-collapse:collapse;margin:.6rem 0}td{white-space:nowrap}th,td{padding:.2rem .7rem;text-align:right;
+color:#222}table{border-collapse:collapse;margin:.6rem 0}td{white-space:nowrap}
+th,td{padding:.2rem .7rem;text-align:right;
 border-bottom:1px solid #ddd}th:first-child,td:first-child{text-align:left}h1{font-size:1.5rem}
-h2{font-size:1.15rem;margin-top:1.6rem}div{overflow-x:auto}.small{color:#555;font-size:.9em}svg{max-width:100%;height:auto}"""
+h2{font-size:1.15rem;margin-top:1.6rem}div{overflow-x:auto}.small{color:#555;font-size:.9em}
+svg{max-width:100%;height:auto}"""
 
 
 def write_page(path: str | PathLike[str], card: dict[str, Any], training: Sequence[Loading],
