@@ -20,6 +20,7 @@ from .system.arrays import AnyArray, Bools, Features, Floats
 from .system.atoms import periodic_atoms
 from .system.box import Box
 from .system.domain import WholeDomain
+from .system.lengths import parameters_of
 from .system.units import check_cell, check_distances
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (T
     msd : (n,) A^2, mean square displacement of each atom about its mean position in MD of the
         undeformed glass (20 ps at 300 K for the shipped models), for the vibrations
     parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
-        (3.6 A): see docs/features.md; or what registered families take besides the structure
+        (3.6 A), density_first and density_spacing (2.0 and 0.4 A, the splines of the densities): see
+        docs/features.md; nearest (2.54 A), the mean distance to the nearest neighbour in the glass,
+        by which those that are not given are scaled, so that lengths may be in any units; or what
+        registered families take besides the structure
 
     Returns
     -------
@@ -111,7 +115,7 @@ def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (T
                           f"there are {', '.join(PARAMETERS)}")
     names = resolve(features, tuple(dict.fromkeys(elements)))
     counted = _mask(select, len(positions))
-    found = sites(positions, types, cell, pbc, names, elements, {**PARAMETERS, **parameters},
+    found = sites(positions, types, cell, pbc, names, elements, parameters_of(parameters),
                   None if normalize else Means(), counted, dtype, load=load, msd=msd,
                   **inputs).features
     return found if counted is None else found[select]

@@ -23,6 +23,7 @@ import numpy as np
 
 from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_frames
+from lammps_mgml.system.lengths import STYLES
 
 SECONDS, MEMORY = 2.0, 1 << 30
 
@@ -220,7 +221,7 @@ def plain_dump(lines):
         n = whole(items["NUMBER OF ATOMS"][1][0].strip())
         need(len(set(names)) == len(names) and 0 <= n <= len(lines))
         if "UNITS" in items:
-            need(items["UNITS"][1][0].strip() in ("metal", "real"))
+            need(items["UNITS"][1][0].strip() in STYLES)
         atoms = {}
         for line in lines[k + 1:k + 1 + n]:
             words = line.split()

@@ -203,7 +203,7 @@ def frames_of(tmp_path, text, name="all.xyz", **words):
     (xyz(f'Lattice="7.5 0 0 0 7.5 0 0 0 nan" {POS}'), "no volume or is not finite"),
     (xyz(f'Lattice="0 7.5 0 7.5 0 0 0 0 7.5" {POS}'), "left-handed: exchange two"),
     (xyz(f'{LATTICE} {LATTICE} {POS}'), "line 2: lattice comes twice"),
-    (xyz(f'{LATTICE} {POS} units=lj'), "units lj: positions must be in A"),
+    (xyz(f'{LATTICE} {POS} units=nano'), "units nano: positions must be in A"),
     (xyz(f'{LATTICE} {POS} pbc="T T"'), "pbc='T T' must be 3 flags"),
     (xyz(LATTICE, ROWS.replace("\n", " 7\n")), "5 columns and no Properties="),
     (xyz(f'{LATTICE} {POS} T F T"'), 'line 2: a quote outside of KEY="..."'),

@@ -72,8 +72,7 @@ def refused(tmp_path, text, message, name="shear.dump"):
     (dump(box="pp pp pp\n-2 6\n-2 6\n-2 inf"), "no volume or is not finite"),
     (dump(box="abc origin pp pp pp\n0 8 0 0\n8 0 0 0\n0 0 8 0"), "no volume"),
     (dump(box="\n-2 6\n-2 6\n-2 6"), "tells no boundaries: write them there"),
-    ("ITEM: UNITS\nlj\n" + dump(), "units lj: positions must be in A"),
-    ("ITEM: UNITS\nnano\n" + dump() + dump(), "units nano: positions must be in A"),
+    ("ITEM: UNITS\nparsec\n" + dump() + dump(), "units parsec: lammps_mgml knows metal, real"),
     (dump().replace("NUMBER OF ATOMS", "NUMBER OF ENTRIES"), "no dump of atoms"),
     (dump().replace("ITEM: NUMBER OF ATOMS\n3\n", ""), "no ITEM: NUMBER OF ATOMS"),
     (dump() + "\n\n7 1 1 1 1\n", "line 15: text after blank lines"),
@@ -92,7 +91,26 @@ def test_items_of_units_and_time_and_blank_end_are_read(tmp_path):
     assert [f.step for f in frames] == [40, 80]
     np.testing.assert_array_equal(frames[1].columns["id"], [1, 2, 3])
     np.testing.assert_array_equal(frames[1].positions, [[5, 6, 7], [1, 0.5, 2], [2.5, 3.5, 4.5]])
-    refused(tmp_path, first.replace("metal", "si") + later, "units si")
+    assert [f.units for f in frames] == ["metal", "metal"]
+
+
+def test_lengths_of_any_units_come_in_A_those_of_lj_as_they_are(tmp_path):
+    names, rows = "id type x y z d_d2min d_eta", ("4 1 1 2 3 0.5 0.25", "2 1 3 2 1 nan 0.5")
+    plain, = frames_of(tmp_path, dump(names, rows))
+    assert plain.units is None
+    for units, factor in (("real", 1.0), ("lj", 1.0), ("nano", 10.0), ("si", 1e10),
+                          ("electron", 0.529177210903)):
+        frame, = frames_of(tmp_path, f"ITEM: UNITS\n{units}\n" + dump(names, rows))
+        assert frame.units == ("lj" if units == "lj" else "metal")
+        np.testing.assert_allclose(frame.positions, factor * plain.positions, rtol=1e-14)
+        np.testing.assert_allclose(frame.box.edges, factor * plain.box.edges, rtol=1e-14)
+        np.testing.assert_allclose(frame.origin, factor * plain.origin, rtol=1e-14)
+        np.testing.assert_allclose(frame.columns["d_d2min"], factor**2 * plain.columns["d_d2min"])
+        np.testing.assert_array_equal(frame.columns["d_eta"], plain.columns["d_eta"])
+        data, = frames_of(tmp_path, DATA.replace("by hand", f"by hand, units = {units}"))
+        usual, = frames_of(tmp_path, DATA)
+        np.testing.assert_allclose(data.positions, factor * usual.positions, rtol=1e-14)
+        np.testing.assert_allclose(data.box.edges, factor * usual.box.edges, rtol=1e-14)
 
 
 def test_element_column_stands_in_for_types(tmp_path):
@@ -220,7 +238,7 @@ def test_atoms_without_a_style_are_atomic_where_nothing_else_fits(tmp_path, rows
     (("-2 6 xlo xhi\n",), ("",), "must have a line with 2 numbers and xlo xhi"),
     (("-2 6 zlo zhi",), ("-2 6 zlo zhi\n1 0 xy xz yz",), "3 numbers and xy xz yz"),
     (("-2 6 zlo zhi",), ("-2 6 zlo zhi\n1 o 0 xy xz yz",), "line 9: unknown line in the header"),
-    (("by hand",), ("by hand, units = lj",), "units lj"),
+    (("by hand",), ("by hand, units = parsec",), "units parsec: lammps_mgml knows metal"),
     (("Velocities",), ("Atoms",), "a second section Atoms"),
     (("Atoms # atomic",), ("Bonds",), "has no section Atoms"),
     (("1 2 3.0 4.0 5.0\n",), ("1 2 3.0 4.0 5.0\n\n",), "line 20: text after a blank line within"),

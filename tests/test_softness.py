@@ -638,7 +638,7 @@ WRONG = {
     "many knots": ({"calibration": {"margin": list(range(20_000)), "probability": [0.5] * 20_000}},
                    "at most 10000 entries, not 20000"),
     "name of control characters": ({"name": "\x1b[2J"}, "printable characters"),
-    "other units": ({"units": "lj"}, "units must be metal, not 'lj'"),
+    "other units": ({"units": "nano"}, "units must be metal or lj, not 'nano'"),
     "label in part": ({"label": {"cutoff": 4.5}}, "label.d2min is missing"),
     "training on a number": ({"training": {"glasses": [1]}}, r"training.glasses\[0\] must be a text"),
     "NaN where nobody looks": ({"remark": {"a": [0, float("nan")]}}, r"remark.a\[1\] is not finite"),

@@ -106,7 +106,7 @@ def test_a_dump_that_loses_atoms_is_no_loading(tmp_path, so):
     path = tmp_path / "glass-99.x-tension.dump"
     path.write_text(frame(0, range(1, 7)) + frame(10, others))
     with pytest.raises(InputError, match="step 10: other atoms than in the first frame"):
-        read_loadings([path])
+        read_loadings([path], ("Cu", "Zr"))
 
 
 def test_features_go_by_the_load_only_where_they_must(loadings):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ..io.dump import Frame
+    from ..models.model import SoftnessModel
     from ..system.arrays import Bools
 
 
@@ -48,6 +49,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="facets below this part of the cell's mean area are dropped (0.05)")
     parser.add_argument("--open-radius", type=float,
                         help="a cell that reaches farther is open, A (3.6)")
+    parser.add_argument("--nearest", type=float, metavar="LENGTH",
+                        help="mean distance to the nearest neighbour in the glass, in the units of "
+                             "the file: all lengths that are not given are Cu-Zr's (2.54 A) scaled "
+                             "by it; needed in units lj")
     parser.add_argument("--double", action="store_true", help="float64 in the file, not float32")
     parser.add_argument("-j", "--processes", type=int, default=1,
                         help="frames at work at the same time (1); under mpirun: the ranks but one")
@@ -58,16 +63,17 @@ def run(args: argparse.Namespace) -> None:
     from ..errors import ModelError
     from ..io.dump import read_frames
     from ..models.model import load_model
-    from ..pipeline import PARAMETERS
+    from ..system.lengths import parameters_of
 
     model = load_model(args.model) if args.model else None
-    parameters = dict(model.parameters if model else PARAMETERS)
-    given = {k: getattr(args, k) for k in PARAMETERS if getattr(args, k) is not None}
+    given = {k: getattr(args, k) for k in ("near_cutoff", "small_facet", "open_radius", "nearest")
+             if getattr(args, k) is not None}
     if model and given:
         raise ModelError(f"model {model.name} brings its own {', '.join(given)}: "
                          f"leave them out, or --model")
     job = {"features": args.features, "elements": _symbols(args.elements),
-           "parameters": {**parameters, **given}, "model": args.model, "means": None,
+           "parameters": model.parameters if model else parameters_of(given),
+           "scaled": "nearest" in given, "model": args.model, "means": None,
            "crop": _ranges(args.crop), "margin": args.margin, "double": args.double,
            "load": args.load}
     boundary = _boundary(args.boundary)
@@ -247,6 +253,7 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
     if model and model.elements != species:
         raise ModelError(f"model {model.name} knows types {' '.join(model.elements)}, "
                          f"not {' '.join(elements)}: give --elements or another model")
+    units = _units(frame, model, job["scaled"])
     _check_elements(job["features"], species)
     names = resolve(job["features"], species)
     wanted = tuple(dict.fromkeys((*names, *(model.features if model else ()))))
@@ -257,7 +264,7 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
         found = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
                       elements, job["parameters"], job["means"], None if keep.all() else keep,
                       np.float64 if job["double"] or model else np.float32, load=job["load"],
-                      msd=frame.columns.get("d_msd"))
+                      msd=frame.columns.get("d_msd"), model=model.name if model else "")
     except MissingInputError as e:
         raise OptionError(f"{e}{REMEDIES.get(e.needs, '')}") from None
     columns = [wanted.index(name) for name in names]
@@ -265,13 +272,37 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
            "features": found.features[keep][:, columns] if len(columns) < len(wanted)
            else found.features[keep],
            "i_site": found.flags[keep], "means": found.means, "elements": species,
-           "parameters": job["parameters"],
+           "parameters": job["parameters"], "unit_style": units,
            "box": {"box": frame.box.edges, "origin": frame.origin,
                    "periodic": frame.box.periodic}}
     if model:
         rows = found.features[:, [wanted.index(f) for f in model.features]]
         out["d_sq"] = model.softness(rows[keep])
     return out
+
+
+def _units(frame: Frame, model: SoftnessModel | None, scaled: bool) -> str:
+    """metal or lj: the units of the frame, and of the table; what does not tell its own is taken to
+    be in those of the model, or in A.
+
+    Raises
+    ------
+    ModelError : the model is of other units.
+    OptionError : units lj, and nothing tells the lengths of the glass.
+    """
+    from ..errors import ModelError, OptionError
+
+    if model:
+        if frame.units not in (None, model.lengths.units):
+            raise ModelError(f"{frame.where}: units {frame.units}, model {model.name} is for lengths "
+                             f"in {model.lengths.unit}: choose a model of this system, trained in "
+                             f"its units")
+        return model.lengths.units
+    if frame.units == "lj" and not scaled:
+        raise OptionError(f"{frame.where}: units lj: tell the mean distance to the nearest neighbour "
+                          f"in the glass, by which cutoffs and shells are scaled, e.g.  "
+                          f"--nearest 0.95")
+    return frame.units or ("unknown" if scaled else "metal")
 
 
 def _check_elements(features: str, species: Sequence[str]) -> None:
@@ -341,7 +372,7 @@ def _write(path: str, source: str, results: Iterable[dict[str, Any]], double: bo
         if writer is None:
             first = one
             writer = TableWriter(part, header(one["names"], one["elements"], one["parameters"],
-                                              source), compress=True)
+                                              source, one["unit_style"]), compress=True)
         step = one["step"]
         if one["names"] != first["names"] or one["elements"] != first["elements"]:
             raise InputError(f"{source}, step {step}: elements {' '.join(one['elements'])}, in the "

@@ -22,10 +22,10 @@ import numpy as np
 from ..errors import InputError
 from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.box import Box, times
+from ..system.lengths import STYLES, kind_of
 
 BINARY = ("binary dump or damaged file: write a text dump (a name without .bin; binary2txt of LAMMPS "
           "converts)")
-UNITS = ("metal", "real")          # of LAMMPS, those with lengths in A
 MAX_TYPE = 100_000
 FAR = 1e6                          # boxes; a coordinate farther out has lost its decimals
 COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
@@ -46,6 +46,8 @@ class Frame:
     box : its lower corner is the origin, from which ``positions`` are measured.
     origin : (3,) A, where the file has that corner.
     typed : False if the file has no types: they number the elements of the frame by alphabet.
+    units : metal, if the file tells units of physics: lengths are in A then, and d_d2min, d_d2mean
+        and d_msd in A^2, whatever the file had them in.  lj: all is in sigma.  None: not told.
     """
 
     step: int
@@ -54,6 +56,7 @@ class Frame:
     where: str
     origin: Floats
     typed: bool = True
+    units: str | None = None
 
     def __len__(self) -> int:
         return len(self.columns["id"])
@@ -314,10 +317,9 @@ def _frame(lines: Lines, path: str, units: str | None,
             if key not in items:
                 raise InputError(f"line {lines.number}: no ITEM: {key} in this frame")
         units = items.get("UNITS", units)
-        if units not in (*UNITS, None):
-            raise InputError(f"units {units}: positions must be in A (units metal or real)")
+        kind, factor = _kind(units)
         words, rows = items["BOX BOUNDS"]
-        box, origin = _box(words, rows, boundary)
+        box, origin = _box(words, rows, boundary, factor)
         n = whole_number(items["NUMBER OF ATOMS"], "the number of atoms", lines.number)
         names = name.split()[1:]
         if not names:
@@ -329,16 +331,33 @@ def _frame(lines: Lines, path: str, units: str | None,
             raise InputError(f"columns id and type (or element) are needed, found {' '.join(names)}")
         at = lines.number + 1
         body = lines.block(n)
-        columns = columns_of(names, body, n, at)
+        columns = _in_A(columns_of(names, body, n, at), factor)
         if body and not body[-1].endswith("\n") and lines.peek() is None:
             must_be_complete([line.split()[-1] for line in body], lines.number)
         following = lines.peek()
         if following is not None and following.strip() and not following.startswith("ITEM: "):
             lines.take()
             raise InputError(_no_item(lines.number, following, n))
-        return make_frame(step, box, columns, where, origin, at), units
+        return replace(make_frame(step, box, columns, where, origin, at), units=kind), units
     except InputError as e:
         raise InputError(f"{where}: {e}") from None
+
+
+def _kind(units: str | None) -> tuple[str | None, float]:
+    """(metal, lj or None, factor to A) of the units that a file tells; InputError if there are none
+    such."""
+    if units is None:
+        return None, 1.0
+    return kind_of(units), STYLES[units].length
+
+
+def _in_A(columns: dict[str, AnyArray], factor: float) -> dict[str, AnyArray]:  # noqa: N802
+    """``columns`` with lengths and their squares turned into A and A^2."""
+    if factor == 1.0:
+        return columns
+    powers = {**dict.fromkeys(sum(COORDINATES[:2], ()), 1),
+              **dict.fromkeys(("d_d2min", "d_d2mean", "d_msd"), 2)}
+    return {k: v * factor ** powers[k] if k in powers else v for k, v in columns.items()}
 
 
 def _no_item(number: int, line: str, n: int | None = None, first: bool = False) -> str:
@@ -483,8 +502,12 @@ def _shape(word: str) -> tuple[int, int | None, int]:
             len(exponent.strip("+-")))
 
 
-def _box(words: list[str], rows: list[str], boundary: Sequence[bool] | None) -> tuple[Box, Floats]:
-    """(Box with its corner at 0, that corner) of the words of ITEM: BOX BOUNDS and its 3 lines."""
+def _box(words: list[str], rows: list[str], boundary: Sequence[bool] | None,
+         factor: float = 1.0) -> tuple[Box, Floats]:
+    """(Box with its corner at 0, that corner) of the words of ITEM: BOX BOUNDS and its 3 lines.
+
+    factor : from their unit to A.
+    """
     kind = tuple(w for w in words if not _FLAGS.fullmatch(w))
     flags = [w for w in words if _FLAGS.fullmatch(w)]
     wide = {(): 2, ("xy", "xz", "yz"): 3, ("abc", "origin"): 4}
@@ -495,7 +518,7 @@ def _box(words: list[str], rows: list[str], boundary: Sequence[bool] | None) -> 
         if len(row) != wide[kind] or not all(is_number(w) for w in row):
             raise InputError(f"BOX BOUNDS: {' '.join(row)[:80]!r} must be {wide[kind]} numbers"
                              + (", a tilted box says  BOX BOUNDS xy xz yz" if not kind else ""))
-    numbers = np.array(split, dtype=np.float64)
+    numbers = np.array(split, dtype=np.float64) * factor
     periodic: Sequence[bool] = [w == "pp" for w in flags]
     if not flags and boundary is None:
         raise InputError("BOX BOUNDS tells no boundaries: write them there, e.g.  ITEM: BOX BOUNDS "
@@ -540,12 +563,10 @@ ATOM_STYLES = {"atomic": (1, 2, 5), "charge": (1, 3, 6), "bond": (2, 3, 6), "ang
                "molecular": (2, 3, 6), "full": (2, 4, 7)}
 
 
-def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None,
-              any_units: bool = False) -> Frame:
+def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None) -> Frame:
     """The one Frame of a LAMMPS data file.
 
     boundary : 3 flags, True for periodic; a data file does not tell them.  Periodic without it.
-    any_units : take a file in other units than A, its numbers as they are.
 
     Raises
     ------
@@ -556,7 +577,7 @@ def read_data(path: str | PathLike[str], boundary: Sequence[bool] | None = None,
         lines = list(_needed(file))
         if not lines or lines[0].startswith("ITEM:"):
             raise InputError("not a LAMMPS data file" + (": a dump" if lines else ": it is empty"))
-        return _data(str(path), lines, boundary, any_units)
+        return _data(str(path), lines, boundary)
 
 
 def _needed(file: Iterable[str]) -> Iterator[str]:
@@ -570,17 +591,15 @@ def _needed(file: Iterable[str]) -> Iterator[str]:
             yield line if section in (None, "Atoms", "Masses") else "\n"
 
 
-def _data(path: str, lines: list[str], boundary: Sequence[bool] | None,
-          any_units: bool = False) -> Frame:
+def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame:
     header, at = _header(lines)
     units = re.search(r"units = (\w+)", lines[0])
-    if units and units[1] not in UNITS and not any_units:
-        raise InputError(f"units {units[1]}: positions must be in A (units metal or real)")
+    told, factor = _kind(units[1] if units else None)
     n, n_types = (whole_number(" ".join(header[key]), f"the number of {key}", 1)
                   if key in header else None for key in ("atoms", "atom types"))
     if n is None or n_types is None:
         raise InputError("not a LAMMPS data file: its header must tell atoms and atom types")
-    box, origin = _data_box(header, (True,) * 3 if boundary is None else boundary)
+    box, origin = _data_box(header, (True,) * 3 if boundary is None else boundary, factor)
     headings = [k for k in range(at, len(lines)) if lines[k].lstrip()[:1].isalpha()]
     sections: dict[str, tuple[int, int]] = {}
     for k, end in zip(headings, (*headings[1:], len(lines))):
@@ -597,7 +616,8 @@ def _data(path: str, lines: list[str], boundary: Sequence[bool] | None,
         raise InputError(f"{n} atoms are announced, {len(body)} lines follow Atoms (line {first})")
     names = ("id", "type", "x", "y", "z")
     if n == 0:
-        return make_frame(0, box, {name: np.empty(0) for name in names}, path, origin, 1)
+        return replace(make_frame(0, box, {name: np.empty(0) for name in names}, path, origin, 1),
+                       units=told)
     width = len(_bare(body[0]).split())
     try:
         table = np.loadtxt(body, ndmin=2)
@@ -609,8 +629,8 @@ def _data(path: str, lines: list[str], boundary: Sequence[bool] | None,
     kind, x, flags = _style(lines[sections["Atoms"][0]], table, first)
     if not body[-1].endswith("\n") and lines[-1] is body[-1] and not flags:
         must_be_complete([_bare(line).split()[-1] for line in body], len(lines))
-    columns = dict(zip(names, table[:, [0, kind, x, x + 1, x + 2]].T))
-    return make_frame(0, box, columns, path, origin, first, n_types)
+    columns = _in_A(dict(zip(names, table[:, [0, kind, x, x + 1, x + 2]].T)), factor)
+    return replace(make_frame(0, box, columns, path, origin, first, n_types), units=told)
 
 
 def _header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
@@ -636,11 +656,12 @@ def _header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
     return header, k
 
 
-def _data_box(header: dict[str, list[str]], periodic: Sequence[bool]) -> tuple[Box, Floats]:
+def _data_box(header: dict[str, list[str]], periodic: Sequence[bool],
+              factor: float) -> tuple[Box, Floats]:
     def values(key: str, n: int) -> Floats:
         if key not in header or len(header[key]) != n:
             raise InputError(f"the header must have a line with {n} numbers and {key}")
-        return np.array(header[key], dtype=np.float64)
+        return np.array(header[key], dtype=np.float64) * factor
 
     if "avec" in header:
         edges = np.array([values(key, 3) for key in ("avec", "bvec", "cvec")])

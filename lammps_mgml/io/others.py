@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from os import PathLike
 from typing import Any
@@ -16,10 +17,10 @@ import numpy as np
 from ..errors import InputError
 from ..system.arrays import AnyArray, Floats
 from ..system.box import Box
+from ..system.lengths import kind_of
 from .dump import (
     BINARY,
     PACKED,
-    UNITS,
     Frame,
     Lines,
     checked_box,
@@ -82,8 +83,9 @@ def _xyz_frame(lines: Lines, where: str, k: int, boundary: Sequence[bool] | None
     try:
         n = whole_number(lines.take().strip(), "the number of atoms", lines.number)
         told = _comment(lines.take(), lines.number)
-        if told.get("units", "metal") not in UNITS:
-            raise InputError(f"units {told['units']}: positions must be in A (units metal or real)")
+        units = told.get("units")
+        if units not in (None, "metal", "real", "lj"):
+            raise InputError(f"units {units}: positions must be in A (units metal or real), or lj")
         step = next((whole_number(told[key], "the step", lines.number) for key in STEPS
                      if key in told), k)
         at = lines.number + 1
@@ -96,7 +98,8 @@ def _xyz_frame(lines: Lines, where: str, k: int, boundary: Sequence[bool] | None
         x = np.stack([columns[name] for name in "xyz"], axis=1)
         cell, corner = _numbers(told, "lattice", 9).reshape(3, 3), _numbers(told, "origin", 3)
         box, origin = _box(x, cell, _periodic(told, boundary), corner)
-        return make_frame(step, box, columns, where, origin, at)
+        return replace(make_frame(step, box, columns, where, origin, at),
+                       units=None if units is None else kind_of(units))
     except InputError as e:
         raise InputError(f"{where}: {e}") from None
 

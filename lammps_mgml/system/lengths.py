@@ -142,6 +142,17 @@ class Lengths:
                          if mine[k] != theirs[k])
 
 
+def parameters_of(given: Mapping[str, float]) -> dict[str, float]:
+    """All parameters of features: those given, the others Cu-Zr's, scaled if ``nearest`` is given.
+
+    Raises
+    ------
+    OptionError : ``nearest`` is no length above 0.
+    """
+    usual = Lengths.scaled(given["nearest"]) if "nearest" in given else Lengths()
+    return {**usual.parameters, **given}
+
+
 def scale_of(nearest: float) -> float:
     """``nearest`` over that of Cu-Zr."""
     return nearest / NEAREST

@@ -191,7 +191,7 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
     keep = np.r_[True, np.diff(knots[0]) > 0]
     return {
         "name": name, "elements": list(elements), "masses": list(masses),
-        "units": lengths.units, "features": list(features), "parameters": parameters_of(lengths),
+        "units": lengths.units, "features": list(features), "parameters": card_parameters(lengths),
         "normalisation": "means over all pairs of the reference configuration",
         "positions": "inherent structure",
         "label": {"d2min": "sum over neighbours in the reference", "cutoff": lengths.d2_cutoff,
@@ -244,7 +244,7 @@ def masses_of(structure: Structure) -> tuple[float, ...]:
     return tuple(MASSES[e] for e in structure.elements)
 
 
-def parameters_of(lengths: Lengths) -> dict[str, float]:
+def card_parameters(lengths: Lengths) -> dict[str, float]:
     """Those of a card.  What is Cu-Zr's goes without saying, as in files of before."""
     if lengths.nearest == NEAREST and lengths.units == "metal" and all(
             lengths.parameters[k] == PARAMETERS[k] for k in ("density_first", "density_spacing")):

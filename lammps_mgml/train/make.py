@@ -25,6 +25,7 @@ from ..system.lengths import STYLES, Lengths, kind_of
 from ..systems import System, lammps_files
 
 if TYPE_CHECKING:
+    from ..io.dump import Frame
     from ..io.glass import Glass, Loaded
     from ..system.arrays import Floats
 
@@ -666,8 +667,7 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
 
     check(plan, folder)
     data = folder / f"{plan.name}.data"
-    inherent, quenched = (read_data(folder / f"{plan.name}{kind}.data",
-                                    any_units=plan.system is not None) for kind in ("", ".50K"))
+    inherent, quenched = (read_data(folder / f"{plan.name}{kind}.data") for kind in ("", ".50K"))
     run = one_potential(folder, plan)
     elements = elements_of(data, run["symbols"], plan.system)
     option = f"--zr {plan.shares[1]:g}" if plan.system is None else (
@@ -683,7 +683,8 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
         raise InputError(f"{folder / 'inherent.txt'} has no line for {plan.name}: in.quench and "
                          f"in.age write them")
     scale = 1.0 if plan.system is None else plan.system.unit_of_length
-    lengths = lengths_of(plan, folder, inherent.positions * scale, inherent.box.edges * scale)
+    (positions, edges), before = (_in_angstrom(frame, scale) for frame in (inherent, quenched))
+    lengths = lengths_of(plan, folder, positions, edges)
     loadings = []
     for axis, sense in plan.loadings:
         loaded = _loaded(folder, plan.name, axis, sense, float(plan.strain), scale, lengths)
@@ -697,7 +698,7 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
         if frame is None or "d_msd" not in frame.columns:
             raise InputError(f"{folder / plan.name}.msd has no column d_msd")
         frame.must_have_atoms_of(inherent)
-        msd = frame.columns["d_msd"] * scale**2
+        msd = frame.columns["d_msd"] * (scale**2 if frame.units is None else 1.0)
     with data.open() as file:
         version = re.search(r"version ([^,]+)", file.readline())
     provenance = {"lammps": version[1] if version else run["lammps"], "potential": run["potential"],
@@ -709,10 +710,14 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
                           potential_sha256=hashlib.sha256(commands.encode()).hexdigest())
     masses = () if plan.system is None else tuple(
         m * STYLES[plan.system.units].mass for m in plan.system.masses)
-    return Glass(plan.name, elements, inherent.types, inherent.positions * scale,
-                 inherent.box.edges * scale,
-                 (quenched.positions * scale, np.array(quenched.box.edges) * scale), float(energy),
+    return Glass(plan.name, elements, inherent.types, positions, edges, before, float(energy),
                  tuple(loadings), plan.made, provenance, msd, lengths, masses)
+
+
+def _in_angstrom(frame: Frame, scale: float) -> tuple[Floats, Floats]:
+    """(positions, edges of the box) in A (lj: sigma).  scale : of a file that tells no units."""
+    factor = scale if frame.units is None else 1.0
+    return frame.positions * factor, frame.box.edges * factor
 
 
 def lengths_of(plan: Plan, folder: Path, positions: Floats, edges: Floats) -> Lengths:
@@ -778,9 +783,8 @@ def _loaded(folder: Path, name: str, axis: str, sense: str, last: float, scale: 
             raise InputError(f"{path.with_suffix('.curve')} has no line for strain {strain:g}, of "
                              f"the frame {frame.step} of {path.name}")
         # a run that was killed before its checkpoint writes the frame once more: the later counts
-        at[strain] = d2min(first.positions * scale, first.box.edges * scale,
-                           frame.positions * scale, frame.box.edges * scale, first.box.periodic,
-                           lengths.d2_cutoff)
+        at[strain] = d2min(*_in_angstrom(first, scale), *_in_angstrom(frame, scale),
+                           first.box.periodic, lengths.d2_cutoff)
     strains = sorted(at)
     if not strains or strains[-1] < last - 1e-9:
         return None
