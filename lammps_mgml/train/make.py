@@ -660,7 +660,6 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
     ------
     InputError : files that do not fit each other or the options, or elements that are unknown.
     """
-    import numpy as np
 
     from ..io.dump import read_data, read_dump
     from ..io.glass import Glass
