@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .errors import InputError, OptionError
 from .families.family import Means
+from .features import PAPER_ELEMENTS, reach, read_input, resolve
 from .features import inputs as known_inputs
-from .features import reach, read_input, resolve
 from .models.model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, Sites, site_features
 from .plasticity.d2min import CUTOFF, NonAffine
@@ -26,7 +26,7 @@ from .system.units import check_cell, check_distances
 if TYPE_CHECKING:
     from typing import Self
 
-ELEMENTS = ("Cu", "Zr")
+ELEMENTS = PAPER_ELEMENTS
 
 
 def sites(positions: Any, types: Any, cell: Any, pbc: Any, names: Iterable[str],

@@ -23,6 +23,7 @@ from .families.neighbours import ListPlan
 from .families.vibrations import Vibrations
 from .system.arrays import Floats, Ints
 
+PAPER_ELEMENTS = ("Cu", "Zr")  # of what is listed without any
 DEFINITION = 1                 # rises whenever a feature's meaning changes; stored in every model
 
 # In the order in which they work: the facets first, since they drop the small ones.
@@ -71,7 +72,7 @@ def register(family: Family) -> None:
     ------
     OptionError : a feature or a set of it is there already, or has no Set.
     """
-    own = tuple(family.features(("Cu", "Zr")))
+    own = tuple(family.features(PAPER_ELEMENTS))
     there = by_name()
     for f in own:
         if f.name in there:
@@ -116,22 +117,23 @@ def _sets() -> dict[str, Set]:
     return {name: group for family in FAMILIES for name, group in family.sets.items()}
 
 
-def by_name(elements: Iterable[str] = ("Cu", "Zr")) -> dict[str, Feature]:
+def by_name(elements: Iterable[str] = PAPER_ELEMENTS) -> dict[str, Feature]:
     """{name: Feature} of the paper's features in its order, then of all others."""
     return _catalogue(tuple(elements))[0]
 
 
-def catalogue(elements: Iterable[str] = ("Cu", "Zr")) -> tuple[Feature, ...]:
+def catalogue(elements: Iterable[str] = PAPER_ELEMENTS) -> tuple[Feature, ...]:
     """The paper's features for these element symbols, in its order: a tuple of Feature."""
     return tuple(f for f in by_name(elements).values() if f.set in PAPER)
 
 
-def set_names(elements: Iterable[str] = ("Cu", "Zr")) -> tuple[str, ...]:
+def set_names(elements: Iterable[str] = PAPER_ELEMENTS) -> tuple[str, ...]:
     """Names of the paper's 28 sets, in its order, then the others."""
     return tuple(dict.fromkeys(f.set for f in by_name(elements).values()))
 
 
-def resolve(features: str | Iterable[str], elements: Iterable[str] = ("Cu", "Zr")) -> tuple[str, ...]:
+def resolve(features: str | Iterable[str],
+            elements: Iterable[str] = PAPER_ELEMENTS) -> tuple[str, ...]:
     """Tuple of feature names from sets and names: one text with commas, or a sequence.
 
     Besides the sets there are ``table3`` (the paper's 13), ``sro``, ``mro``, ``all`` (the

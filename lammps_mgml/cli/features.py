@@ -15,15 +15,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="sets and names: table3, sro, mro, all, boop_q, cn_voro ...; without "
                              "any, an overview of the sets")
     parser.add_argument("--set", dest="sets", default="", help="the same, separated by commas")
-    parser.add_argument("--elements", default="Cu Zr", help="symbols (Cu Zr)")
+    parser.add_argument("--elements", help="symbols (the paper's: Cu Zr)")
     parser.add_argument("--csv", action="store_true",
                         help="name, set, order, units, neighbours, definition")
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..features import by_name, resolve, set_texts
+    from ..features import PAPER_ELEMENTS, by_name, resolve, set_texts
 
-    elements = _symbols(args.elements)
+    elements = _symbols(args.elements) if args.elements is not None else PAPER_ELEMENTS
     asked = [*args.which, *filter(None, args.sets.split(","))]
     if not asked and not args.csv:
         _overview(by_name(elements).values())

@@ -248,7 +248,10 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
     elements = job["elements"] or (model.elements if model and not frame.typed else None)
     if elements and not frame.typed:
         frame = frame.numbered_by(elements)
-    elements = elements or frame.elements or (model.elements if model else ELEMENTS)
+    elements = elements or frame.elements or (model.elements if model else None)
+    assumed = elements is None
+    elements = elements or ELEMENTS
+    frame.must_not_be_numbered_otherwise(elements)
     species = tuple(dict.fromkeys(elements))
     if model and model.elements != species:
         raise ModelError(f"model {model.name} knows types {' '.join(model.elements)}, "
@@ -272,7 +275,7 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
            "features": found.features[keep][:, columns] if len(columns) < len(wanted)
            else found.features[keep],
            "i_site": found.flags[keep], "means": found.means, "elements": species,
-           "parameters": job["parameters"], "unit_style": units,
+           "parameters": job["parameters"], "unit_style": units, "assumed": assumed,
            "box": {"box": frame.box.edges, "origin": frame.origin,
                    "periodic": frame.box.periodic}}
     if model:
@@ -402,12 +405,15 @@ class _Tally:
 
     def __init__(self) -> None:
         self.atoms = self.undefined = self.open = 0
+        self.assumed: tuple[str, ...] = ()
 
     def add(self, one: dict[str, Any]) -> None:
         import numpy as np
 
         from ..flags import OPEN_CELL
 
+        if one["assumed"]:
+            self.assumed = one["elements"]
         self.atoms += len(one["id"])
         self.undefined += int(np.isnan(one["features"]).all(axis=1).sum())
         self.open += int((one["i_site"] & OPEN_CELL != 0).sum())
@@ -415,6 +421,9 @@ class _Tally:
     def warn(self, source: str) -> None:
         import sys
 
+        if self.assumed:
+            print(f"WARNING: {source} does not tell the elements of its types, taken to be "
+                  f"{' '.join(self.assumed)}: give --elements", file=sys.stderr)
         if self.atoms and self.undefined == self.atoms:
             print(f"WARNING: {source}: every value is NaN; {self.open} of {self.atoms} cells are "
                   f"open, as at a surface: are the positions in A, the box and its boundaries (p or "

@@ -15,10 +15,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="picture (.png, .jpg, .tif) or movie (.mp4, .mov, .avi, .gif) "
                              "(softness-ovito.png)")
     parser.add_argument("--colour", default="d_sq", metavar="COLUMN",
-                        help="column that colours the atoms: d_sq (0 to 1), d_d2min (0 to 10 A^2), "
+                        help="column that colours the atoms: d_sq (0 to 1), d_d2min (0 to twice the "
+                             "threshold), "
                              "others by their range (d_sq); grey: undefined")
     parser.add_argument("--plastic", action="store_true",
-                        help="only atoms with d_d2min above 5 A^2")
+                        help="only atoms with d_d2min above the threshold")
+    parser.add_argument("--threshold", type=float, metavar="D2",
+                        help="of plastic atoms, in the units of the dump (the model's; without one "
+                             "5 A^2)")
     parser.add_argument("--slice", metavar="AXIS[=AT]:THICKNESS",
                         help="a slice, seen along its normal: y:2.5 (A, at mid cell), y=12:2.5")
     parser.add_argument("--frame", type=int, default=-1,
@@ -47,7 +51,14 @@ def run(args: argparse.Namespace) -> None:
 
     picture.check_output(args.output)
     compute = {"model": args.model, "load": args.load, "running": True} if args.model else None
-    pipeline = picture.scene(args.dump, args.colour, args.plastic, cut, elements, compute)
+    from ..system.lengths import Lengths
+
+    threshold = args.threshold or Lengths.d2_threshold
+    if args.model and not args.threshold:
+        from ..models.model import load_model
+
+        threshold = load_model(args.model).lengths.d2_threshold
+    pipeline = picture.scene(args.dump, args.colour, args.plastic, cut, elements, compute, threshold)
     drawn = picture.render(pipeline, args.output, args.colour, cut, args.frame, args.every,
                            size)
     print(f"{args.output}: {drawn} frame{'s' * (drawn != 1)} of {args.dump}")

@@ -20,7 +20,7 @@ from ..models.model import SoftnessModel, load_model
 from ..pipeline import PARAMETERS, Sites
 from ..system.arrays import Floats, Int32s
 from ..system.elements import MASSES, element_of_mass
-from ..system.lengths import kind_of
+from ..system.lengths import Lengths, kind_of
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads
 from .adapter import MSD, Adapter, attach
@@ -227,10 +227,12 @@ class Session:
     def _banner(self, request: Request, state: RestartState | None) -> str:
         model, settings = request.model, request.settings
         what = f"model {model.name} ({settings.checksum[:15]})" if model else "no model"
-        units, style = self.adapter.units, self.adapter.style
+        units, style, usual = self.adapter.units, self.adapter.style, Lengths.d2_threshold
         return (f"lammps_mgml {__version__}: {what}, types {settings.elements}, D2min within "
                 f"{settings.d2_cutoff / style.length:g} {style.name}"
                 + (f", units {units} (d_d2min in {style.name}^2)" if units != "metal" else "")
+                + (f", plastic above {self.adapter.own_units(request.threshold, 'A^2'):g} "
+                   f"{style.name}^2" if units != "metal" or request.threshold != usual else "")
                 + (f", load {settings.load}" if settings.load else "")
                 + (f"; goes on with the reference of {state.n} atoms" if state is not None else
                    f"; the structure at step {self.adapter.step} is the reference")

@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import InputError
 from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.box import Box, times
+from ..system.elements import MASSES, element_of_mass
 from ..system.lengths import STYLES, kind_of
 
 BINARY = ("binary dump or damaged file: write a text dump (a name without .bin; binary2txt of LAMMPS "
@@ -48,6 +49,8 @@ class Frame:
     typed : False if the file has no types: they number the elements of the frame by alphabet.
     units : metal, if the file tells units of physics: lengths are in A then, and d_d2min, d_d2mean
         and d_msd in A^2, whatever the file had them in.  lj: all is in sigma.  None: not told.
+    by_mass : symbols of types 1, 2, ... that the masses of a data file tell, None where no element
+        or several have that mass; () without masses.
     """
 
     step: int
@@ -57,6 +60,7 @@ class Frame:
     origin: Floats
     typed: bool = True
     units: str | None = None
+    by_mass: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.columns["id"])
@@ -67,14 +71,16 @@ class Frame:
 
     @property
     def elements(self) -> tuple[str, ...] | None:
-        """Symbols of types 1, 2, ... by the column element; None without it.
+        """Symbols of types 1, 2, ... by the column element, else by the masses of all types; None if
+        neither tells.
 
         Raises
         ------
         InputError : atoms of one type have several symbols.
         """
         if "element" not in self.columns or not len(self):
-            return None
+            known = tuple(symbol for symbol in self.by_mass if symbol is not None)
+            return known if known and len(known) == len(self.by_mass) else None
         symbols = ["X"] * int(self.types.max())
         for number, first in zip(*np.unique(self.types, return_index=True)):
             symbols[number - 1] = str(self.columns["element"][first])
@@ -103,6 +109,13 @@ class Frame:
                                  f"{' '.join(elements)}")
         types = np.array([number[s] for s in self.columns["element"]], dtype=np.int64)
         return replace(self, columns={**self.columns, "type": types}, typed=True)
+
+    def must_not_be_numbered_otherwise(self, elements: Sequence[str]) -> None:
+        """InputError if masses tell another order of ``elements``, the symbols of types 1, 2, ..."""
+        for k, (symbol, by_mass) in enumerate(zip(elements, self.by_mass), start=1):
+            if by_mass in elements and by_mass != symbol and symbol in MASSES:
+                raise InputError(f"{self.where}: the mass of type {k} is that of {by_mass}, not of "
+                                 f"{symbol}: give the symbols in the order of the types")
 
     @property
     def fractional(self) -> Floats:
@@ -607,8 +620,12 @@ def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame
         if name in sections and name in ("Atoms", "Masses", "Atom Type Labels"):
             raise InputError(f"line {k + 1}: a second section {name}")
         sections[name] = (k, end)
+    symbols: tuple[str | None, ...] = ()
     if "Masses" in sections:
-        _check_masses(lines, *sections["Masses"], n_types)
+        masses = _checked_masses(lines, *sections["Masses"], n_types)
+        if told != "lj":
+            unit = STYLES[units[1]].mass if units else 1.0
+            symbols = tuple(element_of_mass(mass * unit) for mass in masses)
     if "Atoms" not in sections:
         raise InputError("not a LAMMPS data file: it has no section Atoms")
     first, body = _rows(lines, *sections["Atoms"])
@@ -630,7 +647,8 @@ def _data(path: str, lines: list[str], boundary: Sequence[bool] | None) -> Frame
     if not body[-1].endswith("\n") and lines[-1] is body[-1] and not flags:
         must_be_complete([_bare(line).split()[-1] for line in body], len(lines))
     columns = _in_A(dict(zip(names, table[:, [0, kind, x, x + 1, x + 2]].T)), factor)
-    return replace(make_frame(0, box, columns, path, origin, first, n_types), units=told)
+    return replace(make_frame(0, box, columns, path, origin, first, n_types), units=told,
+                   by_mass=symbols)
 
 
 def _header(lines: list[str]) -> tuple[dict[str, list[str]], int]:
@@ -686,7 +704,9 @@ def _rows(lines: list[str], heading: int, end: int) -> tuple[int, list[str]]:
     return k + 1, lines[k:last]
 
 
-def _check_masses(lines: list[str], heading: int, end: int, n_types: int) -> None:
+def _checked_masses(lines: list[str], heading: int, end: int, n_types: int) -> list[float]:
+    """[mass of type 1, 2, ...] of the section Masses."""
+    masses: dict[int, float] = {}
     first, rows = _rows(lines, heading, end)
     if len(rows) != n_types:
         raise InputError(f"line {first}: {n_types} atom types are announced, "
@@ -697,6 +717,10 @@ def _check_masses(lines: list[str], heading: int, end: int, n_types: int) -> Non
                 or not is_number(words[1]) or not 0 < float(words[1]) < np.inf:
             raise InputError(f"line {number}: {_bare(row)[:60]!r} must be a type, 1 to {n_types}, "
                              f"and its mass")
+        masses[int(words[0])] = float(words[1])
+    if len(masses) < n_types:
+        raise InputError(f"line {first}: a type has two masses, another none")
+    return [masses[k] for k in sorted(masses)]
 
 
 def _style(heading: str, table: Floats, first: int) -> tuple[int, int, bool]:

@@ -10,10 +10,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..system.arrays import Floats
+from ..system.lengths import STYLES, Lengths, kind_of
 
 # "lammps_mgml 0.2.0: model cuzr (sha256:777ca223), types Cu Zr, D2min within 4.5 A; ..."
 _BANNER = re.compile(r"^lammps_mgml (?P<version>\S+): (?:no model|model (?P<model>\S+) "
                      r"\((?P<checksum>[^)]*)\)), types (?P<types>[^,;]+)", re.MULTILINE)
+_PLASTIC = re.compile(r"^lammps_mgml .*, plastic above (\S+) (\S+)\^2[,;]", re.MULTILINE)
 # Commands as LAMMPS echoes them, once their variables have got values.
 _READ = re.compile(r"^\s*read_(?:data|restart)\s+(?!CPU\s*=)([^\s$]+)(?=\s|$)", re.MULTILINE)
 _RUN = re.compile(r"^\s*(run|minimize|rerun)\s+[^\s$]+(?=\s|$)")
@@ -41,7 +43,8 @@ class RunLog:
 
     units : LAMMPS' name of them.  glass : stem of the last data or restart file that was read.
     version, model, checksum, elements : those of lammps_mgml in that run; elements: symbols of
-    types 1, 2, ... (NULL for none).  tables : in the order of the log.
+    types 1, 2, ... (NULL for none).  tables : in the order of the log.  lengths : Lengths of that run
+    as far as the threshold of D2min tells them.
     """
 
     path: str
@@ -52,6 +55,7 @@ class RunLog:
     checksum: str | None
     elements: tuple[str, ...] | None
     tables: tuple[Thermo, ...]
+    lengths: Lengths | None = None
 
     def values(self, *names: str, run: bool = False) -> Floats:
         """(m, len(names)) thermo values of the tables that have them all, in their order.
@@ -86,7 +90,18 @@ def read_log(path: str | PathLike[str]) -> RunLog:
     return RunLog(
         str(path), units[-1] if units else None, _stem(read[-1]) if read else None,
         banner and banner["version"], banner and banner["model"], banner and banner["checksum"],
-        tuple(banner["types"].split()) if banner else None, tables)
+        tuple(banner["types"].split()) if banner else None, tables,
+        _lengths(text) if banner else None)
+
+
+def _lengths(text: str) -> Lengths:
+    told = _PLASTIC.findall(text)
+    if not told:
+        return Lengths()
+    factor = {style.name: (style.length, kind_of(units)) for units, style in STYLES.items()}
+    value, unit = told[-1]
+    length, kind = factor[unit]
+    return Lengths.of_threshold(float(value) * length**2, kind)
 
 
 def _stem(path: str) -> str:

@@ -19,10 +19,11 @@ from ..api import featurize, softness
 from ..errors import InputError, OptionError
 from ..features import resolve
 from ..models.model import SoftnessModel, load_model
-from ..plasticity.d2min import CUTOFF, d2min
+from ..plasticity.d2min import d2min
 from ..system.arrays import AnyArray, Floats, Int32s, Ints
+from ..system.lengths import Lengths
 
-THRESHOLD = 5.0        # A^2: plastic above
+THRESHOLD = Lengths.d2_threshold       # A^2: plastic above, without a model
 FLIPPED = 0.25         # of an edge: a tilt that changed by more may hide a flip of the box
 
 
@@ -35,15 +36,15 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
     d_s : S^q of the present structure, with ``running``
     d_FEATURE : each of ``features``, of the present structure
 
-    and the attributes mgml.plastic (share of particles with D2min above 5 A^2, of those that have
-    one) and mgml.undefined (particles without a D2min).  Particle types must be named after their
-    elements.
+    and the attributes mgml.plastic (share of particles with D2min above the model's threshold, 5 A^2
+    without a model, of those that have one) and mgml.undefined (particles without a D2min).
+    Particle types must be named after their elements.
     """
 
     model = Str("cuzr", label="Model (name or file; none)")
     load = Str("", label="Load, as z compression")
     reference_frame = Int(0, label="Reference frame")
-    cutoff = Float(CUTOFF, label="Cutoff of D2min (A)")
+    cutoff = Float(0.0, label="Cutoff of D2min (0: the model's, or 4.5 A)")
     running = Bool(False, label="Softness of the present structure, too")
     features = Str("", label="Site features (sets and names)")
 
@@ -59,6 +60,7 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
                               f"to {slot.num_frames - 1}")
         model = None if self.model == "none" else load_model(self.model)
         elements = model.elements if model else None
+        lengths = model.lengths if model else Lengths()
         here = _System.of(data, elements)
         # asked for once: the pipeline keeps this frame
         reference = here if frame == self.reference_frame else _System.of(
@@ -72,17 +74,19 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
             particles.create_property("d_sq", data=values)
             if self.running:
                 particles.create_property("d_s", data=self._softness(model, here))
-        found, eta = _d2min(here, reference, of_here, of_reference, self.cutoff)
+        found, eta = _d2min(here, reference, of_here, of_reference,
+                            self.cutoff or lengths.d2_cutoff)
         particles.create_property("d_d2min", data=found)
         particles.create_property("d_eta", data=eta)
         defined = ~np.isnan(found)
         data.attributes["mgml.undefined"] = int((~defined).sum())
-        data.attributes["mgml.plastic"] = (float((found[defined] > THRESHOLD).mean())
+        data.attributes["mgml.plastic"] = (float((found[defined] > lengths.d2_threshold).mean())
                                            if defined.any() else float("nan"))
         if self.features:
             names = resolve(self.features, here.elements)
+            parameters: dict[str, Any] = {**model.parameters} if model else {}
             table = featurize(*here.arrays, features=names, elements=here.elements,
-                              load=self.load or None, msd=here.msd)
+                              load=self.load or None, msd=here.msd, **parameters)
             for name, column in zip(names, table.T):
                 particles.create_property(f"d_{name}", data=np.ascontiguousarray(column))
 

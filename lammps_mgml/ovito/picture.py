@@ -55,12 +55,12 @@ class Cut(NamedTuple):
 
 def scene(dump: str | PathLike[str], colour: str = "d_sq", plastic: bool = False,
           cut: Cut | None = None, elements: Sequence[str] | None = None,
-          compute: dict[str, Any] | None = None) -> Pipeline:
+          compute: dict[str, Any] | None = None, threshold: float = THRESHOLD) -> Pipeline:
     """OVITO's pipeline of a dump: its atoms coloured by a column, grey where that is NaN.
 
-    plastic : only atoms with d_d2min above 5 A^2.  elements : symbols of types 1, 2, ... of a dump
-    without the column element.  compute : arguments of ``QuenchInSoftness``, for a dump without the
-    columns of a run.
+    plastic : only atoms with d_d2min above the threshold (A^2).  elements : symbols of types 1, 2,
+    ... of a dump without the column element.  compute : arguments of ``QuenchInSoftness``, for a dump
+    without the columns of a run.
 
     Raises
     ------
@@ -85,12 +85,14 @@ def scene(dump: str | PathLike[str], colour: str = "d_sq", plastic: bool = False
         pipeline.modifiers.append(QuenchInSoftness(**compute))
     if plastic:
         pipeline.modifiers.append(ExpressionSelectionModifier(
-            expression=f"d_d2min <= {THRESHOLD} || d_d2min != d_d2min"))       # or NaN
+            expression=f"d_d2min <= {threshold} || d_d2min != d_d2min"))       # or NaN
         pipeline.modifiers.append(DeleteSelectedModifier())
     if cut is not None:
         normal = tuple(float(k == cut.axis) for k in range(3))
         pipeline.modifiers.append(_slice(pipeline, cut, normal))
     low, high, gradient, _ = SCALES.get(colour, (0.0, 0.0, ColorCodingModifier.Viridis, ""))
+    if colour == "d_d2min":
+        high = 2 * threshold
     coding = ColorCodingModifier(property=colour, gradient=gradient())
     if high > low:
         coding.start_value, coding.end_value = low, high

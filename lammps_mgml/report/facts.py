@@ -8,14 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..errors import InputError
-from ..io.dump import Frame
+from ..errors import InputError, OptionError
+from ..io.dump import Frame, read_frames
 from ..io.log import RunLog, read_log
 from ..system.arrays import Floats
+from ..system.lengths import Lengths
 from .rows import Report
 
 LOG = "log.lammps"     # LAMMPS' own name for it
 GPA = {"metal": 1e-4, "real": 1.01325e-4}    # of a unit of pressure (bar, atm)
+STRESS = {**GPA, "lj": 1.0}                  # its own unit stays
 PS = {"metal": 1.0, "real": 1e-3}            # of a unit of time
 SAME_BOX = 1e-5        # relative; thermo output has 8 digits
 STEADY = 0.02          # of the largest strain: deviation from a constant rate
@@ -26,7 +28,8 @@ class Facts(NamedTuple):
 
     log : the file.  elements : symbols of types 1, 2, ...  temperature : (lowest, mean, highest) K of
     the thermo output while the box deformed.  rate : 1/s.  stress : (m, 2) strain, and stress in GPa
-    that is positive in the sense of the load.  pressure : thermo keyword that it is from.
+    (units lj: epsilon/sigma^3) that is positive in the sense of the load.  pressure : thermo keyword
+    that it is from.
     version : of lammps_mgml in the run.  notes : sentences on what there is and what is missing.
     """
 
@@ -76,6 +79,34 @@ def composition(frame: Frame, elements: tuple[str, ...]) -> str:
     for number, element in enumerate(elements, start=1):
         shares[element] = shares.get(element, 0.0) + float((frame.types == number).mean())
     return "".join(f"{e}{100 * s:.3g}" for e, s in shares.items() if s > 0)
+
+
+def lengths_of(dump: str | PathLike[str], log: str | PathLike[str] | None = None,
+               threshold: float | None = None) -> Lengths | None:
+    """Lengths of the run of ``dump`` as its log tells them, or by a threshold of D2min that is given.
+
+    None: nothing tells.  log : as for ``facts_of``.
+
+    Raises
+    ------
+    InputError : ``log`` is given and is no log.
+    OptionError : a threshold that is none.
+    """
+    found = None
+    path = Path(log) if log is not None else Path(dump).parent / LOG
+    if log is not None or path.exists():
+        try:
+            found = read_log(path).lengths
+        except InputError:
+            if log is not None:
+                raise
+    if threshold is None:
+        return found
+    if not 0.0 < threshold < 1e6:
+        raise OptionError(f"--threshold must be above 0, not {threshold:g}")
+    frame = next(read_frames(dump), None)
+    units = (frame.units if frame is not None else None) or (found.units if found else "metal")
+    return Lengths.of_threshold(threshold, units)
 
 
 def facts_of(report: Report, dump: str | PathLike[str], frame: Frame,
@@ -165,7 +196,7 @@ def _loaded(report: Report, log: RunLog, *names: str, run: bool = False) -> Floa
 
 def _stress(report: Report, log: RunLog, notes: list[str]) -> tuple[Floats | None, str | None]:
     keyword = "P" + "".join(sorted(report.name))
-    if log.units not in GPA:
+    if log.units not in STRESS:
         notes.append("no stress: the log does not tell its units" if log.units is None else
                      f"no stress: units {log.units}")
         return None, None
@@ -179,7 +210,8 @@ def _stress(report: Report, log: RunLog, notes: list[str]) -> tuple[Floats | Non
                      "no stress: the log has several runs with the same steps")
         return None, None
     strain = np.interp(values[:, 0], span[0], span[1])
-    return np.stack([strain, -report.sign * GPA[log.units] * values[:, 1]], axis=1), keyword.lower()
+    stress = -report.sign * STRESS[log.units] * values[:, 1]
+    return np.stack([strain, stress], axis=1), keyword.lower()
 
 
 def _temperature(report: Report, log: RunLog) -> tuple[float, float, float] | None:

@@ -14,7 +14,7 @@ from ..errors import OptionError
 from ..io.dump import Frame
 from ..io.whole import write_whole
 from ..system.arrays import Floats
-from ..train.dataset import THRESHOLD
+from ..system.lengths import Lengths
 from .facts import Facts
 from .panels import PER_DECADE, ByD2, Slice, slice_of, softness_by_d2
 from .rows import FEW, FEW_TO_SHARE, SOFT, Report, Row
@@ -68,10 +68,12 @@ def draw(report: Report, shown: Row, frame: Frame, facts: Facts,
         fig = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         fig.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
         grid = fig.add_gridspec(2, 2, height_ratios=(1.25, 1.0))
-        sized = (slice_of(frame, report.component), facts.elements, report, shown)
+        part = slice_of(frame, report.component, report.lengths.scale)
+        sized = (part, facts.elements, report, shown)
         _map(fig, fig.add_subplot(grid[0, 0]), *sized)
         upper, lower = _stacked(fig, grid[0, 1], (1.0, 2.2))
-        _by_d2(upper, lower, softness_by_d2(frame, report.reference) if shown.ranked else None, shown)
+        _by_d2(upper, lower, softness_by_d2(frame, report.reference, report.lengths)
+               if shown.ranked else None, shown, report.lengths)
         _plastic(fig.add_subplot(grid[1, 0]), report)
         if facts.stress is None:
             _auc(fig.add_subplot(grid[1, 1]), report)
@@ -120,7 +122,7 @@ def _map(fig: Figure, ax: Axes, part: Slice, elements: tuple[str, ...] | None, r
     colours.set_extremes(bad="0.75")
     values = np.ma.masked_invalid(part.d2min)
     shown_map = ax.imshow(values, origin="lower", extent=part.extent, cmap=colours, vmin=0.0,
-                          vmax=2 * THRESHOLD, interpolation="none")
+                          vmax=2 * report.lengths.d2_threshold, interpolation="none")
     # white outside of the box
     outside = np.where(part.inside[..., None], 0.0, 1.0) * np.ones(4)
     outside[..., :3] = 1.0
@@ -132,7 +134,7 @@ def _map(fig: Figure, ax: Axes, part: Slice, elements: tuple[str, ...] | None, r
     ax.contour(across, up, rim, levels=[0.5], colors="0.4", linewidths=0.6)
     # dots of 60 % of the atoms' radius, in points
     inches = 2.45 / max(right - left, high - low)
-    radii = _radii(part, elements)
+    radii = _radii(part, elements, report.lengths.scale)
     soft = part.softness > SOFT
     for number in np.unique(part.types):
         of_type = part.types == number
@@ -149,7 +151,7 @@ def _map(fig: Figure, ax: Axes, part: Slice, elements: tuple[str, ...] | None, r
     bar = _round_length(0.25 * (right - left))
     y = low - 0.05 * (high - low)
     ax.plot([left, left + bar], [y, y], color="black", lw=2.5, solid_capstyle="butt")
-    ax.text(left + bar + 0.02 * (right - left), y, f"{bar:g} Å", va="center")
+    ax.text(left + bar + 0.02 * (right - left), y, f"{bar:g} {_unit(report.lengths)}", va="center")
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.02, -0.02), ncols=len(labels),
               columnspacing=0.6, handletextpad=0.0, borderpad=0.0, title=None)
@@ -158,21 +160,31 @@ def _map(fig: Figure, ax: Axes, part: Slice, elements: tuple[str, ...] | None, r
         load = f"shear along {axes[part.across]}, gradient along {axes[part.upright]}"
     else:
         load = f"{report.sense} along {axes[report.component[0]]}"
-    ax.set_title(f"{load}, strain {shown.strain:.3f}\nslice of {part.thickness:g} Å at mid "
+    ax.set_title(f"{load}, strain {shown.strain:.3f}\nslice of {part.thickness:.3g} "
+                 f"{_unit(report.lengths)} at mid "
                  f"{axes[part.depth]}; dots: {SQ} > {SOFT:g}", loc="left")
     ax.annotate(axes[part.upright], (0, 0.5), (-8, 0), "axes fraction", "offset points",
                 fontstyle="italic", ha="right", va="center")
     ax.annotate(axes[part.across], (0.5, 0), (0, 4), "axes fraction", "offset points",
                 fontstyle="italic", ha="center", va="bottom")
     bar_of_colours = fig.colorbar(shown_map, ax=ax, shrink=0.8, extend="max", pad=0.02, aspect=18)
-    bar_of_colours.set_label(f"{D2} (Å$^2$)")
-    bar_of_colours.ax.axhline(THRESHOLD, color="black", lw=0.8)
+    bar_of_colours.set_label(f"{D2} ({_unit(report.lengths)}$^2$)")
+    bar_of_colours.ax.axhline(report.lengths.d2_threshold, color="black", lw=0.8)
     ax.set_anchor("W")
     _letter(ax, "a")
 
 
-def _radii(part: Slice, elements: tuple[str, ...] | None) -> dict[int, float]:
-    """{type: A}; those of unknown elements grow a little from type to type."""
+def _unit(lengths: Lengths) -> str:
+    return {"A": "Å", "sigma": "σ"}[lengths.unit]
+
+
+def _radii(part: Slice, elements: tuple[str, ...] | None, scale: float) -> dict[int, float]:
+    """{type: A}; those of unknown elements grow a little from type to type.
+
+    scale : of the glass' lengths; if not 1, its symbols need not be those of elements.
+    """
+    if scale != 1.0:
+        return {int(number): scale * 1.3 for number in np.unique(part.types)}
     return {int(number): RADII.get(elements[number - 1] if elements else "", 1.1 + 0.2 * number)
             for number in np.unique(part.types)}
 
@@ -185,9 +197,10 @@ def _round_length(length: float) -> float:
 
 # Panel b -----------------------------------------------------------------------------------------
 
-def _by_d2(upper: Axes, lower: Axes, found: ByD2 | None, shown: Row) -> None:
+def _by_d2(upper: Axes, lower: Axes, found: ByD2 | None, shown: Row, lengths: Lengths) -> None:
     _letter(upper, "b")
-    lower.set_xlabel(f"{D2} (Å$^2$)")
+    threshold = lengths.d2_threshold
+    lower.set_xlabel(f"{D2} ({_unit(lengths)}$^2$)")
     lower.set_ylabel(f"share with {SQ} > {SOFT:g}")
     upper.set_ylabel("density")
     upper.set_title(f"strain {shown.strain:.3f}", loc="left")
@@ -216,8 +229,8 @@ def _by_d2(upper: Axes, lower: Axes, found: ByD2 | None, shown: Row) -> None:
                                found.high[known] - found.share[known]], 0.0),
                    fmt="o", ms=3.5, color="black", elinewidth=0.8, capsize=1.5)
     for ax in (upper, lower):
-        ax.axvline(THRESHOLD, color=GREY, lw=0.8, ls=":")
-    lower.annotate("plastic", (THRESHOLD, 0), (3, 4), ("data", "axes fraction"), "offset points",
+        ax.axvline(threshold, color=GREY, lw=0.8, ls=":")
+    lower.annotate("plastic", (threshold, 0), (3, 4), ("data", "axes fraction"), "offset points",
                    color=GREY, fontsize=7.5, rotation=90)
     lower.set_xscale("log")
     shown_edges = edges[[np.flatnonzero(known)[0], np.flatnonzero(known)[-1] + 1]]
@@ -240,7 +253,8 @@ def _strain_label(report: Report) -> str:
 def _plastic(ax: Axes, report: Report) -> None:
     _letter(ax, "c")
     ax.set_xlabel(_strain_label(report))
-    ax.set_ylabel(f"{SQ} of the plastic atoms ({D2} > {THRESHOLD:g} Å$^2$)")
+    ax.set_ylabel(f"{SQ} of the plastic atoms ({D2} > {report.lengths.d2_threshold:.3g} "
+                  f"{_unit(report.lengths)}$^2$)")
     ax.set_ylim(0, 1)
     ax.set_xlim(0, 1.02 * max(row.strain for row in report.rows))
     if all(np.isnan(row.quantiles[0]) for row in report.rows):
@@ -289,5 +303,5 @@ def _auc(ax: Axes, report: Report) -> None:
 def _stress(ax: Axes, stress: Floats, report: Report) -> None:
     ax.plot(*stress.T, color=GREEN, lw=1.0)
     ax.set_xlabel(_strain_label(report))
-    ax.set_ylabel("stress (GPa)")
+    ax.set_ylabel("stress (GPa)" if report.lengths.units == "metal" else "stress (ε/σ$^3$)")
     ax.set_ylim(min(0.0, 1.05 * stress[:, 1].min()), 1.15 * max(stress[:, 1].max(), 1e-3))

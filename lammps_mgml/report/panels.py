@@ -14,7 +14,7 @@ from ..io.whole import write_whole
 from ..system.arrays import Bools, Floats, Ints
 from ..system.atoms import image_shell, with_images
 from ..system.box import Box
-from ..train.dataset import THRESHOLD
+from ..system.lengths import Lengths
 from ..train.evaluate import drawn_blocks
 from .facts import Facts
 from .rows import FEW_TO_SHARE, QUANTILES, SOFT, Component, Report, Row, blocks_of, left_out_of
@@ -22,6 +22,7 @@ from .rows import FEW_TO_SHARE, QUANTILES, SOFT, Component, Report, Row, blocks_
 MOST_PIXELS = 800      # along an edge of the map
 PER_DECADE = 6         # bins of D2min
 LEAST_D2 = 1e-3        # A^2: what is below is in one bin with it
+THICKNESS = 2.5        # A, of the slice.  This and the next one for Cu-Zr
 BEYOND = 3.0           # A: a point farther from all atoms is outside of a free surface
 
 
@@ -58,16 +59,17 @@ def frame_of(path: str | PathLike[str], row: Row) -> Frame:
     return frame
 
 
-def slice_of(frame: Frame, component: Component, thickness: float = 2.5) -> Slice:
+def slice_of(frame: Frame, component: Component, scale: float = 1.0) -> Slice:
     """The plane through the middle of the box that shows the load (paper, Fig. 2a).
 
-    thickness : A.
+    scale : of the glass' lengths.
     """
     from scipy.spatial import cKDTree
 
+    thickness, beyond = THICKNESS * scale, BEYOND * scale
     upright, across, depth = _view(component)
     box = Box(np.zeros(3), frame.box.edges, frame.box.periodic)
-    fractional, owner, shift = image_shell(box, frame.positions, 2 * BEYOND)
+    fractional, owner, shift = image_shell(box, frame.positions, 2 * beyond)
     x = with_images(box, fractional, owner, shift)
     own = np.concatenate([np.arange(len(frame)), owner])
     left_out = left_out_of(frame, False)
@@ -83,9 +85,9 @@ def slice_of(frame: Frame, component: Component, thickness: float = 2.5) -> Slic
         high - low)[upright] / n[upright])[:, None]
     points[..., depth] = middle
     place = box.fractional(points.reshape(-1, 3))
-    around = abs(x[:, depth] - middle) < 2 * BEYOND
+    around = abs(x[:, depth] - middle) < 2 * beyond
     far, nearest = cKDTree(x[around]).query(points.reshape(-1, 3))
-    inside = ((place >= 0) & (place < 1)).all(axis=1) & (far < BEYOND)
+    inside = ((place >= 0) & (place < 1)).all(axis=1) & (far < beyond)
     values = np.full(len(place), np.nan)
     values[inside] = d2[own[around][nearest[inside]]]
     near = np.flatnonzero(abs(x[:len(frame), depth] - middle) <= thickness / 2)
@@ -112,7 +114,7 @@ class ByD2(NamedTuple):
     overall: float
 
 
-def softness_by_d2(frame: Frame, reference: Frame | None) -> ByD2:
+def softness_by_d2(frame: Frame, reference: Frame | None, lengths: Lengths) -> ByD2:
     """Share of the atoms called soft, by their D2min (paper, Fig. 2b).
 
     Bins are even in log D2min, but for a first one from 0 where there is less than ``LEAST_D2``;
@@ -121,8 +123,9 @@ def softness_by_d2(frame: Frame, reference: Frame | None) -> ByD2:
     """
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     ok = ~np.any(list(left_out_of(frame, True).values()), axis=0)
-    blocks, soft = blocks_of(frame, reference)[ok], score[ok] > SOFT
-    place = np.floor(PER_DECADE * np.log10(np.maximum(d2[ok], LEAST_D2) / THRESHOLD)).astype(int)
+    blocks, soft = blocks_of(frame, reference, lengths.scale)[ok], score[ok] > SOFT
+    threshold, least = lengths.d2_threshold, LEAST_D2 * lengths.scale**2
+    place = np.floor(PER_DECADE * np.log10(np.maximum(d2[ok], least) / threshold)).astype(int)
     first = int(place.min(initial=0))
     m = int(place.max(initial=0)) - first + 1
     draws, column = drawn_blocks(blocks)
@@ -139,7 +142,7 @@ def softness_by_d2(frame: Frame, reference: Frame | None) -> ByD2:
     low[known], high[known] = np.nanquantile(again[:, known], (0.025, 0.975), axis=0)
     single = _of_single_atoms(share, atoms)
     low, high = np.minimum(low, single[0]), np.maximum(high, single[1])
-    edges = THRESHOLD * 10.0 ** ((first + np.arange(m + 1)) / PER_DECADE)
+    edges = threshold * 10.0 ** ((first + np.arange(m + 1)) / PER_DECADE)
     if d2[ok].min(initial=np.inf) < edges[0]:
         edges[0] = 0.0
     return ByD2(edges, share, low, high, atoms.astype(np.int64), softs.astype(np.int64),
@@ -171,11 +174,11 @@ def write_tables(path: str | PathLike[str], report: Report, shown: Row, frame: F
     STEM-map.csv: the atoms of the slice.  STEM-d2min.csv: the bins of panel b.  STEM-strain.csv:
     panels c and d, a line a frame.  STEM-stress.csv: where there is a stress.  Empty: unknown.
     """
-    part = slice_of(frame, report.component)
+    part, unit = slice_of(frame, report.component, report.lengths.scale), report.lengths.unit
     elements = facts.elements
     tables: dict[str, tuple[str, list[tuple[object, ...]]]] = {
-        "map": (f"id,{'type' if elements is None else 'element'},{'xyz'[part.across]}_A,"
-                f"{'xyz'[part.upright]}_A,d2min_A2,sq",
+        "map": (f"id,{'type' if elements is None else 'element'},{'xyz'[part.across]}_{unit},"
+                f"{'xyz'[part.upright]}_{unit},d2min_{unit}2,sq",
                 [(i, t if elements is None else elements[t - 1], *x, d, s) for i, t, x, d, s in zip(
                     part.ids.tolist(), part.types.tolist(), part.x.tolist(), part.d2.tolist(),
                     part.softness.tolist())]),
@@ -184,13 +187,14 @@ def write_tables(path: str | PathLike[str], report: Report, shown: Row, frame: F
                    [(r.step, r.strain, r.counted, r.plastic, r.auc, r.error, *r.interval,
                      *r.quantiles.tolist()) for r in report.rows])}
     if shown.ranked:
-        b = softness_by_d2(frame, report.reference)
-        tables["d2min"] = ("d2min_from_A2,d2min_to_A2,atoms,soft,share_soft,low95,high95",
+        b = softness_by_d2(frame, report.reference, report.lengths)
+        tables["d2min"] = (f"d2min_from_{unit}2,d2min_to_{unit}2,atoms,soft,share_soft,low95,high95",
                            list(zip(b.edges[:-1].tolist(), b.edges[1:].tolist(), b.atoms.tolist(),
                                     b.soft.tolist(), b.share.tolist(), b.low.tolist(),
                                     b.high.tolist())))
     if facts.stress is not None:
-        tables["stress"] = ("strain,stress_GPa", [tuple(pair) for pair in facts.stress.tolist()])
+        gpa = "_GPa" if report.lengths.units == "metal" else ""
+        tables["stress"] = (f"strain,stress{gpa}", [tuple(pair) for pair in facts.stress.tolist()])
     stem, written = Path(path), []
     for name, (header, rows) in sorted(tables.items()):
         file = str(stem.with_name(f"{stem.stem}-{name}{stem.suffix or '.csv'}"))

@@ -10,8 +10,12 @@ from ..errors import InputError
 from ..io.dump import Frame, read_frames
 from ..progress import track
 from ..system.arrays import Bools, Floats, Ints
+from ..system.atoms import periodic_atoms
 from ..system.box import Box
-from ..train.dataset import THRESHOLD, cubes
+from ..system.domain import WholeDomain
+from ..system.lengths import Lengths
+from ..system.units import check_distances
+from ..train.dataset import SIDE, cubes
 from ..train.evaluate import auc_with_error
 
 Component = tuple[int, int]
@@ -62,7 +66,7 @@ class Report(NamedTuple):
     (number, step, reason) of the frames without a row.  other : (component, value) of a larger one
     than was asked for.  ranked : whether any atom has S^q.  leap : first step where a tilt has
     changed by more than a quarter of an edge since the frame before, so that flips of the box may
-    have been missed.
+    have been missed.  lengths : of the glass, the threshold of D2min among them.
     """
 
     rows: list[Row]
@@ -74,6 +78,7 @@ class Report(NamedTuple):
     other: tuple[Component, float] | None
     ranked: bool
     leap: int | None
+    lengths: Lengths = Lengths()
 
     @property
     def name(self) -> str:
@@ -87,11 +92,13 @@ def name_of(component: Component) -> str:
 
 
 def compare(path: str | PathLike[str], axis: int | None = None,
-            reference: str | PathLike[str] | None = None) -> Report:
+            reference: str | PathLike[str] | None = None,
+            lengths: Lengths | None = None) -> Report:
     """Report of a dump.
 
     axis : 0, 1, 2, the loading axis; None: the largest component of the box's deformation tells.
     reference : file whose (first) box is that of the reference, for dumps without its frame.
+    lengths : of the glass; None for Cu-Zr's.
 
     Each frame's d_sq is that of the reference structure and rides with its atom: it is ranked
     against d_d2min of the same frame.
@@ -112,6 +119,7 @@ def compare(path: str | PathLike[str], axis: int | None = None,
         if missing:
             raise InputError(f"{frame.where}: needs the columns d_sq and d_d2min "
                              f"(missing: {', '.join(sorted(missing))})")
+        lengths = _checked(frame, lengths) if not number else lengths
         if before is not None:
             now = unflipped(frame.box.edges, before)
             if (np.tril(abs(now - before), -1) > 0.25 * np.diag(now)).any():
@@ -129,7 +137,8 @@ def compare(path: str | PathLike[str], axis: int | None = None,
         if edges is None or before is None:
             skipped.append((number, frame.step, "left out: no reference before it, so no strain"))
             continue
-        found.append((_row(number, frame, last, run), np.linalg.inv(edges) @ before - np.eye(3)))
+        row = _row(number, frame, last, run, lengths or Lengths())
+        found.append((row, np.linalg.inv(edges) @ before - np.eye(3)))
     if not found and any("no strain" in why for *_, why in skipped) and first is None:
         raise InputError(f"{path}: the strain is unknown, since no frame is the reference (none has "
                          f"d_d2min 0): give --reference, a dump or data file with its box")
@@ -147,7 +156,23 @@ def compare(path: str | PathLike[str], axis: int | None = None,
     component, sense, sign, other = _strain_of(shapes, axis)
     rows = [row._replace(strain=abs(float(shape[component]))) for row, shape in found]
     return Report(rows, component, sense, sign, first, skipped, other,
-                  any(row.ranked for row in rows), leap)
+                  any(row.ranked for row in rows), leap, lengths or Lengths())
+
+
+def _checked(frame: Frame, lengths: Lengths | None) -> Lengths:
+    """``lengths``, or Cu-Zr's; InputError if they cannot be those of the frame."""
+    if lengths is None and frame.units == "lj":
+        raise InputError(f"{frame.where}: units lj: give the log of the run (--log), which tells the "
+                         f"model's threshold of D2min, or --threshold")
+    lengths = lengths or Lengths()
+    if frame.units not in (None, lengths.units):
+        raise InputError(f"{frame.where}: units {frame.units}, and the threshold of D2min is in "
+                         f"{lengths.unit}^2: it is that of another run")
+    if len(frame):
+        atoms, owner = periodic_atoms(frame.positions, frame.types, frame.box,
+                                      2.0 * lengths.open_radius)
+        check_distances(atoms, WholeDomain(owner, len(frame)), lengths.nearest)
+    return lengths
 
 
 def _strain_of(shapes: Floats,
@@ -168,7 +193,7 @@ def _strain_of(shapes: Floats,
     return component, sense, sign, other
 
 
-def _row(number: int, frame: Frame, reference: Frame | None, run: int) -> Row:
+def _row(number: int, frame: Frame, reference: Frame | None, run: int, lengths: Lengths) -> Row:
     """Row of a frame, its strain still unknown; ``reference``: the frame that it goes by, or None."""
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     ranked = not bool(np.isnan(score).all())
@@ -177,11 +202,12 @@ def _row(number: int, frame: Frame, reference: Frame | None, run: int) -> Row:
     counts = {reason: int(mask.sum()) for reason, mask in left_out.items()}
     if reference is not None:
         counts["gone"] = len(np.setdiff1d(reference.columns["id"], frame.columns["id"]))
-    plastic = d2[ok] > THRESHOLD
+    plastic = d2[ok] > lengths.d2_threshold
     value, error, interval = np.nan, np.nan, [np.nan, np.nan]
     quantiles = np.full(len(QUANTILES), np.nan)
     if ranked and plastic.sum() >= FEW and not plastic.all():
-        value, error, interval = auc_with_error(plastic, score[ok], blocks_of(frame, reference)[ok])
+        blocks = blocks_of(frame, reference, lengths.scale)
+        value, error, interval = auc_with_error(plastic, score[ok], blocks[ok])
     if ranked and plastic.sum() >= FEW_TO_SHARE:
         quantiles = np.quantile(score[ok][plastic], QUANTILES)
     return Row(number, frame.step, np.nan, run, int(ok.sum()), int(plastic.sum()), value, error,
@@ -201,8 +227,11 @@ def left_out_of(frame: Frame, ranked: bool) -> dict[str, Bools]:
     return left_out
 
 
-def blocks_of(frame: Frame, reference: Frame | None) -> Ints:
-    """(n,) cubes for error bars: those of the reference where its atoms are still these."""
+def blocks_of(frame: Frame, reference: Frame | None, scale: float = 1.0) -> Ints:
+    """(n,) cubes for error bars: those of the reference where its atoms are still these.
+
+    scale : of the glass' lengths.
+    """
     if reference is not None:
         ids = reference.columns["id"]
         at = np.minimum(np.searchsorted(ids, frame.columns["id"]), len(ids) - 1)
@@ -210,8 +239,8 @@ def blocks_of(frame: Frame, reference: Frame | None) -> Ints:
         both = reference.columns["d_sq"][at][here], frame.columns["d_sq"][here]
         # new atoms have no d_sq; another d_sq is that of another atom: ids were given anew
         if np.array_equal(*both, equal_nan=True) and np.isnan(frame.columns["d_sq"][~here]).all():
-            return cubes(reference.box, reference.positions)[at]
-    return cubes(frame.box, frame.positions)
+            return cubes(reference.box, reference.positions, SIDE * scale)[at]
+    return cubes(frame.box, frame.positions, SIDE * scale)
 
 
 def _first_box(path: str | PathLike[str]) -> Box:
