@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..system.arrays import Floats
 
 STEP = 0.001           # strain increment of in.aqs, where its log does not tell
-CALLS = 146            # of the forces, in an increment of in.aqs (measured, Cu-Zr)
+CALLS = 250            # of the forces, in an increment of in.aqs: Cu-Zr 146, Kob-Andersen 350
 # What of a system decides about a deck's run, besides elements, masses and units.
 SECTIONS = {"in.quench": ("potential", "dynamics", "quench"),
             "in.vibrate": ("potential", "dynamics.timestep", "dynamics.atom_style",
