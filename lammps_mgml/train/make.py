@@ -252,6 +252,7 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
                             raise TimeIsUpError("the time is up")
                     glass.result()
             finally:
+                stop.set()                   # one failed: the others end their present run
                 for glass in glasses:
                     glass.cancel()
         except KeyboardInterrupt:            # the checkpoints are good
@@ -300,7 +301,8 @@ def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running:
         failed = process.wait()
         running.discard(process)
     if failed:
-        raise MgmlError(f"{step.deck} for {step.done} failed: see {folder / step.log}; the same "
+        how = "failed" if failed > 0 else f"was ended by signal {-failed}"
+        raise MgmlError(f"{step.deck} for {step.done} {how}: see {folder / step.log}; the same "
                         f"command goes on from its last checkpoint")
     if step.done.endswith(".done"):
         (folder / step.done).touch()
