@@ -25,6 +25,7 @@ class Progress:
         self._terminal = shown and sys.stderr.isatty()
         self._began = self._last = monotonic()
         self._done = 0
+        self._share = 0.0                  # of the work, where the parts differ
         self._there = False                # whether the terminal may show the line
 
     def start(self) -> None:
@@ -32,9 +33,10 @@ class Progress:
         if self._terminal:
             self._write()
 
-    def step(self, n: int = 1) -> None:
-        """``n`` more are done."""
+    def step(self, n: int = 1, share: float = 0.0) -> None:
+        """``n`` more are done; ``share`` : which part of the work they were, if parts differ."""
         self._done += n
+        self._share += share
         self.refresh()
 
     def refresh(self) -> None:
@@ -59,7 +61,8 @@ class Progress:
         of = "" if self._total is None else f" of {self._total}"
         left = ""
         if self._total and 0 < self._done < self._total and seconds >= 5:
-            left = f", about {_clock(seconds * (self._total - self._done) / self._done)} to go"
+            share = self._share or self._done / self._total
+            left = f", about {_clock(seconds * max(1 - share, 0) / share)} to go"
         text = f"{self._what}: {self._done}{of} {self._unit}, {_clock(seconds)}{left}"
         self._there = self._terminal       # before: Ctrl-C may come right after it
         sys.stderr.write(f"{_BACK}{text}" if self._terminal else f"{text}\n")

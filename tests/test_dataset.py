@@ -198,7 +198,7 @@ def test_ageing_changes_which_atom_is_which_and_holds_the_composition(tmp_path):
     glass = glass_of(plan, tmp_path)
     assert glass.msd is None and glass.elements == ("Cu", "Zr") and not glass.loadings
     with pytest.raises(InputError, match="glass-13-aged.data: 2800 Zr atoms of 8000, where --zr"):
-        glass_of(replace(plan, zr=0.36), tmp_path)
+        glass_of(replace(plan, shares=(0.64, 0.36)), tmp_path)
     with pytest.raises(InputError, match="glass-13-aged.data was made with --age 0.1, not 0.2"):
         glass_of(replace(plan, age="0.2"), tmp_path)
 

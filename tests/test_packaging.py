@@ -81,6 +81,8 @@ def test_wheel_has_the_decks_and_says_its_licence(built):
             assert archive.read(f"lammps_mgml/inputs/{file.name}") == file.read_bytes()
         for file in (ROOT / "lammps_mgml" / "examples").iterdir():
             assert archive.read(f"lammps_mgml/examples/{file.name}") == file.read_bytes()
+        for file in (ROOT / "lammps_mgml" / "systems").glob("*.toml"):
+            assert archive.read(f"lammps_mgml/systems/{file.name}") == file.read_bytes()
         record = archive.read(next(n for n in names if n.endswith("RECORD"))).decode()
         card = email.message_from_bytes(archive.read(next(n for n in names
                                                           if n.endswith("METADATA"))))

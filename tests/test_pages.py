@@ -329,6 +329,38 @@ def test_the_road_of_training(tmp_path):
     assert "against cuzr-wang13" in text and (tmp_path / "mine.mgml").exists()
 
 
+@runs("roads/any-glass.md", "new", "check", "decks")
+@runs("pieces/commands/system.md", "system")
+def test_a_system_file_of_ones_own(tmp_path):
+    text = shell(tmp_path, block("roads/any-glass.md", "new"))
+    assert "A80B20" in text and "wrote alloy.toml" in text
+    text = shell(tmp_path, block("roads/any-glass.md", "check"))
+    assert "cohesion" in text and "--" not in text
+    (tmp_path / "inputs").symlink_to(ROOT / "inputs")
+    shell(tmp_path, block("roads/any-glass.md", "decks", [
+        ("-var n 16", "-var n 6 -var tau 1"), ("-var rate 4e-3 -var fast 2e-2", "-var rate 0.5 -var fast 1")]))
+    assert (tmp_path / "inherent.txt").read_text().startswith("glass-1 0.8,0.2 0.5 -6.")
+    (tmp_path / "alloy.toml").unlink()
+    assert "alloy.toml" in shell(tmp_path, block("pieces/commands/system.md", "system"))
+
+
+@pytest.mark.slow
+@runs("roads/any-glass.md", "make", "by-hand")
+@runs("pieces/commands/make-model.md", "make-model")
+def test_the_road_of_any_glass(tmp_path):
+    small = [("--n 16", "--n 7 --rate 0.2 --fast 0.5 --axes z --strain 0.01")]
+    text = shell(tmp_path, block("roads/any-glass.md", "by-hand", [
+        *small, ("1-6", "1-2"), ("11-12", "11")]), timeout=900)
+    assert "A80B20" in text and "A70B30" in text
+    shell(tmp_path, "mgml system new alloy.toml --like ka")
+    path = tmp_path / "alloy.toml"
+    path.write_text(path.read_text().replace("4e-3 ", "5e-2 ").replace("2e-2\n", "2e-1\n").replace("25.0", "5.0"))
+    small = [("--glasses 6 --size 4000 --budget 2h", "--glasses 4 --size 500 --budget 40m")]
+    text = shell(tmp_path, block("roads/any-glass.md", "make", small), timeout=2400)
+    assert "wrote alloy-model/alloy.mgml" in text and (tmp_path / "alloy-model" / "alloy.html").exists()
+    assert "in.quench" not in shell(tmp_path, block("pieces/commands/make-model.md", "make-model", small), timeout=900)
+
+
 # -- results, and the program's pages ------------------------------------------------------------------
 
 

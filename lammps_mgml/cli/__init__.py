@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from types import ModuleType
 
 VERBS = {
     "deck": "print the path of the file to include in a deck (export MGML_DECK=$(mgml deck))",
     "doctor": "tell which LAMMPS, MPI, potentials and plugin are found, and what is missing",
     "featurize": "site features of the atoms of a dump or data file",
     "features": "list the site features, by set, with units and meaning",
+    "system": "list, write and check system files: what is simulated, and how its glasses are made",
     "dataset": "make, pack and show loaded glasses for training",
     "train": "train a softness model on loaded glasses",
+    "make-model": "from a system file to a model with scores and a page, in one command",
     "score": "judge a model on loaded glasses that it never saw",
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
@@ -26,8 +29,8 @@ VERBS = {
 }
 # Packages that the core does without, and the extra of pyproject.toml that brings each.
 EXTRAS = {"h5py": "files", "zstandard": "files", "matplotlib": "plots",
-          "lightgbm": "train", "ovito": "ovito", "sklearn": "score", "scipy": "score",
-          "joblib": "score", "ase": "ase"}
+          "lightgbm": "train", "tomli": "train", "ovito": "ovito", "sklearn": "score",
+          "scipy": "score", "joblib": "score", "ase": "ase"}
 
 
 def parser_of(verbs: Iterable[str | None] = ()) -> argparse.ArgumentParser:
@@ -40,8 +43,13 @@ def parser_of(verbs: Iterable[str | None] = ()) -> argparse.ArgumentParser:
     for name, text in VERBS.items():
         verb = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if name in verbs:
-            import_module(f".{name}", __name__).arguments(verb)
+            module_of(name).arguments(verb)
     return parser
+
+
+def module_of(verb: str) -> ModuleType:
+    """The module of a verb."""
+    return import_module(f".{verb.replace('-', '_')}", __name__)
 
 
 def check_output(path: str, option: str = "--output") -> None:
@@ -69,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser_of((wanted,)).parse_args(arguments)
         progress.switch_on(f"mgml {args.verb}")
-        status = import_module(f".{args.verb}", __name__).run(args) or 0
+        status = module_of(args.verb).run(args) or 0
         sys.stdout.flush()
         return status
     except MgmlError as e:

@@ -52,6 +52,10 @@ def _values(action: argparse.Action) -> list[str]:
         return ["show", *shipped_models()]
     if action.dest in ("model", "against"):
         return list(shipped_models())
+    if action.dest in ("system", "like"):
+        from ..systems import shipped_systems
+
+        return shipped_systems()
     if action.dest in ("features", "which", "sets"):
         from ..features import set_names
 

@@ -23,21 +23,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                                         "and other options than it was made with are refused")
         one.add_argument("-o", "--output", required=True, help="folder for NAME.h5")
         one.add_argument("--seeds", required=True, help="one glass each: 21-28, or 3,5,8")
-        one.add_argument("--zr", type=_share, default=0.35,
-                         help="fraction of the second type, Zr in the decks of inputs/ (0.35)")
+        one.add_argument("--system", help="a shipped system's name or a system file (mgml system), "
+                         "whose units and values hold for all of the following; without it the decks "
+                         "as they stand, Cu-Zr")
+        one.add_argument("--zr", type=_share, metavar="SHARE", help="fraction of the second of two "
+                         "elements, Zr in the decks of inputs/ (0.35)")
+        one.add_argument("--shares", help="fractions of all elements, as 0.5,0.3,0.2 (the system's)")
         one.add_argument("--n", type=_count, default=22, help="n^3 atoms (22)")
-        one.add_argument("--rate", type=_positive, default="1e13",
-                         help="quench rate from 1200 to 600 K, K/s (1e13)")
-        one.add_argument("--fast", type=_positive, default="1e13", help="above and below, K/s (1e13)")
+        one.add_argument("--rate", type=_positive,
+                         help="quench rate where the glass is made, K/s (1e13, from 1200 to 600 K)")
+        one.add_argument("--fast", type=_positive, help="above and below, K/s (1e13)")
         one.add_argument("--age", type=_number, default="0",
                          help="ps of ageing at --age-temp, with Monte Carlo of the species (0: none)")
-        one.add_argument("--age-temp", type=_number, default="700", help="K (700)")
-        one.add_argument("--vibration-temp", type=_number, default="300",
+        one.add_argument("--age-temp", type=_number, help="K (700)")
+        one.add_argument("--vibration-temp", type=_number,
                          help="K, of 20 ps of MD of the undeformed glass (300)")
-        one.add_argument("--axes", default="xyz", help="loading axes (xyz)")
-        one.add_argument("--senses", default="compression,tension",
-                         help="compression, tension or both (compression,tension)")
-        one.add_argument("--strain", type=_positive, default="0.04", help="last strain (0.04)")
+        one.add_argument("--axes", help="loading axes (xyz)")
+        one.add_argument("--senses", help="compression, tension or both (compression,tension)")
+        one.add_argument("--strain", type=_positive, help="last strain (0.04)")
         one.add_argument("--decks", help="folder of in.quench, in.aqs and the others (inputs)")
     make.add_argument("-j", "--jobs", type=_count, default=1, help="LAMMPS runs at a time (1)")
     make.add_argument("--lmp", default="lmp -sf opt", help="LAMMPS command (lmp -sf opt)")
@@ -87,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError(f"--output {output}: this is a file, give a folder for NAME.h5")
     output.mkdir(parents=True, exist_ok=True)
     if args.what == "make":
-        make(plans, folder, deck_folder(args.decks), _command(args.lmp), args.jobs, say)
+        make(plans, folder, deck_folder(args.decks), command_of(args.lmp), args.jobs, say)
     for plan in track(plans, "packing", "glasses"):
         if not is_ready(plan, folder):
             say(f"{plan.name}: not ready, left out")
@@ -99,19 +102,50 @@ def run(args: argparse.Namespace) -> None:
 
 def _plans(args: argparse.Namespace) -> list[Plan]:
     from ..errors import OptionError
+    from ..systems import read_system
     from ..train.make import Plan, seeds
 
-    senses = tuple(dict.fromkeys(args.senses.split(",")))
-    if not set(senses) <= {"compression", "tension"}:
-        raise OptionError(f"--senses {args.senses!r}: compression, tension, or both with a comma")
-    axes = "".join(dict.fromkeys(args.axes))
-    if not axes or not set(axes) <= set("xyz"):
-        raise OptionError(f"--axes {args.axes!r}: some of xyz, as in xz")
-    return [Plan(seed, args.zr, args.n, args.rate, args.fast, args.age, args.age_temp,
-                 args.vibration_temp, axes, senses, args.strain) for seed in seeds(args.seeds)]
+    system = read_system(args.system) if args.system else None
+    given = {key: getattr(args, key) for key in ("rate", "fast", "age", "age_temp", "vibration_temp",
+                                                 "strain") if getattr(args, key) is not None}
+    if args.senses is not None:
+        given["senses"] = tuple(dict.fromkeys(args.senses.split(",")))
+        if not set(given["senses"]) <= {"compression", "tension"}:
+            raise OptionError(f"--senses {args.senses!r}: compression, tension, or both with a comma")
+    if args.axes is not None:
+        given["axes"] = "".join(dict.fromkeys(args.axes))
+        if not given["axes"] or not set(given["axes"]) <= set("xyz"):
+            raise OptionError(f"--axes {args.axes!r}: some of xyz, as in xz")
+    shares = shares_of(args.shares, args.zr, len(system.elements) if system else 2)
+    if shares is not None:
+        given["shares"] = shares
+    return [Plan.of(system, seed, args.n, **given) if system else Plan(seed, n=args.n, **given)
+            for seed in seeds(args.seeds)]
 
 
-def _command(text: str) -> list[str]:
+def shares_of(text: str | None, second: float | None, n: int) -> tuple[float, ...] | None:
+    """The shares of ``n`` elements that --shares or --zr give; None if neither is there."""
+    from ..errors import OptionError
+
+    if text is not None and second is not None:
+        raise OptionError("--zr and --shares say the same: give one of them")
+    if second is not None:
+        if n != 2:
+            raise OptionError(f"--zr is for two elements, the system has {n}: give --shares")
+        return (1 - second, second)
+    if text is None:
+        return None
+    try:
+        shares = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        shares = ()
+    if len(shares) != n or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise OptionError(f"--shares {text!r}: write {n} fractions above 0 with the sum 1, as "
+                          f"{','.join(f'{1 / n:.2g}' for _ in range(n))}")
+    return shares
+
+
+def command_of(text: str) -> list[str]:
     """The words of --lmp; OptionError if there is no such program."""
     import shlex
     import shutil
@@ -129,16 +163,17 @@ def _show(paths: Iterable[str]) -> None:
     from ..io.glass import read_glass
 
     glasses = sorted((read_glass(p) for p in paths), key=lambda g: (g.composition, g.energy))
-    print("glass           atoms   alloy      rate K/s  aged    eV/atom    u^2/A^2  "
-          "plastic atoms at 0.04")
+    units = {g.lengths.units for g in glasses}
+    print("glass           atoms   alloy      " + (
+        "rate K/s  aged    eV/atom    u^2/A^2  " if units == {"metal"} else
+        "rate      aged    energy     u^2      ") + "plastic atoms at 0.04")
     for glass in glasses:
         print(_line(glass))
 
 
 def _line(glass: Glass) -> str:
-    from ..train.dataset import THRESHOLD
-
-    plastic = [f"{x.name} {100 * (d > THRESHOLD).mean():.1f}%" for x in glass.loadings
+    threshold = glass.lengths.d2_threshold
+    plastic = [f"{x.name} {100 * (d > threshold).mean():.1f}%" for x in glass.loadings
                for s, d in zip(x.strain, x.d2min) if abs(s - 0.04) < 1e-9]
     return (f"{glass.name:<15} {len(glass):<7} {glass.composition:<10} "
             f"{glass.made.get('rate', '?'):<9} {glass.made.get('age', '-'):<6} "

@@ -1,9 +1,9 @@
 """Glasses made by LAMMPS with the decks of inputs/: quench, age, vibrate, load, pack.
 
 A folder remembers with which options each glass was made: NAME.json holds, for each step, the deck,
-the variables and what LAMMPS' log says of the potential.  It is written when the step starts; a
-glass that is there is never gone on with, nor packed, under other options.  Folders of version 0.1.0
-have no such file: there the logs must say the same as the options.
+the variables, the system and what LAMMPS' log says of the potential.  It is written when the step
+starts; a glass that is there is never gone on with, nor packed, under other options.  Folders of
+version 0.1.0 have no such file: there the logs must say the same as the options.
 """
 from __future__ import annotations
 
@@ -21,11 +21,25 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MgmlError, OptionError
 from ..system.elements import MASSES, element_of_mass
+from ..system.lengths import STYLES, Lengths, kind_of
+from ..systems import System, lammps_files
 
 if TYPE_CHECKING:
+    from ..io.dump import Frame
     from ..io.glass import Glass, Loaded
+    from ..system.arrays import Floats
 
 STEP = 0.001           # strain increment of in.aqs, where its log does not tell
+CALLS = 250            # of the forces, in an increment of in.aqs: Cu-Zr 146, Kob-Andersen 350
+# What of a system decides about a deck's run, besides elements, masses and units.
+SECTIONS = {"in.quench": ("potential", "dynamics", "quench"),
+            "in.vibrate": ("potential", "dynamics.timestep", "dynamics.atom_style",
+                           "vibration.skin", "vibration.settle", "vibration.time"),
+            "in.aqs": ("potential", "dynamics.pressure", "dynamics.atom_style", "loading.step",
+                       "loading.force", "loading.largest_move"),
+            "in.age": ("potential", "dynamics", "quench.force", "quench.end", "ageing.rate",
+                       "ageing.monte_carlo", "ageing.potential_difference")}
+OWN_WORDS = ("quench.rate", "quench.fast")     # of the plan, see Step.options
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,7 @@ class Step:
 
     done : the file that tells it is done.  log : its log.  begun : files that only this step writes.
     variables : what the deck is given.  options : the option of ``mgml dataset`` for each of them.
+    forces : how often it computes forces, about.
     """
 
     done: str
@@ -41,6 +56,7 @@ class Step:
     variables: dict[str, Any]
     begun: tuple[str, ...]
     options: dict[str, str] = field(default_factory=dict)
+    forces: float = 0.0
 
     @property
     def log(self) -> str:
@@ -51,11 +67,13 @@ class Step:
 class Plan:
     """How the glass of one seed is made.  age : ps at age_temp (K), 0 for none.
 
-    Numbers may be texts: they go to LAMMPS, and into the glass file, as they are given.
+    system : what is simulated; None for the decks as they stand, Cu-Zr.  shares : of its elements;
+    of the decks as they stand, two.  Numbers may be texts: they go to LAMMPS, and into the glass
+    file, as they are given, in the units of the system.
     """
 
     seed: int
-    zr: float = 0.35
+    shares: tuple[float, ...] = (0.65, 0.35)
     n: int = 22
     rate: str = "1e13"
     fast: str = "1e13"
@@ -65,6 +83,17 @@ class Plan:
     axes: str = "xyz"
     senses: tuple[str, ...] = ("compression", "tension")
     strain: str = "0.04"
+    system: System | None = None
+
+    @classmethod
+    def of(cls, system: System, seed: int, n: int, **others: Any) -> Plan:
+        """As the system file has it, but for ``others``."""
+        own = {"shares": system.shares, "rate": number(system["quench.rate"]),
+               "fast": number(system["quench.fast"]), "axes": system["loading.axes"],
+               "age_temp": number(system["ageing.temperature"]), "senses": system.senses,
+               "vibration_temp": number(system["vibration.temperature"]),
+               "strain": number(system["loading.strain"])}
+        return cls(seed, n=n, system=system, **{**own, **others})
 
     @property
     def melt(self) -> str:
@@ -78,7 +107,12 @@ class Plan:
     @property
     def made(self) -> dict[str, Any]:
         """Options for the glass file."""
-        out = {key: getattr(self, key) for key in ("seed", "zr", "n", "rate", "fast")}
+        out: dict[str, Any] = {"seed": self.seed}
+        if self.system is None:
+            out["zr"] = self.shares[1]
+        else:
+            out.update(system=self.system.name, shares=list(self.shares))
+        out.update(n=self.n, rate=self.rate, fast=self.fast)
         if float(self.age) > 0:
             out.update(age=self.age, age_temp=self.age_temp)
         return {**out, "vibration_temp": self.vibration_temp}
@@ -88,25 +122,64 @@ class Plan:
         return [(axis, sense) for axis in self.axes for sense in self.senses]
 
     def steps(self) -> list[Step]:
-        name = self.melt
-        own = ("seed", "zr", "n", "rate", "fast")
-        out = [Step(f"{name}.data", "in.quench", {key: getattr(self, key) for key in own},
-                    (f"{name}.check.done", f"{name}.data"),
-                    {"seed": "--seeds", **{key: f"--{key}" for key in own[1:]}})]
+        name, given = self.melt, self._given
+        mixture = {f"x{k}": x for k, x in enumerate(self.shares[1:], start=2)}
+        if self.system is None:
+            shares: dict[str, Any] = {"zr": self.shares[1]}
+            options = {"zr": "--zr"}
+        else:
+            shares = {**mixture, "composition": ",".join(f"{x:g}" for x in self.shares)}
+            options = dict.fromkeys(mixture, "--shares")
+        out = [Step(f"{name}.data", "in.quench", {
+            **given, "seed": self.seed, **shares, "n": self.n, "rate": self.rate, "fast": self.fast},
+            (f"{name}.check.done", f"{name}.data"),
+            {"seed": "--seeds", **options, "n": "--n", "rate": "--rate", "fast": "--fast"},
+            self._forces_of_the_quench())]
         if name != self.name:
             name = self.name
             out.append(Step(f"{name}.data", "in.age", {
-                "name": self.melt, "seed": self.seed, "time": self.age, "temp": self.age_temp},
-                (f"{name}.check.done", f"{name}.data"), {"time": "--age", "temp": "--age-temp"}))
+                **given, "name": self.melt, "seed": self.seed, "time": self.age,
+                "temp": self.age_temp, **({} if self.system is None else {
+                    "rate": number(self.system["ageing.rate"])})},
+                (f"{name}.check.done", f"{name}.data"), {"time": "--age", "temp": "--age-temp"},
+                float(self.age) / self._of("dynamics.timestep", 0.002)))
         out.append(Step(f"{name}.msd", "in.vibrate", {
-            "name": name, "seed": self.seed, "temp": self.vibration_temp}, (f"{name}.msd",),
-            {"temp": "--vibration-temp"}))
+            **given, "name": name, "seed": self.seed, "temp": self.vibration_temp}, (f"{name}.msd",),
+            {"temp": "--vibration-temp"},
+            (self._of("vibration.time", 20.0) + self._of("vibration.settle", 3.0))
+            / self._of("dynamics.timestep", 0.002)))
         for axis, sense in self.loadings:
             one = f"{name}.{axis}-{sense}"
             out.append(Step(f"{one}.done", "in.aqs", {
-                "name": name, "axis": axis, "sense": sense, "last": self.strain},
-                (f"{one}.check", f"{one}.dump", f"{one}.done")))
+                **given, "name": name, "axis": axis, "sense": sense, "last": self.strain},
+                (f"{one}.check", f"{one}.dump", f"{one}.done"),
+                forces=CALLS * float(self.strain) / self._of("loading.step", STEP)))
         return out
+
+    @property
+    def _given(self) -> dict[str, str]:
+        return {} if self.system is None else {"system": f"{self.system.name}.lmp"}
+
+    def _of(self, key: str, default: float) -> float:
+        return default if self.system is None else float(self.system[key])
+
+    def _forces_of_the_quench(self) -> float:
+        if self.system is None:
+            times = {"tau": 10.0, "settle": 2.0, "dt": 0.002, "melt": 2000.0, "high": 1200.0,
+                     "low": 600.0, "end": 50.0, "persec": 1e-12}
+        else:
+            s = self.system
+            times = {"tau": s["quench.hold"], "settle": s["quench.settle"],
+                     "dt": s["dynamics.timestep"], "persec": s.per_second,
+                     **{k: s[f"quench.{k}"] for k in ("melt", "high", "low", "end")}}
+        ramps = ((times["melt"] - times["high"] + times["low"] - times["end"]) / float(self.fast)
+                 + (times["high"] - times["low"]) / float(self.rate)) / times["persec"]
+        return (times["tau"] + times["settle"] + ramps) / times["dt"]
+
+
+def number(x: float) -> str:
+    """As text, without digits that say nothing: 1e+13, 0.002."""
+    return f"{x:.12g}"
 
 
 def deck_folder(given: str | Path | None = None) -> Path:
@@ -119,24 +192,33 @@ def deck_folder(given: str | Path | None = None) -> Path:
     return found.resolve()
 
 
+class TimeIsUpError(MgmlError):
+    """Runs were ended when their time was up; their checkpoints are good."""
+
+
 def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str], jobs: int = 1,
-         tell: Callable[[str], object] = print) -> None:
+         tell: Callable[[str], object] = print, until: float | None = None) -> None:
     """Run what is missing, ``jobs`` glasses at a time, each glass' steps one after the other.
 
     command : the words that start LAMMPS.  tell : called with a line at the start of each run.
+    until : of ``time.monotonic()``; runs that are not done by then are ended.
 
     Raises
     ------
     InputError : a glass that is there was made with other options.
     MgmlError : LAMMPS failed.
+    TimeIsUpError : it is ``until``.
     """
     from concurrent.futures import ThreadPoolExecutor, wait
+    from time import monotonic
 
     from ..progress import working
 
     folder.mkdir(parents=True, exist_ok=True)
     for plan in plans:                       # all of them, before the first hour of work
         check(plan, folder)
+    for system in {p.system.name: p.system for p in plans if p.system is not None}.values():
+        lammps_files(system, folder)
     running: set[Any] = set()
     stop = threading.Event()
 
@@ -150,9 +232,10 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
             tell(f"{step.deck} {step.done}")
             _run(folder, step, decks, command, running, stop)
             _finished(folder, plan, step)
-            progress.step()
+            progress.step(share=work_of(plan, step) / whole)
 
-    ahead = sum(not is_done(folder, step) for plan in plans for step in plan.steps())
+    missing = [(plan, step) for plan in plans for step in plan.steps() if not is_done(folder, step)]
+    ahead, whole = len(missing), sum(work_of(plan, step) for plan, step in missing) or 1.0
     with (ThreadPoolExecutor(jobs) as pool, _interrupted_by_signals(),
           working("", "runs of LAMMPS", ahead) as progress):
         try:
@@ -161,8 +244,15 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
                 for glass in glasses:
                     while wait([glass], 1.0).not_done:
                         progress.refresh()
+                        if until is not None and monotonic() > until:
+                            stop.set()
+                            for process in list(running):
+                                _end(process)
+                            wait(glasses)
+                            raise TimeIsUpError("the time is up")
                     glass.result()
             finally:
+                stop.set()                   # one failed: the others end their present run
                 for glass in glasses:
                     glass.cancel()
         except KeyboardInterrupt:            # the checkpoints are good
@@ -170,6 +260,11 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
             for process in list(running):
                 _end(process)
             raise
+
+
+def work_of(plan: Plan, step: Step) -> float:
+    """How often the forces on an atom are computed."""
+    return step.forces * plan.n ** 3
 
 
 @contextmanager
@@ -206,7 +301,8 @@ def _run(folder: Path, step: Step, decks: Path, command: Sequence[str], running:
         failed = process.wait()
         running.discard(process)
     if failed:
-        raise MgmlError(f"{step.deck} for {step.done} failed: see {folder / step.log}; the same "
+        how = "failed" if failed > 0 else f"was ended by signal {-failed}"
+        raise MgmlError(f"{step.deck} for {step.done} {how}: see {folder / step.log}; the same "
                         f"command goes on from its last checkpoint")
     if step.done.endswith(".done"):
         (folder / step.done).touch()
@@ -258,6 +354,7 @@ def _remember(folder: Path, plan: Plan, step: Step, decks: Path, command: Sequen
     known = steps.get(step.done, {}) if _has_begun(folder, step) else {}
     steps[step.done] = {
         **known, "deck": step.deck, "variables": step.variables, "command": " ".join(command),
+        **({} if plan.system is None else {"system": decided(plan.system, step.deck)}),
         "deck_sha256": hashlib.sha256((decks / step.deck).read_bytes()).hexdigest(),
         "lammps_mgml": __version__}
     _write_record(folder, plan, steps)
@@ -288,6 +385,7 @@ def check(plan: Plan, folder: Path) -> None:
         if not _has_begun(folder, step):
             continue
         known = steps.get(step.done)
+        _check_system(folder, plan, step, known)
         found = known["variables"] if known else _told_by_logs(folder, plan, step)
         for key, option in step.options.items():
             if key in found and not same(found[key], step.variables[key]):
@@ -295,6 +393,32 @@ def check(plan: Plan, folder: Path) -> None:
                     f"{folder / step.done} was made with {option} {found[key]}, not "
                     f"{step.variables[key]}: give {option} {found[key]}, other --seeds, or another "
                     f"folder")
+
+
+def decided(system: System, deck: str) -> dict[str, Any]:
+    """What of a system decides about the run of a deck, as JSON can hold it."""
+    return {"name": system.name, **{
+        key: value for key, value in system.told().items() if key not in OWN_WORDS and (
+            "." not in key or any(key == part or key.startswith(f"{part}.")
+                                  for part in SECTIONS[deck]))}}
+
+
+def _check_system(folder: Path, plan: Plan, step: Step, known: dict[str, Any] | None) -> None:
+    """InputError if another system made the step, or the same before its file was changed."""
+    was = (known or {}).get("system")
+    if was is None and plan.system is None:
+        return
+    now = None if plan.system is None else decided(plan.system, step.deck)
+    names = [x["name"] if x else "the decks alone (Cu-Zr)" for x in (was, now)]
+    if was is None or now is None or was["name"] != now["name"]:
+        raise InputError(f"{folder / step.done} was made with {names[0]}, not {names[1]}: give the "
+                         f"system that made it, or another folder")
+    changed = [key for key in now if was.get(key) != now[key]]
+    if changed:
+        key = changed[0]
+        raise InputError(f"{folder / step.done} was made when {key} of system {names[0]} was "
+                         f"{was.get(key)!r}, now it is {now[key]!r}: give another folder or other "
+                         f"--seeds, or put it back")
 
 
 def same(a: Any, b: Any) -> bool:
@@ -336,7 +460,7 @@ def _told_by_logs(folder: Path, plan: Plan, step: Step) -> dict[str, Any]:
         if region:
             found["n"] = region[-1][0]
             many = re.findall(r"^set\s+group all type/subset 2 (\d+) (\d+)", text, re.MULTILINE)
-            if many and int(many[-1][0]) != _rounded(float(plan.zr) * int(found["n"]) ** 3):
+            if many and int(many[-1][0]) != _rounded(plan.shares[1] * int(found["n"]) ** 3):
                 found.setdefault("zr", f"{int(many[-1][0]) / int(found['n']) ** 3:g}")
         if all(same(found[key], step.variables[key]) for key in found):
             found.update(_stages_agree(path, text, step))
@@ -377,14 +501,15 @@ def _ends(text: str, step: Step) -> list[int]:
     if step.deck == "in.age":
         hold, temp = (float(step.variables[key]) for key in ("time", "temp"))
         first = _rounded(hold / dt)
-        return [first, first + _rounded((temp - 50) / (default("rate", 1e13) * 1e-12) / dt)]
+        cooling = default("rate", 1e13) * 1e-12
+        return [first, first + _rounded((temp - default("tend", 50.0)) / cooling / dt)]
     rate, fast = (float(step.variables[key]) for key in ("rate", "fast"))
     melt, end = default("tmelt", 2000.0), default("tend", 50.0)
     high, low = (melt, end) if fast == rate else (default("high", 1200.0), default("low", 600.0))
     ends = [_rounded(default("tau", 10.0) / dt)]
     for fall, speed in ((melt - high, fast), (high - low, rate), (low - end, fast)):
         ends.append(ends[-1] + _rounded(fall / (speed * 1e-12) / dt))
-    return [*ends, ends[-1] + _rounded(2.0 / dt)]
+    return [*ends, ends[-1] + _rounded(default("settle", 2.0) / dt)]
 
 
 def _rounded(x: float) -> int:
@@ -474,8 +599,8 @@ def one_potential(folder: Path, plan: Plan) -> dict[str, Any]:
                      "symbols": []}
 
 
-def elements_of(data: Path, symbols: Sequence[str]) -> tuple[str, ...]:
-    """Symbols of types 1, 2, ... of a data file: those of pair_coeff, else by their masses.
+def elements_of(data: Path, symbols: Sequence[str], system: System | None = None) -> tuple[str, ...]:
+    """Symbols of types 1, 2, ... of a data file: those of the system, of pair_coeff, or by masses.
 
     Raises
     ------
@@ -484,6 +609,11 @@ def elements_of(data: Path, symbols: Sequence[str]) -> tuple[str, ...]:
     masses = _masses(data)
     if not masses:
         raise InputError(f"{data} has no masses: the elements of its types are unknown")
+    if system is not None:
+        if len(masses) != len(system.masses) or not all(map(same, masses, system.masses)):
+            raise InputError(f"{data} has masses {' '.join(f'{m:g}' for m in masses)}, system "
+                             f"{system.name} has {' '.join(f'{m:g}' for m in system.masses)}")
+        return system.elements
     if symbols and len(symbols) != len(masses):
         raise InputError(f"{data} has {len(masses)} types, pair_coeff names {len(symbols)} elements "
                          f"({' '.join(symbols)})")
@@ -532,7 +662,6 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
     ------
     InputError : files that do not fit each other or the options, or elements that are unknown.
     """
-    import numpy as np
 
     from ..io.dump import read_data, read_dump
     from ..io.glass import Glass
@@ -541,19 +670,25 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
     data = folder / f"{plan.name}.data"
     inherent, quenched = (read_data(folder / f"{plan.name}{kind}.data") for kind in ("", ".50K"))
     run = one_potential(folder, plan)
-    elements = elements_of(data, run["symbols"])
-    found, asked = int((inherent.types == 2).sum()), round(float(plan.zr) * len(inherent.types))
-    if found != asked:
-        raise InputError(f"{data}: {found} {elements[1] if len(elements) > 1 else 'type 2'} atoms of "
-                         f"{len(inherent.types)}, where --zr {plan.zr} means {asked}: give the "
-                         f"composition that it has")
+    elements = elements_of(data, run["symbols"], plan.system)
+    option = f"--zr {plan.shares[1]:g}" if plan.system is None else (
+        f"--shares {','.join(f'{x:g}' for x in plan.shares)}")
+    for kind, share in enumerate(plan.shares[1:], start=2):
+        found, asked = int((inherent.types == kind).sum()), _rounded(share * len(inherent.types))
+        if found != asked:
+            symbol = elements[kind - 1] if len(elements) >= kind else f"type {kind}"
+            raise InputError(f"{data}: {found} {symbol} atoms of {len(inherent.types)}, where "
+                             f"{option} means {asked}: give the composition that it has")
     energy = next((w[-1] for w in _inherent(folder) if w[0] == plan.name), None)
     if energy is None:
         raise InputError(f"{folder / 'inherent.txt'} has no line for {plan.name}: in.quench and "
                          f"in.age write them")
+    scale = 1.0 if plan.system is None else plan.system.unit_of_length
+    (positions, edges), before = (_in_angstrom(frame, scale) for frame in (inherent, quenched))
+    lengths = lengths_of(plan, folder, positions, edges)
     loadings = []
     for axis, sense in plan.loadings:
-        loaded = _loaded(folder, plan.name, axis, sense, float(plan.strain))
+        loaded = _loaded(folder, plan.name, axis, sense, float(plan.strain), scale, lengths)
         if loaded is None:
             tell(f"{plan.name}.{axis}-{sense}: not at strain {plan.strain}, left out")
         else:
@@ -564,18 +699,66 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
         if frame is None or "d_msd" not in frame.columns:
             raise InputError(f"{folder / plan.name}.msd has no column d_msd")
         frame.must_have_atoms_of(inherent)
-        msd = frame.columns["d_msd"]
+        msd = frame.columns["d_msd"] * (scale**2 if frame.units is None else 1.0)
     with data.open() as file:
         version = re.search(r"version ([^,]+)", file.readline())
     provenance = {"lammps": version[1] if version else run["lammps"], "potential": run["potential"],
                   "potential_sha256": run["potential_sha256"]}
-    return Glass(plan.name, elements, inherent.types, inherent.positions, inherent.box.edges,
-                 (quenched.positions, np.array(quenched.box.edges)), float(energy), tuple(loadings),
-                 plan.made, provenance, msd)
+    if plan.system is not None and not run["potential_sha256"]:        # no file: these are all of it
+        commands = plan.system["potential.commands"]
+        provenance.update(potential=next(line.split(maxsplit=1)[1] for line in commands.splitlines()
+                                         if line.split()[:1] == ["pair_style"]),
+                          potential_sha256=hashlib.sha256(commands.encode()).hexdigest())
+    masses = () if plan.system is None else tuple(
+        m * STYLES[plan.system.units].mass for m in plan.system.masses)
+    return Glass(plan.name, elements, inherent.types, positions, edges, before, float(energy),
+                 tuple(loadings), plan.made, provenance, msd, lengths, masses)
 
 
-def _loaded(folder: Path, name: str, axis: str, sense: str, last: float) -> Loaded | None:
-    """Loaded from the dump and curve of in.aqs; None if it has not come to the strain ``last``."""
+def _in_angstrom(frame: Frame, scale: float) -> tuple[Floats, Floats]:
+    """(positions, edges of the box) in A (lj: sigma).  scale : of a file that tells no units."""
+    factor = scale if frame.units is None else 1.0
+    return frame.positions * factor, frame.box.edges * factor
+
+
+def lengths_of(plan: Plan, folder: Path, positions: Floats, edges: Floats) -> Lengths:
+    """Lengths of all glasses of a folder: those of the system file, else what the first glass gave.
+
+    positions, edges : of the inherent structure, A (lj: sigma).
+
+    Raises
+    ------
+    InputError : the folder's file of lengths is damaged, or g(r) has no clear minimum.
+    """
+    if plan.system is None:
+        return Lengths()
+    if plan.system.lengths is not None:
+        return plan.system.lengths
+    from ..io.whole import write_whole
+    from ..system.box import Box
+    from .lengths import measured
+
+    given, path = plan.system.given_lengths, folder / f"{plan.system.name}.lengths.json"
+    try:
+        known = Lengths.read(json.loads(path.read_text()))
+    except FileNotFoundError:
+        known = measured(positions, Box.make(edges, (True,) * 3), kind_of(plan.system.units), **given)
+        write_whole(path, (json.dumps(known.told(), indent=1) + "\n").encode())
+    except (ValueError, TypeError) as e:
+        raise InputError(f"{path} is damaged ({e}): remove it, and pack all glasses again") from None
+    for key, value in given.items():
+        if getattr(known, key) != value:
+            raise InputError(f"{path} has {key} {getattr(known, key):g}, system {plan.system.name} "
+                             f"{value:g}: remove it, and pack all glasses again")
+    return known
+
+
+def _loaded(folder: Path, name: str, axis: str, sense: str, last: float, scale: float,
+            lengths: Lengths) -> Loaded | None:
+    """Loaded from the dump and curve of in.aqs; None if it has not come to the strain ``last``.
+
+    scale : A in the dump's unit of length.
+    """
     import numpy as np
 
     from ..io.dump import read_dump
@@ -601,8 +784,8 @@ def _loaded(folder: Path, name: str, axis: str, sense: str, last: float) -> Load
             raise InputError(f"{path.with_suffix('.curve')} has no line for strain {strain:g}, of "
                              f"the frame {frame.step} of {path.name}")
         # a run that was killed before its checkpoint writes the frame once more: the later counts
-        at[strain] = d2min(first.positions, first.box.edges, frame.positions, frame.box.edges,
-                           first.box.periodic)
+        at[strain] = d2min(*_in_angstrom(first, scale), *_in_angstrom(frame, scale),
+                           first.box.periodic, lengths.d2_cutoff)
     strains = sorted(at)
     if not strains or strains[-1] < last - 1e-9:
         return None

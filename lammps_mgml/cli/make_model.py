@@ -1,0 +1,120 @@
+"""mgml make-model: glasses, training, scores and a page, in one command."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ..models.model import SoftnessModel
+    from ..systems import System
+    from ..train.campaign import Campaign
+    from ..train.dataset import Loading
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    from ..train.recipes import RECIPES
+    from .dataset import _count
+
+    parser.add_argument("system", help="a shipped system's name or a system file (mgml system)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder for all that is made "
+                        "(NAME-model); the same command goes on with what is there")
+    parser.add_argument("-j", "--jobs", type=_count, default=1, help="LAMMPS runs at a time (1)")
+    parser.add_argument("--glasses", type=_count, default=6,
+                        help="at most so many, a third of them for the scores only (6)")
+    parser.add_argument("--size", type=_count, default=4000, help="atoms of a glass, rounded up to a "
+                        "cube of a whole number (4000)")
+    parser.add_argument("--budget", default="2h", help="time that it may take, as 1h30m (2h)")
+    parser.add_argument("--recipe", default="pair", choices=tuple(RECIPES),
+                        help="as of mgml train (pair)")
+    parser.add_argument("--seed", type=_count, default=1, help="of the first glass (1)")
+    parser.add_argument("--lmp", default="lmp -sf opt", help="LAMMPS command (lmp -sf opt)")
+    parser.add_argument("--decks", help="folder of in.quench, in.aqs and the others (inputs)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from ..progress import say
+    from ..systems import read_system
+    from ..train.campaign import Campaign, seconds
+    from ..train.make import deck_folder
+    from .dataset import command_of
+
+    system = read_system(args.system)
+    folder = Path(args.output or f"{system.name}-model")
+    unseen, training = _seeds(args.seed, args.glasses)
+    campaign = Campaign(system, folder, _edge(args.size), unseen, training, deck_folder(args.decks),
+                        command_of(args.lmp), args.jobs, seconds(args.budget), args.recipe, say)
+    _make(campaign, system, folder, args.recipe)
+
+
+def _seeds(first: int, glasses: int) -> tuple[list[int], list[int]]:
+    """(unseen, training) seeds: a third, at least two, are unseen, and these come first."""
+    from ..errors import OptionError
+    from ..train.campaign import TRAINING, UNSEEN
+
+    if glasses < UNSEEN + TRAINING:
+        raise OptionError(f"--glasses {glasses}: {TRAINING} to be trained on and {UNSEEN} for the "
+                          f"scores are the least")
+    seeds = list(range(first, first + glasses))
+    n = max(UNSEEN, glasses // 3)
+    return seeds[:n], seeds[n:]
+
+
+def _edge(size: int) -> int:
+    """n of n^3 atoms, not fewer than ``size``."""
+    n = int(round(float(size) ** (1 / 3)))
+    return n if n ** 3 >= size else n + 1
+
+
+def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str) -> None:
+    from ..models.model import from_card, save_model, with_envelope
+    from ..progress import say
+    from ..report.page import write_page
+    from ..train.fit import train
+    from ..train.recipes import recipe
+    from .score import print_scores, score_all
+
+    strain = float(system["loading.strain"])
+
+    def learn(loadings: Sequence[Loading]) -> tuple[Any, Sequence[str]]:
+        return recipe(recipe_name, loadings, strain)[:2]
+
+    training, unseen = campaign.run(learn, strain)
+    learner, features, told = recipe(recipe_name, training, strain)
+    told = {**told, "system": system.name, "units": system.units, "about": system.about,
+            "curve": campaign.curve}
+    card = train(training, strain, system.name, learner, features, recipe=told)
+    path = folder / f"{system.name}.mgml"
+    model = from_card(with_envelope(card), str(path))
+    scores = score_all(model, unseen, strain, training)
+    scores["all"]["against"] = _against_baseline(model, unseen, strain)
+    card["scores"] = scores
+    save_model(path, card)
+    print_scores(scores)
+    write_page(folder / f"{system.name}.html", card, training, unseen,
+               sorted((folder / "glasses").glob("*.h5")))
+    say(f"wrote {path} (mgml model show {path}) and {folder / system.name}.html")
+
+
+def _against_baseline(model: SoftnessModel, unseen: Sequence[Loading],
+                      strain: float) -> dict[str, Any]:
+    """The model beside facet-area std alone, on the same resampled blocks."""
+    import numpy as np
+
+    from ..train.evaluate import together
+
+    sets = []
+    for x in unseen:
+        if not x.plastic(strain).any():
+            continue
+        mine, alone = x.features(model.features), x.features(("facet_area_std",))[:, 0]
+        ok = ~(np.isnan(mine).any(axis=1) | np.isnan(alone) | np.isnan(x.at(strain)))
+        sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok],
+                     [model.margins(mine[ok]), alone[ok]]))
+    value, error, interval = together(sets)
+    return {"model": "facet-area std alone", "auc": value[1], "auc_error": error[1],
+            "difference": value[0] - value[1], "interval95": interval}
