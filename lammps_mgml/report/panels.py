@@ -66,7 +66,7 @@ def slice_of(frame: Frame, component: Component, thickness: float = 2.5) -> Slic
     """
     from scipy.spatial import cKDTree
 
-    upright, across, depth = _view(component)
+    upright, across, depth = view_of(component)
     box = Box(np.zeros(3), frame.box.edges, frame.box.periodic)
     fractional, owner, shift = image_shell(box, frame.positions, 2 * BEYOND)
     x = with_images(box, fractional, owner, shift)
@@ -147,7 +147,7 @@ def softness_by_d2(frame: Frame, reference: Frame | None) -> ByD2:
                 float(soft.mean()))
 
 
-def _view(component: Component) -> tuple[int, int, int]:
+def view_of(component: Component) -> tuple[int, int, int]:
     """(upright axis, axis across, axis of depth) of the slice."""
     row, column = component
     if row != column:                        # shear: displacements across, their gradient upright
