@@ -159,9 +159,12 @@ def scored(run: Run, model: SoftnessModel, loading: Loading | None = None) -> Sc
 
 
 def component_of(label: str) -> tuple[int, int]:
-    """(row, column) of the deformation of the box that a loading's label names."""
-    axes = ["xyz".index(letter) for letter in label.partition("-")[0]]
-    return axes[-1], axes[0]
+    """(row, column) of the deformation of the box that a loading's label names, such as
+    "z-compression" or "xy-shear"; z for one that names none."""
+    word = label.partition("-")[0]
+    if not word or set(word) - set("xyz"):   # a glass file may call its loadings anything
+        word = "z"
+    return "xyz".index(word[-1]), "xyz".index(word[0])
 
 
 def condition_of(composition: str, rate: float | None, age: str | None = None) -> str:
