@@ -66,9 +66,10 @@ def page(figures: Iterable[Figure], files: Mapping[str, Mapping[str, bytes]], ru
     policy = (f"default-src 'none'; img-src data: blob:; style-src {_hash(style)}; "
               f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'")
     atoms = sum(run.n for run in runs)
+    checksum = model.checksum.removeprefix("sha256:")[:12]
     title = f"Softness of {len(runs)} glass{'es' if len(runs) != 1 else ''}"
     lead = (f"The figures of the paper from {len(runs)} run{'s' if len(runs) != 1 else ''} of {atoms} "
-            f"atoms in all, by model {model.name} ({model.checksum[:12]}).")
+            f"atoms in all, by model {model.name} ({checksum}).")
     chosen, notes = choose(runs, most_bytes)
     body = [_runs(runs, model), _viewer(chosen, notes, model),
             *(_figure(figure, files.get(figure.number, {})) for figure in figures)]
@@ -112,8 +113,10 @@ def _anchor(figure: Figure) -> str:
 
 
 def _heading(figure: Figure) -> str:
-    number = f"{figure.number} " if figure.number[:1].isdigit() else ""
-    return f"{escape(number)}{_signs(figure.title)}"
+    number = ""
+    if figure.number[:1].isdigit():
+        number = f'<span class="tag">Fig. {escape(figure.number)}</span> '
+    return f"{number}{_signs(figure.title)}"
 
 
 def _contents(figures: Sequence[Figure]) -> str:
@@ -229,8 +232,8 @@ VIEWER = """
 <div><label for="loading">Loading</label><select id="loading"></select></div>
 <div><label for="depth">Depth</label><select id="depth"></select></div>
 <fieldset><legend>Colour</legend><div class="choice">
-<label><input type="radio" name="colour" value="sq" checked><span>S<sup>q</sup></span></label>
-<label><input type="radio" name="colour" value="d2"><span>D<sup>2</sup><sub>min</sub></span></label>
+<label><input type="radio" name="colour" value="sq" checked><span><b>S<sup>q</sup></b></span></label>
+<label><input type="radio" name="colour" value="d2"><span><b>D<sup>2</sup><sub>min</sub></b></span></label>
 </div></fieldset>
 <div><label for="dots">Black dots</label><select id="dots">
 <option value="plastic">Plastic atoms</option><option value="soft">Soft atoms</option>

@@ -143,7 +143,7 @@ def _told(kept: Sequence[Slices], depths: int, strains: int) -> str:
     shown = sum(len(slab.atoms) for x in kept for slab in x.slabs)
     share = 100.0 * shown / sum(x.run.n for x in kept)
     text = (f"Only atoms in slabs of {THICKNESS:g} Å at up to {depths} depth{'s' * (depths > 1)} of a "
-            f"loading are in this page, {share:.2g} % of all; the figures above are of all atoms.")
+            f"loading are in this page, {share:.2g} % of all; the figures are of all atoms.")
     if any(len(x.frames) < len(x.loading.strain) for x in kept):
         text += f" At most {strains} strains of a loading are kept."
     return text
