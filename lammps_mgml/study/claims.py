@@ -337,10 +337,12 @@ def _band(s: Study) -> Answer:
     stage, last = [str(x) for x in t["stage"]], float(t["strain"].max())
     if "band" in stage:
         begin = float(t["strain"][stage.index("band")])
-        return Answer(f"{begin:g}", _basis_of_drop(s), REPRODUCED if abs(begin - 0.065) <= 0.01 else DIFFERS)
+        return Answer(f"{begin:g}", _basis_of_drop(s),
+                      REPRODUCED if abs(begin - 0.065) <= 0.01 else DIFFERS)
     if last < 0.065:
         return Answer("", "", NOT_ATTEMPTED, f"the glasses are loaded to strain {last:g}")
-    return Answer(f"no abrupt fall up to {last:g}", _basis_of_drop(s), NOT_COMPARABLE, "periodic cells of this size have no room for a shear band")
+    return Answer(f"no abrupt fall up to {last:g}", _basis_of_drop(s), NOT_COMPARABLE,
+                  "periodic cells of this size have no room for a shear band")
 
 
 def _basis_of_drop(s: Study) -> str:

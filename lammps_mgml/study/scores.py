@@ -11,7 +11,7 @@ import numpy as np
 
 from ..models.model import SoftnessModel
 from ..progress import track
-from ..report.figure import BLUE, GREY, ORANGE, SQ
+from ..report.drawing import BLUE, GREY, ORANGE, SQ
 from ..report.rows import SOFT
 from .cases import (
     NEAR,

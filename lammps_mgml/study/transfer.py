@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..progress import track
-from ..report.figure import BLUE, GREEN, GREY, ORANGE, SQ
+from ..report.drawing import BLUE, GREEN, GREY, ORANGE, SQ
 from .cases import (
     Case,
     Made,
