@@ -150,6 +150,7 @@
     pen.fillText(`${long} Å`, place.left + long * place.scale + 7, low + 44);
     const present = [...new Set(slab.types)].sort((a, b) => a - b);
     let right = place.left + place.w;
+    if (place.scale < 1.5) return;          // too small to be told apart
     if (right - (place.left + long * place.scale + 45) < present.length * 42) return;
     pen.textAlign = "right";
     for (const type of present.reverse()) {

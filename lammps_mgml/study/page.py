@@ -174,7 +174,8 @@ def _figure(figure: Figure, files: Mapping[str, bytes]) -> str:
     return (
         f'<figure id="{_anchor(figure)}">{head}<div class="body{large}"><div class="paper">'
         f'<img src="{_data(media, files[kind])}" alt="{escape(figure.title)}" '
-        f'width="{96 * width:.0f}" height="{96 * height:.0f}"></div><figcaption><p>{_signs(figure.caption)}</p>'
+        f'width="{96 * width:.0f}" height="{96 * height:.0f}"></div>'
+        f'<figcaption><p>{_signs(figure.caption)}</p>'
         f'<p><a class="button" download="{escape(figure.stem)}.csv" '
         f'href="{_data("text/csv", files["csv"])}">Numbers (CSV)</a></p></figcaption></div></figure>')
 
@@ -202,8 +203,8 @@ def _viewer(chosen: Sequence[Slices], notes: Sequence[str], model: SoftnessModel
         for k, x in enumerate(chosen) for j, slab in enumerate(x.slabs))
     return (
         f'{head}<p class="lead">Atoms within {THICKNESS / 2:g} Å of a plane, at their places in the '
-        f"undeformed glass. {SQ} is that of the undeformed glass, {D2} that of the strain. An atom is "
-        f"called plastic where {D2} &gt; {THRESHOLD:g} Å<sup>2</sup>, soft where {SQ} &gt; {SOFT:g}; "
+        f"undeformed glass. {SQ} is that of the undeformed glass, {D2} that of the strain. An atom "
+        f"is called plastic where {D2} &gt; {THRESHOLD:g} Å<sup>2</sup>, soft where {SQ} &gt; {SOFT:g}; "
         f"grey: not known.</p>"
         f'{VIEWER}{told}<script type="application/json" id="slices">{_json(about)}</script>\n{slabs}'
         f"</section>")
@@ -236,7 +237,8 @@ VIEWER = """
 <div><label for="depth">Depth</label><select id="depth"></select></div>
 <fieldset><legend>Colour</legend><div class="choice">
 <label><input type="radio" name="colour" value="sq" checked><span><b>S<sup>q</sup></b></span></label>
-<label><input type="radio" name="colour" value="d2"><span><b>D<sup>2</sup><sub>min</sub></b></span></label>
+<label><input type="radio" name="colour" value="d2">
+<span><b>D<sup>2</sup><sub>min</sub></b></span></label>
 </div></fieldset>
 <div><label for="dots">Black dots</label><select id="dots">
 <option value="plastic">Plastic atoms</option><option value="soft">Soft atoms</option>
