@@ -13,7 +13,7 @@ FOLDER = "study"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN",
-                        help="glass files (.h5), dumps of loaded runs, best with d_sq and d_d2min, and "
+                        help="glass files (.h5), dumps of loaded runs with d_sq and d_d2min, "
                              "tables of these (mgml_features_file); several of a glass are one run")
     parser.add_argument("-o", "--output", default=FOLDER, metavar="FOLDER",
                         help=f"folder for index.html and the figures, which is made ({FOLDER})")

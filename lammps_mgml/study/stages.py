@@ -443,6 +443,8 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
 
 def _mark(axes: Sequence[Axes], begins: Sequence[tuple[float, str]], last: float) -> None:
     """Shade the stages and name them."""
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(low, high + 0.1 * (high - low))         # room for the names
     known = [(begin, word) for begin, word in begins if begin == begin]
     # a stage that begins with, or after, the next one has no span of its own
     known = [(b, w) for k, (b, w) in enumerate(known) if all(b < later for later, _ in known[k + 1:])]
@@ -452,9 +454,10 @@ def _mark(axes: Sequence[Axes], begins: Sequence[tuple[float, str]], last: float
         for ax in axes:
             if begin:
                 ax.axvline(begin, color=GREY, lw=0.8, ls="--")
-        if end > begin:
-            axes[0].annotate(word, ((begin + end) / 2, 1), (0, -3), ("data", "axes fraction"),
-                             "offset points", ha="center", va="top", fontsize=7.5, color=GREY)
+        narrow = end - begin < 0.1 * last
+        axes[0].annotate(word, (end if narrow else (begin + end) / 2, 1), (-2 * narrow, -3),
+                         ("data", "axes fraction"), "offset points", va="top", fontsize=7.5,
+                         ha="right" if narrow else "center", color=GREY)
 
 
 def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
