@@ -195,7 +195,7 @@ def _region(s: Study) -> Answer:
 def _label(s: Study) -> Answer:
     label = s.model.entry("label")
     same = label["threshold"] == 5.0 and label["cutoff"] == 4.5
-    return Answer(f"D2min > {label['threshold']:g} A^2, cutoff {label['cutoff']:g} A",
+    return Answer(f"D2min > {label['threshold']:g} Å², cutoff {label['cutoff']:g} Å",
                   f"{label['d2min']}; against the undeformed glass",
                   REPRODUCED if same else DIFFERS,
                   "as the sum over the neighbours; with the 1/N of the paper's Eq. 4 no atom would "
@@ -479,9 +479,10 @@ def _rates(s: Study) -> Answer:
         one, other = rates[row[0]], rates[row[1]]
         if one is None or other is None:
             continue
-        if one == other:
+        differ = ("aged" in row[0]) != ("aged" in row[1])
+        if differ and one == other:
             aged.append(row if "aged" in row[0] else _turned(row))
-        else:
+        elif not differ and one != other:
             rows.append(row if one < other else _turned(row))
     if not rows:
         raise MissingFigure("no composition is there at two quench rates")
@@ -568,6 +569,8 @@ def _dependence(s: Study) -> Answer:
         at = np.flatnonzero(t["feature"] == name)
         p = t["probability"][at]
         seen = at[t["atoms"][at] * np.nan_to_num(t["share"][at]) >= 20]
+        if not len(seen):
+            raise MissingFigure(f"too few plastic atoms for their share by {name}")
         a, b = (int(seen[0]), int(seen[-1])) if UPWARD[name] > 0 else (int(seen[-1]), int(seen[0]))
         rise = UPWARD[name] * float(p[-1] - p[0])
         sure = float(t["share_low95"][b]) > float(t["share_high95"][a])
@@ -609,7 +612,7 @@ SECTIONS: dict[str, tuple[Claim, ...]] = {
         Claim("D4", "quench", "2000 K to 50 K at 5e10, 5e11, 5e12 K/s; EAM of 2007", _quench),
         Claim("D5", "load", "compression along z at 50 K, 2.5e7 /s, free surfaces across x", _load),
         Claim("D6", "analysed region", "69 % of the atoms, away from surfaces and ends", _region),
-        Claim("D7", "label", "D2min > 5.0 A^2, cutoff 4.5 A, against the undeformed glass", _label),
+        Claim("D7", "label", "D2min > 5.0 Å², cutoff 4.5 Å, against the undeformed glass", _label),
         Claim("D8", "plastic atoms at strain 0.04", "4.0 to 6.0 %", _share),
         Claim("D9", "strains", "to 0.10 in steps of 0.00125", _grid),
         Claim("D10", "cost of one deformation", "5000 CPU hours", _cost)),
@@ -656,11 +659,11 @@ SECTIONS: dict[str, tuple[Claim, ...]] = {
 CLAIMS: dict[str, Claim] = {claim.id: claim for some in SECTIONS.values() for claim in some}
 
 SLIPS = (
-    "345 600 atoms do not fit into 120 x 24 x 240 A: each length is short by about 2.",
+    "345 600 atoms do not fit into 120 x 24 x 240 Å: each length is short by about 2.",
     "\"81 pairs\": 9 + 18 + 18 + 45 is 90; pairs that differ in both composition and rate are 36.",
     "The strain rate is 2.5e7 /s in the Methods and 5e7 /s in the Discussion.",
     "Eq. 4 takes r(t - dt), Eq. 2 the undeformed frame. Here the reference is the undeformed glass.",
-    "Eq. 4 divides by N, OVITO does not. The threshold of 5 A^2 fits the plain sum only.",
+    "Eq. 4 divides by N, OVITO does not. The threshold of 5 Å² fits the plain sum only.",
     "S^q = 0.5 is no probability of one half: both classes were made equal. It means \"as likely as "
     "the average atom\".",
     "The version in Nat. Commun. 10, 5537 (2019) has other features and other alloys: its numbers "
@@ -677,7 +680,7 @@ def page(figures: Iterable[Figure], runs: Sequence[Run], model: SoftnessModel, s
         "Every numbered claim of Wang & Jain beside what this package finds, by one command "
         "(`make study`, from the glasses in `inputs/glasses`). Each number of ours is in a table "
         "(`figure-NUMBER.csv`) of that study. In parentheses: 95 % intervals from resampling whole "
-        "15 A cubes, the same ones for both sides of a difference on the same atoms. They do not "
+        "15 Å cubes, the same ones for both sides of a difference on the same atoms. They do not "
         "hold what another quench, or another choice of training glasses, would change.", "",
         f"Of {len(answers)} claims: " + ", ".join(f"{n} {v}" for v, n in counts.items()) + ".", "",
         *_table(("verdict", "meaning"), VERDICTS.items())]
