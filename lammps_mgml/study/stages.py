@@ -207,9 +207,9 @@ class Stages:
 
     onset : the share of plastic atoms grows faster than ``ONSET`` per unit strain.  peak : the
     stress is largest, and falls by ``OVERSHOOT`` of it later.  band : not before the peak, the AUC
-    begins to fall ``ABRUPT`` times as fast as it did so far, over ``WINDOW`` and beyond its 95 %
-    interval.  growth : (m,) of the share, since the strain before.  slope : (m,) of the AUC over the
-    window that begins there.
+    falls more than ``ABRUPT`` times as fast as it did before, over ``WINDOW`` around that strain and
+    beyond the 95 % interval of the difference.  growth : (m,) of the share, since the strain before.
+    slope : (m,) of the AUC over the window.
     """
 
     onset: float
@@ -239,17 +239,18 @@ def stages_of(strain: Floats, share: Floats, aucs: Sequence[Score], stress: Floa
     slope, band = np.full(len(strain), np.nan), np.nan
     first = next((k for k, score in enumerate(aucs) if score.value == score.value), len(strain))
     for k in range(first, len(strain)):
-        end = int(np.searchsorted(strain, strain[k] + WINDOW - 1e-9))
+        begin = max(int(np.searchsorted(strain, strain[k] - WINDOW / 2 - 1e-9)), first)
+        end = int(np.searchsorted(strain, strain[k] + WINDOW / 2 - 1e-9))
         if end >= len(strain):
             break
-        width = strain[end] - strain[k]
-        fall = aucs[end] - aucs[k]
+        width = strain[end] - strain[begin]
+        fall = aucs[end] - aucs[begin]
         slope[k] = fall.value / width
-        if k < first + 2 or not np.isnan(band) or (
+        if begin < first + 2 or not np.isnan(band) or (
                 stress is not None and not strain[k] >= peak - 1e-9):
             continue
-        so_far = aucs[k] - aucs[first]
-        scale = ABRUPT * width / (strain[k] - strain[first])
+        so_far = aucs[begin] - aucs[first]
+        scale = ABRUPT * width / (strain[begin] - strain[first])
         allowed = Score(min(scale * so_far.value, 0.0), np.minimum(scale * so_far.again, 0.0))
         if (fall - allowed).high < 0:
             band = float(strain[k])
