@@ -104,8 +104,14 @@ def interval(value: float, low: float, high: float, digits: int = 3) -> str:
     return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 
-def _at(table: dict[str, Any], key: str, k: int, digits: int = 3) -> str:
-    return interval(*(float(table[f"{key}{end}"][k]) for end in ("", "_low95", "_high95")), digits)
+def _number(table: dict[str, Any], key: str, k: Any) -> tuple[float, float, float]:
+    """(value, low, high) in row k of a table."""
+    value, low, high = (float(table[f"{key}{end}"][k]) for end in ("", "_low95", "_high95"))
+    return value, low, high
+
+
+def _at(table: dict[str, Any], key: str, k: Any, digits: int = 3) -> str:
+    return interval(*_number(table, key, k), digits)
 
 
 def of_number(value: float, low: float, high: float, paper: float) -> str:
@@ -287,8 +293,7 @@ def _score(key: str, paper: float, name: str) -> Callable[[Study], Answer]:
         same = [k for k in rows if rates.get(str(t["condition"][k])) is not None
                 and rates[str(t["condition"][k])] <= RATE * 1.01]  # type: ignore[operator]
         if same:
-            verdict = of_number(*(float(t[f"{key}{e}"][same[0]]) for e in (
-                "", "_low95", "_high95")), paper)
+            verdict = of_number(*_number(t, key, same[0]), paper)
             return Answer(ours, s.basis(str(t["condition"][same[0]])), verdict)
         return Answer(ours, s.basis(s.main), PARTLY,
                       f"no glass here is quenched at 5e10 K/s: faster ones have a lower {name} by "
@@ -387,8 +392,7 @@ def _sets(names: dict[str, float]) -> Callable[[Study], Answer]:
     def answer(s: Study) -> Answer:
         t, rows = _rows_of_sets(s, list(names))
         ours = "; ".join(f"{t['set'][k]} {_at(t, 'auc', k)}" for k in rows)
-        verdicts = [of_number(*(float(t[f"auc{e}"][k]) for e in ("", "_low95", "_high95")), paper)
-                    for k, paper in zip(rows, names.values())]
+        verdicts = [of_number(*_number(t, "auc", k), paper) for k, paper in zip(rows, names.values())]
         return Answer(ours, _basis_of_sets(s), worst(verdicts))
     return answer
 
@@ -402,7 +406,7 @@ def _best(s: Study) -> Answer:
     if verdict == PARTLY and not (below > 0).all():
         verdict = PARTLY if _rank(t, "facet_area_stats") <= 3 else DIFFERS
     return Answer(f"{_at(t, 'auc', k)}, rank {_rank(t, 'facet_area_stats')} of the 12 SRO sets; "
-                  f"above {t['set'][j]} by {_at(t, 'below_facets', int(j), -3)}",
+                  f"above {t['set'][j]} by {_at(t, 'below_facets', j, -3)}",
                   _basis_of_sets(s), verdict)
 
 
@@ -418,8 +422,7 @@ def _among_best(s: Study) -> Answer:
 def _csro(s: Study) -> Answer:
     t, (a, b) = _rows_of_sets(s, ["csro", "csro_stats_nn"])
     fall, low = -float(t["above_it"][b]), -float(t["above_it_high95"][b])
-    number = worst(of_number(*(float(t[f"auc{e}"][k]) for e in ("", "_low95", "_high95")), paper)
-                   for k, paper in ((a, 0.626), (b, 0.610)))
+    number = worst(of_number(*_number(t, "auc", k), paper) for k, paper in ((a, 0.626), (b, 0.610)))
     order = of_order([fall], [low])
     return Answer(f"SRO {_at(t, 'auc', a)}; MRO {_at(t, 'auc', b)}; MRO less SRO "
                   f"{_at(t, 'above_it', b, -3)}", _basis_of_sets(s), worst([number, order]),
@@ -429,7 +432,7 @@ def _csro(s: Study) -> Answer:
 def _worst_set(s: Study) -> Answer:
     t, (k,) = _rows_of_sets(s, ["boop_w"])
     rank = _rank(t, "boop_w")
-    number = of_number(*(float(t[f"auc{e}"][k]) for e in ("", "_low95", "_high95")), 0.576)
+    number = of_number(*_number(t, "auc", k), 0.576)
     return Answer(f"{_at(t, 'auc', k)}, rank {rank} of the 12 SRO sets", _basis_of_sets(s),
                   worst([number, REPRODUCED if rank == 12 else DIFFERS]))
 
@@ -451,9 +454,8 @@ def _medium_range(s: Study) -> Answer:
 def _differences(s: Study, quantity: str, kind: str) -> list[tuple[str, str, float, float, float]]:
     """(first condition, second, difference, low, high) of 4d."""
     t = s.table("4d")
-    return [(str(t["first"][k]), str(t["second"][k]), *(float(t[f"difference{e}"][k]) for e in (
-        "", "_low95", "_high95"))) for k in np.flatnonzero((t["quantity"] == quantity)
-                                                           & (t["differ_in"] == kind))]
+    rows = np.flatnonzero((t["quantity"] == quantity) & (t["differ_in"] == kind))
+    return [(str(t["first"][k]), str(t["second"][k]), *_number(t, "difference", k)) for k in rows]
 
 
 def _turned(row: tuple[str, str, float, float, float]) -> tuple[str, str, float, float, float]:
@@ -601,7 +603,8 @@ def _motifs(s: Study) -> Answer:
 
 
 def _percent(t: dict[str, Any], k: int) -> str:
-    return interval(*(100 * float(t[f"share{e}"][k]) for e in ("", "_low95", "_high95")), 1) + " %"
+    value, low, high = _number(t, "share", k)
+    return interval(100 * value, 100 * low, 100 * high, 1) + " %"
 
 
 SECTIONS: dict[str, tuple[Claim, ...]] = {
