@@ -38,7 +38,7 @@ html_show_sphinx = False
 html_copy_source = False
 copybutton_exclude = ".linenos, .gp, .go"
 pygments_style = "friendly"
-highlight_language = "bash"           # of blocks that do not say theirs: none of them is Python
+highlight_language = "none"           # of blocks that do not say theirs: what programs print
 
 
 def sections(app, what, name, obj, options, lines):
