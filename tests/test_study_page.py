@@ -336,5 +336,6 @@ def test_it_fits_the_window(browser, study, width, dark):
     box = browser.run("(() => { const r = document.querySelector('#canvas').getBoundingClientRect();"
                       "return [r.left, r.right, r.height]; })()")
     assert box[0] >= 0 and box[1] <= width and box[2] > 150
+    assert browser.run("document.querySelector('nav details').open") == (width > 1120)
     back = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", back))) < 384) == dark

@@ -2,7 +2,10 @@
 // The slice viewer.  Each slab comes as base64 in a <script type="text/plain">, as slices.packed() writes it.
 (() => {
   const element = (id) => document.getElementById(id);
-  if (matchMedia("(max-width: 69.99rem)").matches) document.querySelector("nav details").open = false;
+  const narrow = matchMedia("(max-width: 69.99rem)");
+  const fold = () => { document.querySelector("nav details").open = !narrow.matches; };
+  narrow.addEventListener("change", fold);
+  fold();
   const canvas = element("canvas");
   if (!canvas) return;
   const data = JSON.parse(element("slices").textContent);
