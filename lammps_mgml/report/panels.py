@@ -17,6 +17,7 @@ from ..system.box import Box
 from ..system.lengths import Lengths
 from ..train.evaluate import drawn_blocks
 from .facts import Facts
+from .files import csv
 from .rows import FEW_TO_SHARE, QUANTILES, SOFT, Component, Report, Row, blocks_of, left_out_of
 
 MOST_PIXELS = 800      # along an edge of the map
@@ -67,7 +68,7 @@ def slice_of(frame: Frame, component: Component, scale: float = 1.0) -> Slice:
     from scipy.spatial import cKDTree
 
     thickness, beyond = THICKNESS * scale, BEYOND * scale
-    upright, across, depth = _view(component)
+    upright, across, depth = view_of(component)
     box = Box(np.zeros(3), frame.box.edges, frame.box.periodic)
     fractional, owner, shift = image_shell(box, frame.positions, 2 * beyond)
     x = with_images(box, fractional, owner, shift)
@@ -123,9 +124,13 @@ def softness_by_d2(frame: Frame, reference: Frame | None, lengths: Lengths) -> B
     """
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     ok = ~np.any(list(left_out_of(frame, True).values()), axis=0)
-    blocks, soft = blocks_of(frame, reference, lengths.scale)[ok], score[ok] > SOFT
+    return shares_by_d2(d2[ok], score[ok] > SOFT, blocks_of(frame, reference, lengths.scale)[ok], lengths)
+
+
+def shares_by_d2(d2: Floats, soft: Bools, blocks: Ints, lengths: Lengths) -> ByD2:
+    """As ``softness_by_d2``.  d2 : (n,).  soft : (n,).  blocks : (n,), drawn again as a whole."""
     threshold, least = lengths.d2_threshold, LEAST_D2 * lengths.scale**2
-    place = np.floor(PER_DECADE * np.log10(np.maximum(d2[ok], least) / threshold)).astype(int)
+    place = np.floor(PER_DECADE * np.log10(np.maximum(d2, least) / threshold)).astype(int)
     first = int(place.min(initial=0))
     m = int(place.max(initial=0)) - first + 1
     draws, column = drawn_blocks(blocks)
@@ -143,14 +148,14 @@ def softness_by_d2(frame: Frame, reference: Frame | None, lengths: Lengths) -> B
     single = _of_single_atoms(share, atoms)
     low, high = np.minimum(low, single[0]), np.maximum(high, single[1])
     edges = threshold * 10.0 ** ((first + np.arange(m + 1)) / PER_DECADE)
-    if d2[ok].min(initial=np.inf) < edges[0]:
+    if d2.min(initial=np.inf) < edges[0]:
         edges[0] = 0.0
     return ByD2(edges, share, low, high, atoms.astype(np.int64), softs.astype(np.int64),
                 float(soft.mean()))
 
 
-def _view(component: Component) -> tuple[int, int, int]:
-    """(upright axis, axis across, axis of depth) of the slice."""
+def view_of(component: Component) -> tuple[int, int, int]:
+    """(upright axis, axis across, axis of depth) of the slice that shows a load."""
     row, column = component
     if row != column:                        # shear: displacements across, their gradient upright
         return row, column, 3 - row - column
@@ -198,13 +203,6 @@ def write_tables(path: str | PathLike[str], report: Report, shown: Row, frame: F
     stem, written = Path(path), []
     for name, (header, rows) in sorted(tables.items()):
         file = str(stem.with_name(f"{stem.stem}-{name}{stem.suffix or '.csv'}"))
-        text = "\n".join([header, *(",".join(map(_word, row)) for row in rows), ""])
-        write_whole(file, text.encode())
+        write_whole(file, csv(header.split(","), rows))
         written.append(file)
     return written
-
-
-def _word(value: object) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.8g}"
-    return str(value)

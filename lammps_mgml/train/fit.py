@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import InputError
+from ..models.calibration import Calibration
 from ..pipeline import PARAMETERS
 from ..progress import track
 from ..system.arrays import AnyArray, Bools, Features, Floats, Ints
@@ -170,6 +171,15 @@ def out_of_fold(learner: Learner, features: Features, labels: Bools, glass: AnyA
     return margins
 
 
+def calibrated(margins: Floats, labels: Bools) -> Calibration:
+    """Isotonic calibration, both classes equal, of margins by models that saw none of these rows."""
+    from sklearn.isotonic import IsotonicRegression
+
+    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
+    knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
+    return Calibration(knots[:, np.r_[True, np.diff(knots[0]) > 0]], share_of(labels))
+
+
 def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learner,
           features: Sequence[str], recipe: dict[str, Any] | None = None) -> dict[str, Any]:
     """Card of a new model (see ``model``), without scores.
@@ -180,15 +190,11 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
     ------
     InputError : fewer than 2 glasses, or one class only; glasses of different elements or lengths.
     """
-    from sklearn.isotonic import IsotonicRegression
-
     elements, masses, lengths = one_system(loadings)
     x, labels, glass = table(loadings, strain, features)
     margins = out_of_fold(learner, x, labels, glass)
-    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
+    calibration = calibrated(margins, labels)
     fitted = learner.fit(x, labels)
-    knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
-    keep = np.r_[True, np.diff(knots[0]) > 0]
     return {
         "name": name, "elements": list(elements), "masses": list(masses),
         "units": lengths.units, "features": list(features), "parameters": card_parameters(lengths),
@@ -196,10 +202,10 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
         "positions": "inherent structure",
         "label": {"d2min": "sum over neighbours in the reference", "cutoff": lengths.d2_cutoff,
                   "threshold": lengths.d2_threshold, "strain": strain},
-        "natural_share": share_of(labels),
+        "natural_share": calibration.natural_share,
         "calibration": {"method": "isotonic on out-of-fold margins, classes weighted equally",
-                        "margin": knots[0][keep].tolist(),
-                        "probability": knots[1][keep].tolist()},
+                        "margin": calibration.knots[0].tolist(),
+                        "probability": calibration.knots[1].tolist()},
         "training": {"loadings": [x.name for x in loadings],
                      "glasses": sorted({x.glass for x in loadings}),
                      "atoms": len(labels), "plastic": int(labels.sum()),
