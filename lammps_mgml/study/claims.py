@@ -446,7 +446,11 @@ def _medium_range(s: Study) -> Answer:
     ours = (f"{len(up)} of {len(at)} above, {len(sure)} of them beyond the interval; below beyond "
             f"it: {', '.join(down) or 'none'}")
     verdict = REPRODUCED if len(sure) >= len(at) - 1 else PARTLY if len(up) > len(at) / 2 else DIFFERS
-    return Answer(ours, _basis_of_sets(s), verdict, "differences of the same blocks, in 6c's table")
+    why = "" if verdict != DIFFERS else (
+        "the MRO sets here hold the neighbours' values only, not the atom's own; with them, in "
+        f"structural_difference, {_at(t, 'auc', list(t['set']).index('structural_difference'))}. "
+        "Whether the paper's sets are meant so is not known")
+    return Answer(ours, _basis_of_sets(s), verdict, why)
 
 
 # A5, composition, rate, transfer, mechanism ------------------------------------------------------
