@@ -42,7 +42,7 @@ def numbers(folder, number):
 def study(tmp_path_factory):
     """(folder, what is printed) of a study of one glass that the model has not seen."""
     folder = tmp_path_factory.mktemp("study") / "new" / "out"
-    return folder, mgml("study", G13, "-o", folder, "--only", "2,3,4")
+    return folder, mgml("study", G13, "-o", folder, "--only", "2a,2b,3a,3b,4a,4b")
 
 
 @pytest.fixture(scope="module")

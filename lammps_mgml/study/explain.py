@@ -144,12 +144,14 @@ def shown_features(model: SoftnessModel, rows: Floats) -> tuple[str, ...]:
     if len(names) >= 2:
         return tuple(names)
     few = rows[:SAMPLE // 10]
+    # element_type is a label: nothing lies between its values
+    numbers = [k for k, name in enumerate(model.features) if name != "element_type"]
     span = []
-    for k in range(rows.shape[1]):
+    for k in numbers:
         grid = np.unique(np.quantile(rows[:, k], np.linspace(*ENDS, 5)))
         span.append(np.ptp(partial_dependence(_probability(model), few, k, grid)))
     order = np.argsort(-np.array(span), kind="stable")
-    return tuple(model.features[k] for k in order[:MOST_PANELS])
+    return tuple(model.features[numbers[k]] for k in order[:MOST_PANELS])
 
 
 def _probability(model: SoftnessModel) -> Predict:

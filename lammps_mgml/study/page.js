@@ -2,6 +2,7 @@
 // The slice viewer.  Each slab comes as base64 in a <script type="text/plain">, as slices.packed() writes it.
 (() => {
   const element = (id) => document.getElementById(id);
+  if (matchMedia("(max-width: 69.99rem)").matches) document.querySelector("nav details").open = false;
   const canvas = element("canvas");
   if (!canvas) return;
   const data = JSON.parse(element("slices").textContent);
@@ -150,6 +151,7 @@
     pen.fillText(`${long} Å`, place.left + long * place.scale + 7, low + 44);
     const present = [...new Set(slab.types)].sort((a, b) => a - b);
     let right = place.left + place.w;
+    if (place.scale < 1.5) return;          // too small to be told apart
     if (right - (place.left + long * place.scale + 45) < present.length * 42) return;
     pen.textAlign = "right";
     for (const type of present.reverse()) {
@@ -238,7 +240,8 @@
     state.atom = -1;
     slab = read(item, state.slab);
     const mine = loadings();
-    fill(element("run"), runs, runs.indexOf(facts().run));
+    const seen = (name) => data.items.find((i) => i.run === name).seen;
+    fill(element("run"), runs.map((name) => name + (seen(name) ? " (seen in training)" : "")), runs.indexOf(facts().run));
     fill(element("loading"), mine.map((i) => i.label), mine.findIndex((i) => i.k === item));
     fill(element("depth"), slabs.map((s) => `${axes[2]} = ${s.at.toFixed(1)} Å`), state.slab);
     const slider = element("slider");
@@ -348,5 +351,6 @@
 
   addEventListener("resize", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  choose(0, Math.floor((data.items[0].slabs.length - 1) / 2), data.start);
+  const first = Math.max(data.items.findIndex((i) => i.label === "z compression"), 0);   // as in the paper
+  choose(first, Math.floor((data.items[first].slabs.length - 1) / 2), data.start);
 })();

@@ -124,11 +124,14 @@ class Curve:
         return (f"{self.condition}: {_listed(run.name for run in self.runs)} "
                 f"({_listed(loads)})")
 
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        """AUC and the ends of its interval, (m,) each."""
+        return (np.array([s.value for s in self.auc]), np.array([s.low for s in self.auc]),
+                np.array([s.high for s in self.auc]))
+
     def numbers(self) -> dict[str, Floats]:
-        """{name: (m,)} AUC and its interval."""
-        return {"auc": np.array([s.value for s in self.auc]),
-                "auc_low95": np.array([s.low for s in self.auc]),
-                "auc_high95": np.array([s.high for s in self.auc])}
+        """``band`` as columns of a table."""
+        return dict(zip(("auc", "auc_low95", "auc_high95"), self.band()))
 
 
 def _listed(words: Iterable[str], most: int = 6) -> str:
@@ -204,9 +207,9 @@ class Stages:
 
     onset : the share of plastic atoms grows faster than ``ONSET`` per unit strain.  peak : the
     stress is largest, and falls by ``OVERSHOOT`` of it later.  band : not before the peak, the AUC
-    begins to fall ``ABRUPT`` times as fast as it did so far, over ``WINDOW`` and beyond its 95 %
-    interval.  growth : (m,) of the share, since the strain before.  slope : (m,) of the AUC over the
-    window that begins there.
+    falls more than ``ABRUPT`` times as fast as it did before, over ``WINDOW`` around that strain and
+    beyond the 95 % interval of the difference.  growth : (m,) of the share, since the strain before.
+    slope : (m,) of the AUC over the window.
     """
 
     onset: float
@@ -236,17 +239,18 @@ def stages_of(strain: Floats, share: Floats, aucs: Sequence[Score], stress: Floa
     slope, band = np.full(len(strain), np.nan), np.nan
     first = next((k for k, score in enumerate(aucs) if score.value == score.value), len(strain))
     for k in range(first, len(strain)):
-        end = int(np.searchsorted(strain, strain[k] + WINDOW - 1e-9))
+        begin = max(int(np.searchsorted(strain, strain[k] - WINDOW / 2 - 1e-9)), first)
+        end = int(np.searchsorted(strain, strain[k] + WINDOW / 2 - 1e-9))
         if end >= len(strain):
             break
-        width = strain[end] - strain[k]
-        fall = aucs[end] - aucs[k]
+        width = strain[end] - strain[begin]
+        fall = aucs[end] - aucs[begin]
         slope[k] = fall.value / width
-        if k < first + 2 or not np.isnan(band) or (
+        if begin < first + 2 or not np.isnan(band) or (
                 stress is not None and not strain[k] >= peak - 1e-9):
             continue
-        so_far = aucs[k] - aucs[first]
-        scale = ABRUPT * width / (strain[k] - strain[first])
+        so_far = aucs[begin] - aucs[first]
+        scale = ABRUPT * width / (strain[begin] - strain[first])
         allowed = Score(min(scale * so_far.value, 0.0), np.minimum(scale * so_far.again, 0.0))
         if (fall - allowed).high < 0:
             band = float(strain[k])
@@ -395,7 +399,7 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
         axes = canvas.subplots(rows, 1, sharex=True, gridspec_kw={
             "height_ratios": [2.0, 1.0, 1.0][:rows], "hspace": 0.03})
         top, middle = axes[:2]
-        draw_auc(top, strain, *numbers.values(), band="95 % (block bootstrap)")
+        draw_auc(top, strain, *curve.band(), band="95 % (block bootstrap)")
         top.set_ylabel(f"AUC of {SQ}")
         auc_scale(top)
         top.legend(loc="lower left")
@@ -481,14 +485,14 @@ def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
     colour = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(sigma)}
 
     def draw(canvas: Canvas) -> None:
-        axes = canvas.subplots(1, 3, gridspec_kw={"width_ratios": [1.0, 1.0, 0.75]})
+        axes = canvas.subplots(1, 3, gridspec_kw={"width_ratios": [1.0, 1.0, 0.6]})
         last = max(float(c.strain[-1]) for c in curves)
         for ax, place, fixed in ((axes[0], 1, preparation), (axes[1], 0, composition)):
             named: set[str] = set()
             for curve, kind in zip(curves, kinds):
                 if kind[place] == fixed:
                     name = kind[1 - place]
-                    draw_auc(ax, curve.strain, *curve.numbers().values(),
+                    draw_auc(ax, curve.strain, *curve.band(),
                              colour=colour[curve.condition], label=None if name in named else name,
                              ls="--" if name in named else "-")
                     named.add(name)
@@ -541,16 +545,16 @@ def _sigma(curve: Curve) -> Score:
 
 
 def _draw_sigma(ax: Axes, sigma: dict[str, Score], colour: dict[str, str]) -> None:
-    names = sorted(sigma)
+    names = sorted(sigma, reverse=True)
     for k, name in enumerate(names):
         one = sigma[name]
         bars = None if np.isnan(one.low) else np.maximum(
             [[one.value - one.low], [one.high - one.value]], 0.0)
-        ax.errorbar([k], [one.value], bars, fmt="o", ms=4, color=colour[name], capsize=2)
-    ax.set_xticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], rotation=60,
-                  ha="right", rotation_mode="anchor", fontsize=7)
-    ax.set_xlim(-0.5, len(names) - 0.5)
-    ax.set_title(f"$\\sigma_S$ of {SQ}", loc="left")
+        ax.errorbar([one.value], [k], xerr=bars, fmt="o", ms=4, color=colour[name], capsize=2)
+    ax.set_yticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], fontsize=7)
+    ax.yaxis.tick_right()
+    ax.set_ylim(-0.5, len(names) - 0.5)
+    ax.set_xlabel(f"$\\sigma_S$, spread of {SQ}")
 
 
 def drop_figure(runs: Sequence[Run], model: SoftnessModel, tail: str) -> Figure:
