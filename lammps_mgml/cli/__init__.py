@@ -18,6 +18,7 @@ VERBS = {
     "dataset": "make, pack and show loaded glasses for training",
     "train": "train a softness model on loaded glasses",
     "score": "judge a model on loaded glasses that it never saw",
+    "why": "tell what makes atoms soft: what each family of features adds",
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
     "ovito": "picture or movie of a dump by OVITO, without a display",
