@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lammps_mgml"
 # A part may import those of its own level and below; ``api`` is a single file.
 LEVEL = {"errors": 0, "flags": 0, "progress": 0, "_kernels": 0, "system": 1, "geometry": 2, "families": 3,
          "plasticity": 3, "features": 4, "pipeline": 5, "models": 6, "evaluation": 7, "api": 7,
-         "io": 8, "insitu": 8, "train": 9, "report": 10, "ovito": 10, "cli": 11, "__init__": 11}
+         "io": 8, "insitu": 8, "train": 9, "report": 10, "ovito": 10, "study": 11, "cli": 12, "__init__": 12}
 HEAVY = {"lammps": {"insitu"}, "lightgbm": {"train"}, "sklearn": {"train"}, "h5py": {"io"},
-         "matplotlib": {"report"}, "ovito": {"ovito"}, "traits": {"ovito"},
+         "matplotlib": {"report", "study"}, "ovito": {"ovito"}, "traits": {"ovito"},
          "mpi4py": {"system", "insitu", "cli"}}
 
 

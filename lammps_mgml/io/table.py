@@ -239,6 +239,17 @@ def _opened(path: str | PathLike[str]) -> Iterator[Any]:
                          f"{getattr(e, 'strerror', None) or e}") from None
 
 
+def is_table(path: str | PathLike[str]) -> bool:
+    """Whether an HDF5 file is, or looks like, a table of site features."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "names" in file.attrs
+    except OSError:                          # damaged, or a table that a killed run left: see _opened
+        return needs_recovery(path)
+
+
 def _steps(file: Any) -> list[int]:
     return sorted(int(name) for name in file if name.isdigit())
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -16,6 +15,7 @@ from ..io.whole import write_whole
 from ..system.arrays import Floats
 from ..train.dataset import THRESHOLD
 from .facts import Facts
+from .files import picture
 from .panels import PER_DECADE, ByD2, Slice, slice_of, softness_by_d2
 from .rows import FEW, FEW_TO_SHARE, SOFT, Report, Row
 
@@ -82,11 +82,7 @@ def draw(report: Report, shown: Row, frame: Frame, facts: Facts,
             _stress(lower, facts.stress, report)
         fig.supxlabel(facts.line(frame), fontsize=7, color="0.3")
         for path in paths:
-            kind, file = check_picture(path), BytesIO()
-            # without the date the same run gives the same file
-            undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-            fig.savefig(file, format=kind, dpi=300, metadata=undated.get(kind))
-            write_whole(path, file.getvalue())
+            write_whole(path, picture(fig, check_picture(path)))
 
 
 def _stacked(fig: Figure, place: Any, heights: tuple[float, float]) -> tuple[Axes, Axes]:

@@ -17,6 +17,7 @@ from ..system.box import Box
 from ..train.dataset import THRESHOLD
 from ..train.evaluate import drawn_blocks
 from .facts import Facts
+from .files import csv
 from .rows import FEW_TO_SHARE, QUANTILES, SOFT, Component, Report, Row, blocks_of, left_out_of
 
 MOST_PIXELS = 800      # along an edge of the map
@@ -194,13 +195,6 @@ def write_tables(path: str | PathLike[str], report: Report, shown: Row, frame: F
     stem, written = Path(path), []
     for name, (header, rows) in sorted(tables.items()):
         file = str(stem.with_name(f"{stem.stem}-{name}{stem.suffix or '.csv'}"))
-        text = "\n".join([header, *(",".join(map(_word, row)) for row in rows), ""])
-        write_whole(file, text.encode())
+        write_whole(file, csv(header.split(","), rows))
         written.append(file)
     return written
-
-
-def _word(value: object) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.8g}"
-    return str(value)

@@ -1,6 +1,7 @@
 """What a run's own D2min says about its softness, strain by strain."""
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from os import PathLike
 from typing import NamedTuple
 
@@ -87,11 +88,15 @@ def name_of(component: Component) -> str:
 
 
 def compare(path: str | PathLike[str], axis: int | None = None,
-            reference: str | PathLike[str] | None = None) -> Report:
+            reference: str | PathLike[str] | None = None,
+            each: Callable[[Frame], None] | None = None,
+            needed: Collection[str] = ("d_sq", "d_d2min")) -> Report:
     """Report of a dump.
 
     axis : 0, 1, 2, the loading axis; None: the largest component of the box's deformation tells.
     reference : file whose (first) box is that of the reference, for dumps without its frame.
+    each : called with the frame of each row, in their order.  needed : columns without which a dump
+    is refused; where d_sq is not among them it may be missing, as if no atom had one.
 
     Each frame's d_sq is that of the reference structure and rides with its atom: it is ranked
     against d_d2min of the same frame.
@@ -108,10 +113,11 @@ def compare(path: str | PathLike[str], axis: int | None = None,
     found: list[tuple[Row, Floats]] = []
     skipped, leap = [], None
     for number, frame in enumerate(track(read_frames(path), "reading", "frames")):
-        missing = {"d_sq", "d_d2min"} - set(frame.columns)
+        missing = set(needed) - set(frame.columns)
         if missing:
-            raise InputError(f"{frame.where}: needs the columns d_sq and d_d2min "
+            raise InputError(f"{frame.where}: needs the columns {' and '.join(needed)} "
                              f"(missing: {', '.join(sorted(missing))})")
+        frame.columns.setdefault("d_sq", np.full(len(frame), np.nan))
         if before is not None:
             now = unflipped(frame.box.edges, before)
             if (np.tril(abs(now - before), -1) > 0.25 * np.diag(now)).any():
@@ -130,6 +136,8 @@ def compare(path: str | PathLike[str], axis: int | None = None,
             skipped.append((number, frame.step, "left out: no reference before it, so no strain"))
             continue
         found.append((_row(number, frame, last, run), np.linalg.inv(edges) @ before - np.eye(3)))
+        if each is not None:
+            each(frame)
     if not found and any("no strain" in why for *_, why in skipped) and first is None:
         raise InputError(f"{path}: the strain is unknown, since no frame is the reference (none has "
                          f"d_d2min 0): give --reference, a dump or data file with its box")
@@ -144,14 +152,14 @@ def compare(path: str | PathLike[str], axis: int | None = None,
     if abs(shapes).max() < NO_STRAIN:
         raise InputError(f"{path}: there is no strain, since no frame's box differs from that of the "
                          f"reference: needs a run that deforms its box (fix deform, change_box)")
-    component, sense, sign, other = _strain_of(shapes, axis)
+    component, sense, sign, other = strain_of(shapes, axis)
     rows = [row._replace(strain=abs(float(shape[component]))) for row, shape in found]
     return Report(rows, component, sense, sign, first, skipped, other,
                   any(row.ranked for row in rows), leap)
 
 
-def _strain_of(shapes: Floats,
-               axis: int | None) -> tuple[Component, str, int, tuple[Component, float] | None]:
+def strain_of(shapes: Floats,
+              axis: int | None) -> tuple[Component, str, int, tuple[Component, float] | None]:
     """(component, sense, sign, larger component and its value or None) of (m, 3, 3) F - 1."""
     largest = np.abs(shapes).max(axis=0)
     row, column = np.unravel_index(largest.argmax(), (3, 3))
