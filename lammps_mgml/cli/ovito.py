@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dump", help="dump with the columns to show, or any with positions (--model)")
     parser.add_argument("-o", "--output", default="softness-ovito.png", metavar="FILE",
-                        help="picture (.png, .jpg, .tif) or movie (.mp4, .mov, .avi, .gif); a * in a "
-                             "picture's name: a picture of each frame (softness-ovito.png)")
+                        help="picture (.png, .jpg, .tif) or movie (.mp4, .mov, .avi, .gif); a * in "
+                             "the name of a picture: one of each frame (softness-ovito.png)")
     parser.add_argument("--view", choices=("plastic", "2a", "why"),
                         help="of a slice (y:3): S^q beside the atoms that have slipped; D2min with "
                              "dots on the soft atoms; what each family of features adds to the margin")

@@ -23,8 +23,8 @@ class Atoms(NamedTuple):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name or a model file")
-    parser.add_argument("structure", help="glass file (.h5), or what mgml featurize reads: dump, data "
-                                          "file, extended XYZ")
+    parser.add_argument("structure", help="glass file (.h5), or what mgml featurize reads: dump, "
+                                          "data file, extended XYZ")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--atoms", metavar="IDS", help="ids separated by commas, as 17,204")
     which.add_argument("--softest", type=int, metavar="N", help="the N atoms of largest S^q (3)")
@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> None:
         _print_atom(model, atoms, found, int(row), places, float(softness[row]), args.shown)
 
 
-def _print_atom(model: SoftnessModel, atoms: Atoms, found: Contributions, row: int, places: Floats,
-                softness: float, shown: int) -> None:
+def _print_atom(model: SoftnessModel, atoms: Atoms, found: Contributions, row: int,
+                places: Floats, softness: float, shown: int) -> None:
     import numpy as np
 
     element = atoms.elements[atoms.types[row] - 1]
@@ -158,7 +158,8 @@ def _of_frame(args: argparse.Namespace, model: SoftnessModel) -> Atoms:
 
     if args.frame < 0:
         raise OptionError(f"--frame {args.frame}: frames are counted from 0")
-    frame = next(islice(read_frames(args.structure, _boundary(args.boundary)), args.frame, None), None)
+    frames = read_frames(args.structure, _boundary(args.boundary))
+    frame = next(islice(frames, args.frame, None), None)
     if frame is None:
         raise OptionError(f"--frame {args.frame}: {args.structure} has not so many frames")
     elements = _symbols(args.elements) or (None if frame.typed else model.elements)

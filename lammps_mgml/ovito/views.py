@@ -29,7 +29,18 @@ from ovito.vis import ColorLegendOverlay, TextLabelOverlay, Viewport
 from ..errors import InputError
 from ..system.arrays import AnyArray, Bools, Floats
 from .modifier import FLIPPED, THRESHOLD
-from .picture import GREY, VULKAN, Cut, ends_of, frame_shown, look_along, opened, scale_of, sliced, write
+from .picture import (
+    GREY,
+    VULKAN,
+    Cut,
+    ends_of,
+    frame_shown,
+    look_along,
+    opened,
+    scale_of,
+    sliced,
+    write,
+)
 
 SOFT = 0.5                     # S^q above: as likely to slip as the average atom, or more
 SMALL = 0.35                   # of an atom's radius: atoms that a panel passes over
@@ -101,7 +112,6 @@ def arranged(dump: str | PathLike[str], view: str, cut: Cut | None = None,
     cell = np.array(first.cell[...])
     horizontal, vertical = look_along(Viewport(), cut.axis)
     extent = abs(cell[:, :3]).sum(axis=1)
-    # compression makes a glass wider; its first shape and a tenth more is room enough
     step = GAP * extent[horizontal]
     pipeline.modifiers.append(_telling(cell))
     pipeline.modifiers.append(sliced(cut))
@@ -142,8 +152,8 @@ def _telling(cell: Floats) -> Any:
 
 
 def _side_by_side(panels: Sequence[Panel], horizontal: int, axis: int, step: float) -> Any:
-    """Modifier that puts copies of the atoms beside each other, ``step`` (A) apart, and those that are
-    to be dots in front.  Properties: shown, what colours; kind: 0, or why another colour is taken."""
+    """Modifier that puts copies of the atoms beside each other, ``step`` (A) apart, and those that
+    are to be dots in front.  Properties: shown, what colours; kind: 0, or why another colour is taken."""
     copies = [(k, panel, False) for k, panel in enumerate(panels)] + [
         (k, panel, True) for k, panel in enumerate(panels) if panel.dots]
 
@@ -169,13 +179,13 @@ def _side_by_side(panels: Sequence[Panel], horizontal: int, axis: int, step: flo
                 which = np.full(n, 3)
             shown.append(np.where(np.isnan(value), 0.0, value))
             kind.append(which)
-            away.append(np.broadcast_to(shift, x.shape))
+            away.append(shift)
             size.append(np.full(n, DOT) if is_dot else radius * np.where(small, SMALL, 1.0))
             gone.append(~(columns["d_sq"] > SOFT) if is_dot else np.zeros(n, dtype=bool))
         data.cell_.vis.enabled = False
         data.apply(ReplicateModifier(num_x=len(copies), adjust_box=False))
         particles = data.particles_
-        particles.create_property("Position", data=np.tile(x, (len(copies), 1)) + np.concatenate(away))
+        particles.create_property("Position", data=np.concatenate([x + shift for shift in away]))
         particles.create_property("Radius", data=np.concatenate(size))
         particles.create_property("shown", data=np.concatenate(shown))
         particles.create_property("kind", data=np.concatenate(kind).astype(np.int32))

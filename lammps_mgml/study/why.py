@@ -44,8 +44,8 @@ class Row(NamedTuple):
 
 
 def figure(runs: Sequence[Run], model: SoftnessModel, strain: float = STRAIN) -> Figure:
-    """Mean contribution by family over the atoms that are plastic at ``strain``, against that over all
-    atoms, for each condition.  Only glasses that the training did not see count."""
+    """Mean contribution by family over the atoms that are plastic at ``strain``, against that over
+    all atoms, for each condition.  Only glasses that the training did not see count."""
     by_condition: dict[str, list[tuple[Run, Loading]]] = {}
     for run in runs:
         if run.structure is not None and run.seen is not True:
@@ -63,13 +63,14 @@ def figure(runs: Sequence[Run], model: SoftnessModel, strain: float = STRAIN) ->
         return Figure(NUMBER, TITLE, missing=f"Why soft: {why}")
     total = {row.condition: row for row in rows if row.family == TOTAL}
     caption = (
-        f"What each family of features adds to the margin (log odds) of model {model.name}: mean over "
-        f"the atoms plastic at strain {strain:g}, less the mean over all atoms, with 95 % intervals by "
-        f"block bootstrap. The families add up to the last row, by which plastic atoms stand "
+        f"What each family of features adds to the margin (log odds) of model {model.name}: mean "
+        f"over the atoms plastic at strain {strain:g}, less the mean over all atoms, with 95 % "
+        f"intervals by block bootstrap. The families add up to the last row, by which plastic atoms stand "
         f"above the average: " + ", ".join(
             f"{name} {row.mean:+.2f} ({row.plastic} plastic atoms, {row.loadings} loadings)"
             for name, row in total.items())
-        + ". This explains the model, not the physics: features that say the same share what they say.")
+        + ". This explains the model, not the physics: features that tell the same share what they "
+          "add.")
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in Row._fields}
     families = len({row.family for row in rows})
     return Figure(NUMBER, TITLE, caption, columns, lambda canvas: _draw(canvas, rows),
