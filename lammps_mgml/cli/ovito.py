@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                              "the name of a picture: one of each frame (softness-ovito.png)")
     parser.add_argument("--view", choices=("plastic", "2a", "why"),
                         help="of a slice (y:3): S^q beside the atoms that have slipped; D2min with "
-                             "dots on the soft atoms; what each family of features adds to the margin")
+                             "dots on the soft atoms; what each family of features adds (mgml why)")
     parser.add_argument("--colour", metavar="COLUMN",
                         help="column that colours the atoms: d_sq (0 to 1), d_d2min (0 to 10 A^2), "
                              "c_FAMILY (with --model: what the family adds to the margin), others by "

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{atoms.title}: {len(atoms.ids)} atoms, {len(atoms.ids) - len(defined)} without S^q; "
           f"model {model.name}")
     print("what each family of features adds to the margin (log odds, before the calibration), and "
-          "its features:\nname value (its place among the atoms of the element, 0 to 100) what it adds")
+          "its features:\nname value (place among the atoms of the element, 0 to 100) what it adds")
     for row, places in zip(rows, place):
         _print_atom(model, atoms, found, int(row), places, float(softness[row]), args.shown)
 

@@ -153,7 +153,9 @@ def _telling(cell: Floats) -> Any:
 
 def _side_by_side(panels: Sequence[Panel], horizontal: int, axis: int, step: float) -> Any:
     """Modifier that puts copies of the atoms beside each other, ``step`` (A) apart, and those that
-    are to be dots in front.  Properties: shown, what colours; kind: 0, or why another colour is taken."""
+    are to be dots in front.
+
+    Properties: shown, what colours; kind, 0 or 1 undefined, 2 passed over, 3 a dot."""
     copies = [(k, panel, False) for k, panel in enumerate(panels)] + [
         (k, panel, True) for k, panel in enumerate(panels) if panel.dots]
 

@@ -65,8 +65,8 @@ def figure(runs: Sequence[Run], model: SoftnessModel, strain: float = STRAIN) ->
     caption = (
         f"What each family of features adds to the margin (log odds) of model {model.name}: mean "
         f"over the atoms plastic at strain {strain:g}, less the mean over all atoms, with 95 % "
-        f"intervals by block bootstrap. The families add up to the last row, by which plastic atoms stand "
-        f"above the average: " + ", ".join(
+        f"intervals by block bootstrap. The families add up to the last row, by which plastic atoms "
+        f"stand above the average: " + ", ".join(
             f"{name} {row.mean:+.2f} ({row.plastic} plastic atoms, {row.loadings} loadings)"
             for name, row in total.items())
         + ". This explains the model, not the physics: features that tell the same share what they "
