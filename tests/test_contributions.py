@@ -198,7 +198,8 @@ def printed(text):
         atom, element, softness, margin, base, _ = re.fullmatch(
             r"(\d+) \((\w+)\): S\^q ([\d.]+), margin (\S+) = (\S+) ([+-] [\d.]+)", head).groups()
         out[int(atom)] = (element, float(softness), float(margin), float(base),
-                          {line.split()[0]: float(line.split()[1]) for line in lines})
+                          {line.split()[0]: float(line.split()[1]) for line in lines[1:]
+                           if not line.startswith("    ")})
     return out
 
 
@@ -209,6 +210,7 @@ def test_why_of_the_softest_atoms_of_a_glass_file():
     softness = lammps_mgml.softness(found.positions, found.types, found.box, model="cuzr-wang13")
     assert set(told) <= set(np.flatnonzero(softness >= np.sort(softness)[-2]) + 1) and len(told) == 2
     why = lammps_mgml.contributions(found.positions, found.types, found.box, model="cuzr-wang13")
+    features = lammps_mgml.featurize(found.positions, found.types, found.box, features=why.features)
     for atom, (element, sq, margin, base, families) in told.items():
         assert element == ("Cu", "Zr")[found.types[atom - 1] - 1]
         assert (sq, margin, base) == pytest.approx(
@@ -216,7 +218,14 @@ def test_why_of_the_softest_atoms_of_a_glass_file():
         assert families == pytest.approx(dict(zip(why.families, why.by_family()[atom - 1])),
                                          abs=5.1e-4)
         assert list(families.values()) == sorted(families.values(), reverse=True)
-    assert re.search(r"facet_area_std 0\.\d+ \((9\d|100)\) \+0\.\d{3}$", text, re.MULTILINE)
+        for name, value, add, place in re.findall(r"^    (\w+) +(\S+) +(\S+) +(\d+)$", text.split(
+                f"\natom {atom} ")[1].split("\n\n")[0], re.M):
+            k = why.features.index(name)
+            assert float(value) == pytest.approx(why.values[atom - 1, k], abs=5.1e-4)
+            assert float(add) == pytest.approx(features[atom - 1, k], rel=1e-3)
+            others = features[found.types == found.types[atom - 1], k]
+            assert int(place) == pytest.approx(100 * (others < features[atom - 1, k]).mean(), abs=0.6)
+    assert text.count("    and ") == 4 and text.count(" facet_area_std ") == 2
 
 
 def test_why_of_atoms_of_a_data_file():

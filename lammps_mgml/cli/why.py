@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> None:
     place = place_among(atoms.features, atoms.types, rows)
     print(f"{atoms.title}: {len(atoms.ids)} atoms, {len(atoms.ids) - len(defined)} without S^q; "
           f"model {model.name}")
-    print("what each family of features adds to the margin (log odds, before the calibration), and "
-          "its features:\nname value (place among the atoms of the element, 0 to 100) what it adds")
+    print("adds: to the margin (log odds, before the calibration)\n"
+          "place: of the value among the atoms of the element, 0 the lowest, 100 the highest")
     for row, places in zip(rows, place):
         _print_atom(model, atoms, found, int(row), places, float(softness[row]), args.shown)
 
@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> None:
 def _print_atom(model: SoftnessModel, atoms: Atoms, found: Contributions, row: int,
                 places: Floats, softness: float, shown: int) -> None:
     import numpy as np
+
+    from ..models.contributions import ELEMENT
 
     element = atoms.elements[atoms.types[row] - 1]
     if np.isnan(softness):
@@ -92,14 +94,18 @@ def _print_atom(model: SoftnessModel, atoms: Atoms, found: Contributions, row: i
     print(f"\natom {atoms.ids[row]} ({element}): S^q {softness:.3f}, margin {margin:+.3f} = "
           f"{found.base:+.3f} {'+' if by_family.sum() >= 0 else '-'} {abs(by_family.sum()):.3f}")
     families, owner = found.families, np.array(found.family_of)
-    width = max(map(len, families))
+    width = max(map(len, (*families, *(f"  {name}" for name in found.features))))
+    print(f"  {'family, features':<{width}}    adds      value  place")
     for k in np.argsort(-by_family, kind="stable"):
+        print(f"  {families[k]:<{width}} {by_family[k]:+7.3f}")
         its = np.flatnonzero(owner == families[k])
-        its = its[np.argsort(-abs(values[its]), kind="stable")][:shown]
-        told = [] if families[k] == "element" else [
-            f"{found.features[j]} {atoms.features[row, j]:.4g} ({100 * places[j]:.0f}) "
-            f"{values[j]:+.3f}" for j in its]
-        print(f"  {families[k]:<{width}} {by_family[k]:+7.3f}  {', '.join(told)}".rstrip())
+        if families[k] == ELEMENT:           # it has one feature, which says the same
+            continue
+        for j in its[np.argsort(-abs(values[its]), kind="stable")][:shown]:
+            print(f"    {found.features[j]:<{width - 2}} {values[j]:+7.3f} "
+                  f"{atoms.features[row, j]:10.4g} {100 * places[j]:6.0f}")
+        if len(its) > shown:
+            print(f"    and {len(its) - shown} more")
 
 
 def _ids(text: str | None) -> list[int] | None:
