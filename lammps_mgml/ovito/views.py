@@ -222,10 +222,11 @@ def render(view: Arranged, path: str | PathLike[str], frame: int = -1, every: in
     for k, panel in enumerate(view.panels):
         at = (k - (m - 1) / 2) * GAP * width / (2 * port.fov * aspect)
         port.overlays.append(TextLabelOverlay(
-            text=panel.title, font_size=0.032 if m < 4 else 0.022, offset_x=at, offset_y=-0.01,
-            alignment=align.AlignHCenter | align.AlignTop))
+            text=f"<span style='font-family:sans-serif'>{panel.title}</span>",
+            text_color=(0.0, 0.0, 0.0), font_size=0.032 if m < 4 else 0.022, offset_x=at,
+            offset_y=-0.01, alignment=align.AlignHCenter | align.AlignTop))
     port.overlays.append(TextLabelOverlay(
-        text="[mgml.said]", font_size=0.03, offset_x=0.02, offset_y=0.03,
+        text="[mgml.said]", text_color=(0.0, 0.0, 0.0), font_size=0.03, offset_x=0.02, offset_y=0.03,
         alignment=align.AlignLeft | align.AlignBottom))
     column = view.panels[0].column
     title = "added to the margin" if column.startswith("c_") else scale_of(column)[3]

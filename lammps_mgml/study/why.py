@@ -97,6 +97,8 @@ def _rows(condition: str, pairs: Sequence[tuple[Run, Loading]], model: SoftnessM
     by_load = "load" in needs(model.features, model.elements)
     for run, loading in track(pairs, "contributions", "loadings"):
         slipped: Bools = plastic(loading, loading.at(strain))
+        if slipped.sum() < FEW:
+            continue
         key = run.name, loading.label if by_load else None
         if key not in known:
             known[key] = contributions_of(run, loading, model)
