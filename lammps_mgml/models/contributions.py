@@ -27,7 +27,8 @@ class Contributions:
     @property
     def margins(self) -> Floats:
         """(n,) margins; NaN where undefined."""
-        return self.base + self.values.sum(axis=1)
+        margins: Floats = self.base + self.values.sum(axis=1)
+        return margins
 
     @property
     def family_of(self) -> tuple[str, ...]:
