@@ -185,7 +185,7 @@ def _side_by_side(panels: Sequence[Panel], horizontal: int, axis: int, step: flo
             size.append(np.full(n, DOT) if is_dot else radius * np.where(small, SMALL, 1.0))
             gone.append(~(columns["d_sq"] > SOFT) if is_dot else np.zeros(n, dtype=bool))
         data.cell_.vis.enabled = False
-        data.apply(ReplicateModifier(num_x=len(copies), adjust_box=False))
+        data.apply(ReplicateModifier(num_x=len(copies), adjust_box=False, unique_ids=False))
         particles = data.particles_
         particles.create_property("Position", data=np.concatenate([x + shift for shift in away]))
         particles.create_property("Radius", data=np.concatenate(size))
