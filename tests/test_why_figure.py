@@ -78,7 +78,8 @@ def test_figure_is_written_with_its_numbers(found, tmp_path):
 def test_what_cannot_be_told_is_missing(model):
     seen = read([GLASSES / "glass-12.h5"], model)
     assert why.figure(seen, model).missing == (
-        "Why soft: no run has positions, or the training of the model saw them all")
+        "no run has positions, or the training of the model saw them all")
     few = read([GLASSES / "glass-52-aged.h5"], model)
     assert why.figure(few, model, 0.01).missing == (
-        "Why soft: no loading has 20 plastic atoms near strain 0.01")
+        "no loading has a frame near strain 0.01 with 20 plastic atoms or more")
+    assert "near strain 0.09" in why.figure(few, model, 0.09).missing

@@ -66,7 +66,7 @@ def slice_of(frame: Frame, component: Component, thickness: float = 2.5) -> Slic
     """
     from scipy.spatial import cKDTree
 
-    upright, across, depth = _view(component)
+    upright, across, depth = view_of(component)
     box = Box(np.zeros(3), frame.box.edges, frame.box.periodic)
     fractional, owner, shift = image_shell(box, frame.positions, 2 * BEYOND)
     x = with_images(box, fractional, owner, shift)
@@ -122,8 +122,12 @@ def softness_by_d2(frame: Frame, reference: Frame | None) -> ByD2:
     """
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     ok = ~np.any(list(left_out_of(frame, True).values()), axis=0)
-    blocks, soft = blocks_of(frame, reference)[ok], score[ok] > SOFT
-    place = np.floor(PER_DECADE * np.log10(np.maximum(d2[ok], LEAST_D2) / THRESHOLD)).astype(int)
+    return shares_by_d2(d2[ok], score[ok] > SOFT, blocks_of(frame, reference)[ok])
+
+
+def shares_by_d2(d2: Floats, soft: Bools, blocks: Ints) -> ByD2:
+    """As ``softness_by_d2``.  d2 : (n,) A^2.  soft : (n,).  blocks : (n,), drawn again as a whole."""
+    place = np.floor(PER_DECADE * np.log10(np.maximum(d2, LEAST_D2) / THRESHOLD)).astype(int)
     first = int(place.min(initial=0))
     m = int(place.max(initial=0)) - first + 1
     draws, column = drawn_blocks(blocks)
@@ -141,14 +145,14 @@ def softness_by_d2(frame: Frame, reference: Frame | None) -> ByD2:
     single = _of_single_atoms(share, atoms)
     low, high = np.minimum(low, single[0]), np.maximum(high, single[1])
     edges = THRESHOLD * 10.0 ** ((first + np.arange(m + 1)) / PER_DECADE)
-    if d2[ok].min(initial=np.inf) < edges[0]:
+    if d2.min(initial=np.inf) < edges[0]:
         edges[0] = 0.0
     return ByD2(edges, share, low, high, atoms.astype(np.int64), softs.astype(np.int64),
                 float(soft.mean()))
 
 
-def _view(component: Component) -> tuple[int, int, int]:
-    """(upright axis, axis across, axis of depth) of the slice."""
+def view_of(component: Component) -> tuple[int, int, int]:
+    """(upright axis, axis across, axis of depth) of the slice that shows a load."""
     row, column = component
     if row != column:                        # shear: displacements across, their gradient upright
         return row, column, 3 - row - column

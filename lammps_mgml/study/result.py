@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError, InternalError
 from ..io.whole import write_whole
-from ..report.figure import STYLE
+from ..report.drawing import STYLE
 from ..report.files import csv, picture
 
 if TYPE_CHECKING:

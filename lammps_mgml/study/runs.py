@@ -158,6 +158,15 @@ def scored(run: Run, model: SoftnessModel, loading: Loading | None = None) -> Sc
     return run._known[key]
 
 
+def component_of(label: str) -> tuple[int, int]:
+    """(row, column) of the deformation of the box that a loading's label names, such as
+    "z-compression" or "xy-shear"; z for one that names none."""
+    word = label.partition("-")[0]
+    if not word or set(word) - set("xyz"):   # a glass file may call its loadings anything
+        word = "z"
+    return "xyz".index(word[-1]), "xyz".index(word[0])
+
+
 def condition_of(composition: str, rate: float | None, age: str | None = None) -> str:
     """Text such as "Cu65Zr35, 5e12 K/s, aged 100 ps"."""
     speed = "rate unknown" if rate is None else f"{rate:.3g} K/s".replace("e+", "e")

@@ -20,8 +20,8 @@ from .runs import Loading, Run, plastic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-NUMBER, TITLE = "why", "Why soft: what each family of features adds to the plastic atoms"
-STRAIN = 0.04
+NUMBER, TITLE = "why", "why soft: what each family of features adds"
+NEAR = 0.0025          # strain: a frame farther away is of another one
 FEW = 20               # plastic atoms below which a mean says little
 DRAWS = 300
 TOTAL = "all together"
@@ -43,7 +43,12 @@ class Row(NamedTuple):
     loadings: int
 
 
-def figure(runs: Sequence[Run], model: SoftnessModel, strain: float = STRAIN) -> Figure:
+def figures(runs: Sequence[Run], model: SoftnessModel, strain: float) -> list[Figure]:
+    """The only figure of this module."""
+    return [figure(runs, model, strain)]
+
+
+def figure(runs: Sequence[Run], model: SoftnessModel, strain: float = 0.04) -> Figure:
     """Mean contribution by family over the atoms that are plastic at ``strain``, against that over
     all atoms, for each condition.  Only glasses that the training did not see count."""
     by_condition: dict[str, list[tuple[Run, Loading]]] = {}
@@ -56,11 +61,11 @@ def figure(runs: Sequence[Run], model: SoftnessModel, strain: float = STRAIN) ->
     try:
         for condition, pairs in by_condition.items():
             rows += _rows(condition, pairs, model, strain)
-            why = f"no loading has {FEW} plastic atoms near strain {strain:g}"
+            why = f"no loading has a frame near strain {strain:g} with {FEW} plastic atoms or more"
     except MgmlError as e:
         rows, why = [], str(e)
     if not rows:
-        return Figure(NUMBER, TITLE, missing=f"Why soft: {why}")
+        return Figure(NUMBER, TITLE, missing=why)
     total = {row.condition: row for row in rows if row.family == TOTAL}
     caption = (
         f"What each family of features adds to the margin (log odds) of model {model.name}: mean "
@@ -96,15 +101,16 @@ def _rows(condition: str, pairs: Sequence[tuple[Run, Loading]], model: SoftnessM
     known: dict[tuple[str, str | None], Contributions] = {}
     by_load = "load" in needs(model.features, model.elements)
     for run, loading in track(pairs, "contributions", "loadings"):
-        slipped: Bools = plastic(loading, loading.at(strain))
-        if slipped.sum() < FEW:
+        at = loading.at(strain)
+        slipped: Bools = plastic(loading, at)
+        if slipped.sum() < FEW or abs(loading.strain[at] - strain) > NEAR:
             continue
         key = run.name, loading.label if by_load else None
         if key not in known:
             known[key] = contributions_of(run, loading, model)
         found = known[key]
         families, values = found.families, found.by_family()
-        ok = ~np.isnan(values).any(axis=1) & ~np.isnan(loading.d2min[loading.at(strain)])
+        ok = ~np.isnan(values).any(axis=1) & ~np.isnan(loading.d2min[at])
         if (slipped & ok).sum() < FEW:
             continue
         if run.name not in draws:            # the same blocks for all loadings of a glass

@@ -1,0 +1,64 @@
+"""mgml study"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..study.figures import Study
+
+FOLDER = "study"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN",
+                        help="glass files (.h5), dumps of loaded runs, best with d_sq and d_d2min, and "
+                             "tables of these (mgml_features_file); several of a glass are one run")
+    parser.add_argument("-o", "--output", default=FOLDER, metavar="FOLDER",
+                        help=f"folder for index.html and the figures, which is made ({FOLDER})")
+    parser.add_argument("--model", default="cuzr",
+                        help="a shipped model's name or a model file (cuzr): S^q is its, and glasses "
+                             "that its training saw are left out of all scores")
+    parser.add_argument("--strain", type=float, default=0.04,
+                        help="strain of the figures of a single one: the frames next to it (0.04)")
+    parser.add_argument("--only", default="", metavar="NUMBERS",
+                        help="these figures only: 2a,3b, or 4 for all of 4 (all)")
+
+
+def check_folder(path: str) -> None:
+    """OptionError if ``path`` cannot be a folder to write into: before the work, not after it."""
+    import os
+    from pathlib import Path
+
+    from ..errors import OptionError
+
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"--output {path}: this is a file, give a folder")
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not os.access(there, os.W_OK):
+        raise OptionError(f"--output {path}: no permission to write in {there}")
+
+
+def print_study(done: Study) -> None:
+    print("run              atoms    condition                         model saw it  loadings")
+    for run in done.runs:
+        saw = {True: "yes: left out", False: "no", None: "not known"}[run.seen]
+        loads = ", ".join(f"{x.label} to {x.strain[-1]:.3g}" for x in run.loadings)
+        print(f"{run.name:<16} {run.n:<8} {run.condition:<33} {saw:<13} {loads}")
+        for note in run.notes:
+            print(f"  {note}")
+    for figure in done.figures:
+        print(f"figure {figure.number:<6} {figure.title}"
+              + ("" if figure.missing is None else f": left out: {figure.missing}"))
+    print(f"report {done.page}")
+
+
+def run(args: argparse.Namespace) -> None:
+    from ..models.model import load_model
+    from ..study.figures import study
+
+    check_folder(args.output)
+    only = [word for word in args.only.split(",") if word]
+    print_study(study(args.runs, args.output, load_model(args.model), args.strain, only))
