@@ -271,7 +271,7 @@ def test_view_of_plastic_atoms_puts_them_beside_softness(columns, strained):
     assert (kinds[left] == np.where(known[left], 0, 1)).all()
     np.testing.assert_array_equal(kinds[right], np.where(
         ~known[right], 1, np.where(plastic[right], 0, 2)))
-    assert 10 < (kinds[right] == 0).sum() < 0.3 * len(atoms)
+    assert 0.3 * len(atoms) < (kinds[right] == 0).sum() < 0.7 * len(atoms)
     assert radius[right & ~plastic].max() < 0.4 * radius[left].max()
     np.testing.assert_array_equal(radius[right & plastic].min() > 1.0, True)
     np.testing.assert_allclose(colours[kinds == 1], np.tile(picture.GREY, ((kinds == 1).sum(), 1)),
@@ -292,8 +292,8 @@ def test_view_of_d2min_has_a_dot_on_each_soft_atom(columns):
     ids, kinds = np.array(data.particles.identifiers), np.array(data.particles["kind"])
     dots = kinds == 3
     assert sorted(ids[dots]) == sorted(i for i in ids[~dots] if sq[i - 1] > 0.5) and dots.sum() > 50
-    np.testing.assert_array_equal(np.array(data.particles["shown"])[kinds == 0],
-                                  d2[ids - 1][kinds == 0])
+    np.testing.assert_allclose(np.array(data.particles["shown"])[kinds == 0],
+                               d2[ids - 1][kinds == 0], rtol=1e-12)    # OVITO reads the last bit otherwise
     assert (kinds[~dots] == np.isnan(d2[ids - 1])[~dots]).all()
     # in front: the camera looks along y
     y = np.array(data.particles.positions)[:, 1]
