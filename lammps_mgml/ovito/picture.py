@@ -158,7 +158,7 @@ def check_output(path: str | PathLike[str]) -> bool:
 
 def frame_shown(pipeline: Pipeline, path: str | PathLike[str], frame: int) -> int:
     """Number, from 0, of the frame of a picture; 0 for a movie; InputError if there is none."""
-    n = pipeline.source.num_frames
+    n = int(pipeline.source.num_frames)
     if check_output(path) or "*" in Path(path).name:
         return 0
     if not -n <= frame < n:

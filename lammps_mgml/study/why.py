@@ -96,7 +96,8 @@ def contributions_of(run: Run, loading: Loading, model: SoftnessModel) -> Contri
 def _rows(condition: str, pairs: Sequence[tuple[Run, Loading]], model: SoftnessModel,
           strain: float) -> list[Row]:
     """Of the loadings of one condition; empty if none has enough plastic atoms."""
-    means, again, families, total = [], [], (), 0
+    means, again, total = [], [], 0
+    families: tuple[str, ...] = ()
     draws: dict[str, tuple[AnyArray, AnyArray]] = {}
     known: dict[tuple[str, str | None], Contributions] = {}
     by_load = "load" in needs(model.features, model.elements)
