@@ -8,6 +8,8 @@
 #             make trust ROWS="R1 R3".  make trust-fast: smaller counts, 5 minutes
 # make model  train the shipped models again from the committed glasses
 # make matrix  the tests of the coupling on each LAMMPS that can be had: an hour; writes docs/lammps.md
+# make study  the paper's figures and claims from the committed glasses, 10 minutes; writes study-output/
+#             and docs/reproduction.md
 # make gpu    a LAMMPS with KOKKOS on a GPU beside the same on the CPU; "not run" without one
 # make mutation  plant faults one at a time, and see whether the tests notice: half an hour
 
@@ -86,7 +88,10 @@ model: .venv/ready
 	$(TRAIN) --recipe axial-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
 
-.PHONY: mutation matrix gpu
+study: .venv/ready
+	mgml study inputs/glasses/*.h5 --model cuzr-wang13 -o study-output --claims docs/reproduction.md
+
+.PHONY: mutation matrix gpu study
 gpu: .venv/ready-test
 	.venv/bin/python benchmarks/gpu.py
 
@@ -97,4 +102,4 @@ mutation: .venv/ready-test
 	.venv/bin/python tests/mutation/run.py -j 2
 
 clean:
-	rm -rf .venv build demo-output docs/_build docs/generated lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info
+	rm -rf .venv build demo-output study-output docs/_build docs/generated lammps_mgml/_kernels/*.so lammps_mgml/insitu/built *.egg-info

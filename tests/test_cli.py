@@ -137,6 +137,11 @@ CASES = [
      True, lambda text, tmp: "table  " in text and (tmp / "a-strain.csv").read_text().count("\n") == 3),
     (("report", "{tmp}/run.dump", "--log", "{tmp}/none", "--reference", GLASS), False,
      lambda text, tmp: "/none: No such file" in text),
+    # the figures are in test_study.py
+    (("study", G13, "-o", "{tmp}/out", "--only", "2b", "--model", "cuzr-wang13", "--strain", "0.03"), True,
+     lambda text, tmp: "0.03" in (tmp / "out" / "figure-2b.svg").read_text() and sorted(
+         p.name for p in (tmp / "out").iterdir()) == [
+             "figure-2b.csv", "figure-2b.png", "figure-2b.svg", "index.html"]),
     # what they draw is in test_ovito.py
     *((("ovito", "{tmp}/run.dump", *words), False, lambda text, tmp, said=said: said in text)
       for words, said in (

@@ -333,6 +333,18 @@ def test_the_road_of_training(tmp_path):
 
 
 @runs("reading.md", "report", "ovito", "ase", "numpy")
+@runs("roads/study.md", "study", "dump", "python")
+@runs("pieces/commands/study.md", "study")
+def test_a_study_as_on_its_pages(place):
+    text = shell(place, block("roads/study.md", "study"))
+    assert "Cu80Zr20, 5e12 K/s" in text and "report study/index.html" in text
+    assert {f"figure-{n}.csv" for n in ("2a", "2b", "3a", "3b")} <= set(os.listdir(place / "study"))
+    text = shell(place, block("roads/study.md", "dump"))
+    assert re.search(r"^run +8000 +Cu65Zr35, rate unknown +not known +z-compression to 0.04$", text, re.M)
+    assert "Cu65Zr35, 1e13 K/s 0.04 0.7" in python(place, block("roads/study.md", "python"))
+    assert "figure 2b" in shell(place, block("pieces/commands/study.md", "study"))
+
+
 @runs("pieces/commands/report.md", "report")
 def test_reading_the_results(place):
     assert block("reading.md", "report") == block("pieces/commands/report.md", "report")

@@ -13,7 +13,7 @@ FOLDER = "study"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN",
-                        help="glass files (.h5), dumps of loaded runs, best with d_sq and d_d2min, and "
+                        help="glass files (.h5), dumps of loaded runs with d_sq and d_d2min, "
                              "tables of these (mgml_features_file); several of a glass are one run")
     parser.add_argument("-o", "--output", default=FOLDER, metavar="FOLDER",
                         help=f"folder for index.html and the figures, which is made ({FOLDER})")
@@ -22,6 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                              "that its training saw are left out of all scores")
     parser.add_argument("--strain", type=float, default=0.04,
                         help="strain of the figures of a single one: the frames next to it (0.04)")
+    parser.add_argument("--claims", metavar="FILE",
+                        help="also write a page (Markdown) of the paper's claims beside these runs' "
+                             "numbers; best with --model cuzr-wang13, the paper's recipe")
     parser.add_argument("--only", default="", metavar="NUMBERS",
                         help="these figures only: 2a,3b, or 4 for all of 4 (all)")
 
@@ -57,8 +60,18 @@ def print_study(done: Study) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ..models.model import load_model
+    from ..study.claims import write_page
     from ..study.figures import study
+    from . import check_output
 
     check_folder(args.output)
+    if args.claims:
+        check_output(args.claims, "--claims")
     only = [word for word in args.only.split(",") if word]
-    print_study(study(args.runs, args.output, load_model(args.model), args.strain, only))
+    model = load_model(args.model)
+    done = study(args.runs, args.output, model, args.strain, only)
+    if args.claims:
+        write_page(args.claims, done.figures, done.runs, model, args.strain)
+    print_study(done)
+    if args.claims:
+        print(f"claims {args.claims}")

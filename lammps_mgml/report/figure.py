@@ -129,7 +129,7 @@ def _auc(ax: Axes, report: Report) -> None:
             f"no atom has {SQ}")
         return
     for k, rows in enumerate(_runs(report)):
-        values = np.array([(row.strain, row.auc, *row.interval) for row in rows]).T
-        draw_auc(ax, *values, band=None if k else "95 % (block bootstrap)")
+        strain, auc, low, high = np.array([(row.strain, row.auc, *row.interval) for row in rows]).T
+        draw_auc(ax, strain, auc, low, high, band=None if k else "95 % (block bootstrap)")
     auc_scale(ax)
     ax.legend(loc="lower right")

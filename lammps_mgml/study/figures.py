@@ -29,6 +29,10 @@ class Part:
 
 PARTS = (
     Part("stages", ("2a", "2b", "3a", "3b", "4a", "4b")),
+    Part("scores", ("2c", "3c")),
+    Part("transfer", ("4c", "4d", "5a", "5b"), False),
+    Part("explain", ("6a-1d", "6a-2d", "6b")),
+    Part("sets", ("6c", "t3"), False),
     Part("why", ("why",)),
 )
 

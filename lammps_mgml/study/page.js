@@ -8,7 +8,7 @@
   const base = document.createElement("canvas");          // all but the mark of an atom
   const front = canvas.getContext("2d"), pen = base.getContext("2d");
   const HALF = halves();
-  const TOP = 10, BAR = 14;                 // top margin; width of the colour bar, CSS pixels
+  const TOP = 18, BAR = 14;                 // top margin; width of the colour bar, CSS pixels
   const FACE = "system-ui, 'Liberation Sans', Arial, sans-serif";
   const LETTERS = `13px ${FACE}`, SMALL = `10px ${FACE}`;
   const state = { item: 0, slab: 0, frame: 0, colour: "sq", dots: "plastic", atom: -1 };
@@ -56,7 +56,7 @@
   function layout() {                       // where the box lies on the canvas, in CSS pixels
     const [across, upright] = facts().size;
     const width = canvas.parentElement.clientWidth, high = Math.max(260, Math.min(0.7 * innerHeight, 620));
-    const left = 22, right = 78, below = 52;
+    const left = 34, right = 96, below = 62;
     const scale = Math.min((width - left - right) / across, (high - TOP - below) / upright);
     const used = left + scale * across + right;
     return { scale, width, left: left + Math.max(0, (width - used) / 2), below,
@@ -139,25 +139,26 @@
     pen.fillStyle = theme("--text");
     pen.textBaseline = "middle";
     pen.textAlign = "right";
-    pen.fillText(axes[1], place.left - 8, TOP + place.h / 2);
+    pen.fillText(axes[1], place.left - 20, TOP + place.h / 2);
     pen.textAlign = "center";
     const low = TOP + place.h;
-    pen.fillText(axes[0], place.left + place.w / 2, low + 11);
+    pen.fillText(axes[0], place.left + place.w / 2, low + 22);
     const target = Math.max(0.2 * size[0], 1), power = 10 ** Math.floor(Math.log10(target));
     const long = Math.max(...[1, 2, 5].filter((n) => n * power <= target)) * power;
-    pen.fillRect(place.left, low + 32, long * place.scale, 3);
+    pen.fillRect(place.left, low + 42, long * place.scale, 3);
     pen.textAlign = "left";
-    pen.fillText(`${long} Å`, place.left + long * place.scale + 7, low + 34);
+    pen.fillText(`${long} Å`, place.left + long * place.scale + 7, low + 44);
     const present = [...new Set(slab.types)].sort((a, b) => a - b);
     let right = place.left + place.w;
+    if (place.scale < 1.5) return;          // too small to be told apart
     if (right - (place.left + long * place.scale + 45) < present.length * 42) return;
     pen.textAlign = "right";
     for (const type of present.reverse()) {
       const word = facts().elements[type - 1], r = Math.min((data.radii[word] || 1.4) * place.scale, 8);
-      pen.fillText(word, right, low + 34);
+      pen.fillText(word, right, low + 44);
       right -= pen.measureText(word).width + r + 5;
       pen.beginPath();
-      pen.arc(right, low + 34, r, 0, 2 * Math.PI);
+      pen.arc(right, low + 44, r, 0, 2 * Math.PI);
       pen.stroke();
       right -= r + 12;
     }
@@ -165,7 +166,7 @@
 
   function drawBar() {
     const scale = data.scales[state.colour], n = scale.stops.length;
-    const x = place.left + place.w + 18, high = Math.min(place.h - 26, 260), y = TOP + 26;
+    const x = place.left + place.w + 24, high = Math.min(place.h - 26, 260), y = TOP + 26;
     for (let k = 0; k < n; k++) {
       pen.fillStyle = scale.stops[n - 1 - k];
       pen.fillRect(x, y + k / n * high, BAR, high / n + 1);
@@ -179,7 +180,7 @@
     let right = x - 2;
     for (const [word, shift] of scale.title) {
       pen.font = shift ? SMALL : LETTERS;
-      pen.fillText(word, right, TOP + 8 - 5 * shift);
+      pen.fillText(word, right, TOP + 4 - 5 * shift);
       right += pen.measureText(word).width;
     }
     pen.font = LETTERS;
@@ -232,7 +233,7 @@
 
   function choose(item, number, strain) {
     state.item = item;
-    const { slabs, strains, axes, size } = facts();
+    const { slabs, strains, axes } = facts();
     state.slab = Math.min(number, slabs.length - 1);
     state.frame = strains.reduce((best, s, k) => Math.abs(s - strain) < Math.abs(strains[best] - strain) ? k : best, 0);
     state.atom = -1;
@@ -240,7 +241,7 @@
     const mine = loadings();
     fill(element("run"), runs, runs.indexOf(facts().run));
     fill(element("loading"), mine.map((i) => i.label), mine.findIndex((i) => i.k === item));
-    fill(element("depth"), slabs.map((s) => `${axes[2]} = ${s.at.toFixed(1)} of ${size[2].toFixed(1)} Å`), state.slab);
+    fill(element("depth"), slabs.map((s) => `${axes[2]} = ${s.at.toFixed(1)} Å`), state.slab);
     const slider = element("slider");
     slider.max = strains.length - 1;
     slider.value = state.frame;

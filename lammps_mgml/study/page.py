@@ -32,14 +32,14 @@ NAME = "index.html"
 LARGE = 6.0            # inches: a wider figure has its caption below
 START = 0.04           # strain that the viewer shows first, as in the paper's Fig. 2
 SCALES: dict[str, dict[str, Any]] = {
-    "sq": {"title": [["S", 0], ["q", 1]], "map": "YlGnBu", "to": 0.8, "top": 1.0, "ticks": [0, 0.25, 0.5, 0.75, 1],
-           "limit": SOFT, "more": False},
+    "sq": {"title": [["S", 0], ["q", 1]], "map": "YlGnBu", "to": 0.8, "top": 1.0,
+           "ticks": [0, 0.25, 0.5, 0.75, 1], "limit": SOFT, "more": False},
     "d2": {"title": [["D", 0], ["2", 1], ["min", -1], [" (Å", 0], ["2", 1], [")", 0]],
            "map": "YlOrBr", "to": 0.85, "top": 2 * THRESHOLD,
            "ticks": [0, 2.5, 5, 7.5, 10], "limit": THRESHOLD, "more": True}}
-SIGNS = {r"S\^q": "S<sup>q</sup>", r"R\^2": "R<sup>2</sup>", r"D\^?2_?min": "D<sup>2</sup><sub>min</sub>",
-         r"\bD2\b": "D<sup>2</sup><sub>min</sub>", r"(?:\bA|Å)\^2": "Å<sup>2</sup>",
-         r"(?:\bA|Å)\^3": "Å<sup>3</sup>"}
+SQ, D2 = "S<sup>q</sup>", "D<sup>2</sup><sub>min</sub>"
+SIGNS = {r"S\^q": SQ, r"R\^2": "R<sup>2</sup>", r"D\^?2_?min": D2, r"\bD2\b": D2,
+         r"(?:\bA|Å)\^([23])": r"Å<sup>\1</sup>"}
 
 
 def write(folder: str | PathLike[str], figures: Iterable[Figure],
@@ -66,9 +66,10 @@ def page(figures: Iterable[Figure], files: Mapping[str, Mapping[str, bytes]], ru
     policy = (f"default-src 'none'; img-src data: blob:; style-src {_hash(style)}; "
               f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'")
     atoms = sum(run.n for run in runs)
+    checksum = model.checksum.removeprefix("sha256:")[:12]
     title = f"Softness of {len(runs)} glass{'es' if len(runs) != 1 else ''}"
-    lead = (f"The figures of the paper from {len(runs)} run{'s' if len(runs) != 1 else ''} of {atoms} "
-            f"atoms in all, by model {model.name} ({model.checksum[:12]}).")
+    lead = (f"The figures of the paper from {len(runs)} run{'s' if len(runs) != 1 else ''} of "
+            f"{atoms} atoms in all, by model {model.name} ({checksum}).")
     chosen, notes = choose(runs, most_bytes)
     body = [_runs(runs, model), _viewer(chosen, notes, model),
             *(_figure(figure, files.get(figure.number, {})) for figure in figures)]
@@ -112,8 +113,10 @@ def _anchor(figure: Figure) -> str:
 
 
 def _heading(figure: Figure) -> str:
-    number = f"{figure.number} " if figure.number[:1].isdigit() else ""
-    return f"{escape(number)}{_signs(figure.title)}"
+    number = ""
+    if figure.number[:1].isdigit():
+        number = f'<span class="tag">Fig. {escape(figure.number)}</span> '
+    return f"{number}{_signs(figure.title)}"
 
 
 def _contents(figures: Sequence[Figure]) -> str:
@@ -170,8 +173,9 @@ def _figure(figure: Figure, files: Mapping[str, bytes]) -> str:
     large = " large" if width > LARGE else ""
     return (
         f'<figure id="{_anchor(figure)}">{head}<div class="body{large}"><div class="paper">'
-        f'<img src="{_data(media, files[kind])}" alt="{escape(figure.title)}" width="{96 * width:.0f}" '
-        f'height="{96 * height:.0f}"></div><figcaption><p>{_signs(figure.caption)}</p>'
+        f'<img src="{_data(media, files[kind])}" alt="{escape(figure.title)}" '
+        f'width="{96 * width:.0f}" height="{96 * height:.0f}"></div>'
+        f'<figcaption><p>{_signs(figure.caption)}</p>'
         f'<p><a class="button" download="{escape(figure.stem)}.csv" '
         f'href="{_data("text/csv", files["csv"])}">Numbers (CSV)</a></p></figcaption></div></figure>')
 
@@ -186,20 +190,22 @@ def _viewer(chosen: Sequence[Slices], notes: Sequence[str], model: SoftnessModel
     told = "".join(f'<p class="note">{_signs(note)}</p>' for note in notes)
     head = '<section id="viewer"><h2>Slices</h2>'
     if not chosen:
-        return f'{head}<p class="empty">No run has positions, so there is nothing to show.</p>{told}</section>'
+        return (f'{head}<p class="empty">No run has positions, so there is nothing to show.</p>'
+                f"{told}</section>")
     elements = sorted({e for x in chosen for e in x.run.elements})
     about = {"threshold": THRESHOLD, "soft": SOFT, "start": START,
              "radii": {e: RADII[e] for e in elements if e in RADII},
              "scales": {key: _scale(scale) for key, scale in SCALES.items()},
              "items": [facts(x) for x in chosen]}
     slabs = "\n".join(
-        f'<script type="text/plain" id="slab-{k}-{j}">{b64encode(packed(x, slab, model)).decode()}</script>'
+        f'<script type="text/plain" id="slab-{k}-{j}">'
+        f'{b64encode(packed(x, slab, model)).decode()}</script>'
         for k, x in enumerate(chosen) for j, slab in enumerate(x.slabs))
     return (
         f'{head}<p class="lead">Atoms within {THICKNESS / 2:g} Å of a plane, at their places in the '
-        f'undeformed glass. S<sup>q</sup> is that of the undeformed glass, D<sup>2</sup><sub>min</sub> '
-        f'that of the strain. An atom is called plastic where D<sup>2</sup><sub>min</sub> &gt; '
-        f'{THRESHOLD:g} Å<sup>2</sup>, soft where S<sup>q</sup> &gt; {SOFT:g}; grey: not known.</p>'
+        f"undeformed glass. {SQ} is that of the undeformed glass, {D2} that of the strain. An atom "
+        f"is called plastic where {D2} &gt; {THRESHOLD:g} Å<sup>2</sup>, soft where {SQ} &gt; {SOFT:g}; "
+        f"grey: not known.</p>"
         f'{VIEWER}{told}<script type="application/json" id="slices">{_json(about)}</script>\n{slabs}'
         f"</section>")
 
@@ -209,7 +215,8 @@ def _scale(scale: Mapping[str, Any]) -> dict[str, Any]:
     import matplotlib
     from matplotlib.colors import to_hex
 
-    stops = [to_hex(c) for c in matplotlib.colormaps[scale["map"]](np.linspace(0.0, scale["to"], 64))]
+    colours = matplotlib.colormaps[scale["map"]](np.linspace(0.0, scale["to"], 64))
+    stops = [to_hex(colour) for colour in colours]
     return {**{k: scale[k] for k in ("title", "top", "ticks", "limit", "more")}, "stops": stops}
 
 
@@ -229,8 +236,9 @@ VIEWER = """
 <div><label for="loading">Loading</label><select id="loading"></select></div>
 <div><label for="depth">Depth</label><select id="depth"></select></div>
 <fieldset><legend>Colour</legend><div class="choice">
-<label><input type="radio" name="colour" value="sq" checked><span>S<sup>q</sup></span></label>
-<label><input type="radio" name="colour" value="d2"><span>D<sup>2</sup><sub>min</sub></span></label>
+<label><input type="radio" name="colour" value="sq" checked><span><b>S<sup>q</sup></b></span></label>
+<label><input type="radio" name="colour" value="d2">
+<span><b>D<sup>2</sup><sub>min</sub></b></span></label>
 </div></fieldset>
 <div><label for="dots">Black dots</label><select id="dots">
 <option value="plastic">Plastic atoms</option><option value="soft">Soft atoms</option>

@@ -304,8 +304,11 @@ def _composition(elements: Sequence[str], shares: Iterable[float]) -> str:
 
 
 def _of_table(path: str) -> Run:
-    steps = table_steps(path)
-    frames = [read_table(path, step) for step in track(steps, "reading", "frames")]
+    frames = []
+    for step in track(table_steps(path), "reading", "frames"):
+        frame = read_table(path, step)
+        del frame["features"]                # the bulk of it, and not needed
+        frames.append(frame)
     if not frames:
         raise InputError(f"{path}: there is no frame in it")
     for name, remedy in (("d_d2min", "take that of a loaded run (mgml_features_file)"),

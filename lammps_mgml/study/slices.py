@@ -52,7 +52,8 @@ class Slices(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        return sum(len(slab.atoms) for slab in self.slabs) * (PER_ATOM + PER_STRAIN * len(self.frames))
+        each = PER_ATOM + PER_STRAIN * len(self.frames)
+        return each * sum(len(slab.atoms) for slab in self.slabs)
 
 
 def axes_of(label: str) -> tuple[int, int, int]:
@@ -126,7 +127,8 @@ def choose(runs: Sequence[Run], most_bytes: float = MOST_BYTES) -> tuple[list[Sl
         found = slices(depths, strains)
         if sum(x.bytes for x in found) <= most_bytes:
             break
-    total, kept = 0, []
+    kept: list[Slices] = []
+    total = 0
     for x in found:
         total += x.bytes
         if total <= most_bytes or not kept:
@@ -142,8 +144,8 @@ def choose(runs: Sequence[Run], most_bytes: float = MOST_BYTES) -> tuple[list[Sl
 def _told(kept: Sequence[Slices], depths: int, strains: int) -> str:
     shown = sum(len(slab.atoms) for x in kept for slab in x.slabs)
     share = 100.0 * shown / sum(x.run.n for x in kept)
-    text = (f"Only atoms in slabs of {THICKNESS:g} Å at up to {depths} depth{'s' * (depths > 1)} of a "
-            f"loading are in this page, {share:.2g} % of all; the figures above are of all atoms.")
+    text = (f"Only atoms in slabs of {THICKNESS:g} Å at up to {depths} depth{'s' * (depths > 1)} of "
+            f"a loading are in this page, {share:.2g} % of all; the figures are of all atoms.")
     if any(len(x.frames) < len(x.loading.strain) for x in kept):
         text += f" At most {strains} strains of a loading are kept."
     return text

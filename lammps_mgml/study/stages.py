@@ -124,11 +124,14 @@ class Curve:
         return (f"{self.condition}: {_listed(run.name for run in self.runs)} "
                 f"({_listed(loads)})")
 
+    def band(self) -> tuple[Floats, Floats, Floats]:
+        """AUC and the ends of its interval, (m,) each."""
+        return (np.array([s.value for s in self.auc]), np.array([s.low for s in self.auc]),
+                np.array([s.high for s in self.auc]))
+
     def numbers(self) -> dict[str, Floats]:
-        """{name: (m,)} AUC and its interval."""
-        return {"auc": np.array([s.value for s in self.auc]),
-                "auc_low95": np.array([s.low for s in self.auc]),
-                "auc_high95": np.array([s.high for s in self.auc])}
+        """``band`` as columns of a table."""
+        return dict(zip(("auc", "auc_low95", "auc_high95"), self.band()))
 
 
 def _listed(words: Iterable[str], most: int = 6) -> str:
@@ -395,7 +398,7 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
         axes = canvas.subplots(rows, 1, sharex=True, gridspec_kw={
             "height_ratios": [2.0, 1.0, 1.0][:rows], "hspace": 0.03})
         top, middle = axes[:2]
-        draw_auc(top, strain, *numbers.values(), band="95 % (block bootstrap)")
+        draw_auc(top, strain, *curve.band(), band="95 % (block bootstrap)")
         top.set_ylabel(f"AUC of {SQ}")
         auc_scale(top)
         top.legend(loc="lower left")
@@ -443,6 +446,8 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
 
 def _mark(axes: Sequence[Axes], begins: Sequence[tuple[float, str]], last: float) -> None:
     """Shade the stages and name them."""
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(low, high + 0.1 * (high - low))         # room for the names
     known = [(begin, word) for begin, word in begins if begin == begin]
     # a stage that begins with, or after, the next one has no span of its own
     known = [(b, w) for k, (b, w) in enumerate(known) if all(b < later for later, _ in known[k + 1:])]
@@ -452,9 +457,10 @@ def _mark(axes: Sequence[Axes], begins: Sequence[tuple[float, str]], last: float
         for ax in axes:
             if begin:
                 ax.axvline(begin, color=GREY, lw=0.8, ls="--")
-        if end > begin:
-            axes[0].annotate(word, ((begin + end) / 2, 1), (0, -3), ("data", "axes fraction"),
-                             "offset points", ha="center", va="top", fontsize=7.5, color=GREY)
+        narrow = end - begin < 0.1 * last
+        axes[0].annotate(word, (end if narrow else (begin + end) / 2, 1), (-2 * narrow, -3),
+                         ("data", "axes fraction"), "offset points", va="top", fontsize=7.5,
+                         ha="right" if narrow else "center", color=GREY)
 
 
 def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
@@ -478,14 +484,14 @@ def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
     colour = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(sigma)}
 
     def draw(canvas: Canvas) -> None:
-        axes = canvas.subplots(1, 3, gridspec_kw={"width_ratios": [1.0, 1.0, 0.75]})
+        axes = canvas.subplots(1, 3, gridspec_kw={"width_ratios": [1.0, 1.0, 0.6]})
         last = max(float(c.strain[-1]) for c in curves)
         for ax, place, fixed in ((axes[0], 1, preparation), (axes[1], 0, composition)):
             named: set[str] = set()
             for curve, kind in zip(curves, kinds):
                 if kind[place] == fixed:
                     name = kind[1 - place]
-                    draw_auc(ax, curve.strain, *curve.numbers().values(),
+                    draw_auc(ax, curve.strain, *curve.band(),
                              colour=colour[curve.condition], label=None if name in named else name,
                              ls="--" if name in named else "-")
                     named.add(name)
@@ -538,16 +544,16 @@ def _sigma(curve: Curve) -> Score:
 
 
 def _draw_sigma(ax: Axes, sigma: dict[str, Score], colour: dict[str, str]) -> None:
-    names = sorted(sigma)
+    names = sorted(sigma, reverse=True)
     for k, name in enumerate(names):
         one = sigma[name]
         bars = None if np.isnan(one.low) else np.maximum(
             [[one.value - one.low], [one.high - one.value]], 0.0)
-        ax.errorbar([k], [one.value], bars, fmt="o", ms=4, color=colour[name], capsize=2)
-    ax.set_xticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], rotation=60,
-                  ha="right", rotation_mode="anchor", fontsize=7)
-    ax.set_xlim(-0.5, len(names) - 0.5)
-    ax.set_title(f"$\\sigma_S$ of {SQ}", loc="left")
+        ax.errorbar([one.value], [k], xerr=bars, fmt="o", ms=4, color=colour[name], capsize=2)
+    ax.set_yticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], fontsize=7)
+    ax.yaxis.tick_right()
+    ax.set_ylim(-0.5, len(names) - 0.5)
+    ax.set_xlabel(f"$\\sigma_S$, spread of {SQ}")
 
 
 def drop_figure(runs: Sequence[Run], model: SoftnessModel, tail: str) -> Figure:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import InputError
+from ..models.calibration import Calibration
 from ..pipeline import PARAMETERS
 from ..plasticity.d2min import CUTOFF
 from ..progress import track
@@ -169,6 +170,15 @@ def out_of_fold(learner: Learner, features: Features, labels: Bools, glass: AnyA
     return margins
 
 
+def calibrated(margins: Floats, labels: Bools) -> Calibration:
+    """Isotonic calibration, both classes equal, of margins by models that saw none of these rows."""
+    from sklearn.isotonic import IsotonicRegression
+
+    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
+    knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
+    return Calibration(knots[:, np.r_[True, np.diff(knots[0]) > 0]], share_of(labels))
+
+
 def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learner,
           features: Sequence[str], elements: Sequence[str] = ("Cu", "Zr"),
           recipe: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -180,14 +190,10 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
     ------
     InputError : fewer than 2 glasses, or one class only.
     """
-    from sklearn.isotonic import IsotonicRegression
-
     x, labels, glass = table(loadings, strain, features)
     margins = out_of_fold(learner, x, labels, glass)
-    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0).fit(margins, labels, balanced(labels))
+    calibration = calibrated(margins, labels)
     fitted = learner.fit(x, labels)
-    knots = np.array([isotonic.X_thresholds_, isotonic.y_thresholds_], dtype=np.float64)
-    keep = np.r_[True, np.diff(knots[0]) > 0]
     return {
         "name": name, "elements": list(elements), "masses": [MASSES[e] for e in elements],
         "units": "metal", "features": list(features), "parameters": PARAMETERS,
@@ -195,10 +201,10 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
         "positions": "inherent structure",
         "label": {"d2min": "sum over neighbours in the reference", "cutoff": CUTOFF,
                   "threshold": THRESHOLD, "strain": strain},
-        "natural_share": share_of(labels),
+        "natural_share": calibration.natural_share,
         "calibration": {"method": "isotonic on out-of-fold margins, classes weighted equally",
-                        "margin": knots[0][keep].tolist(),
-                        "probability": knots[1][keep].tolist()},
+                        "margin": calibration.knots[0].tolist(),
+                        "probability": calibration.knots[1].tolist()},
         "training": {"loadings": [x.name for x in loadings],
                      "glasses": sorted({x.glass for x in loadings}),
                      "atoms": len(labels), "plastic": int(labels.sum()),

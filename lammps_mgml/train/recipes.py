@@ -123,6 +123,13 @@ def reduce(loadings: Sequence[Loading], strain: float,
     return left, steps
 
 
+def importance_of(loadings: Sequence[Loading], strain: float, names: Sequence[str]) -> Floats:
+    """(n_names,) share of the gain of each of these features, as ``reduce`` puts them in order."""
+    draws = _drawn(loadings, strain, names, DRAWS)
+    gain: Floats = np.mean([importance(*one)[0] for one in zip(*draws)], axis=0)
+    return gain
+
+
 def _drawn(loadings: Sequence[Loading], strain: float, names: Sequence[str],
            n: int) -> tuple[Any, ...]:
     """``n`` equal draws of the rows of ``table``, made without holding them all at once."""
