@@ -16,6 +16,7 @@ from ..system.arrays import AnyArray, Bools, Floats
 from ..train.evaluate import drawn_blocks
 from .result import Figure
 from .runs import Loading, Run, plastic
+from .stages import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -79,7 +80,7 @@ def figure(runs: Sequence[Run], model: SoftnessModel, strain: float = 0.04) -> F
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in Row._fields}
     families = len({row.family for row in rows})
     return Figure(NUMBER, TITLE, caption, columns, lambda canvas: _draw(canvas, rows),
-                  size=(5.4, 1.1 + 0.16 * families * (1 + len(total))))
+                  size=(5.4, 1.1 + 0.1 * families * (1 + len(total)) + 0.1 * len(total)))
 
 
 def contributions_of(run: Run, loading: Loading, model: SoftnessModel) -> Contributions:
@@ -163,10 +164,10 @@ def _draw(canvas: Canvas, rows: Sequence[Row]) -> None:
         mean = np.array([row.mean for row in own])
         ends = np.array([[row.low, row.high] for row in own]).T
         ax.errorbar(mean, y, xerr=abs(ends - mean), fmt="o", markersize=4, capsize=2, linewidth=1,
-                    color=f"C{c}", label=condition)
+                    color=COLOURS[c % len(COLOURS)], label=condition)
     ax.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
     ax.axhline(len(first) - 1.5, color="0.6", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(first)), first)
     ax.set_ylim(len(first) - 0.4, -0.6)
-    ax.set_xlabel("added to the margin of plastic atoms (log odds), more than to all")
-    ax.legend(loc="lower right", frameon=False)
+    ax.set_xlabel("margin of plastic atoms above that of all (log odds)")
+    canvas.legend(loc="outside upper center", ncols=min(2, len(conditions)), frameon=False)
