@@ -7,7 +7,7 @@ from typing import Any
 __version__ = "0.2.0"
 
 _PUBLIC = {"featurize": "api", "feature_names": "api", "SiteFeatures": "api", "softness": "api",
-           "catalogue": "features", "d2min": "api",
+           "contributions": "api", "catalogue": "features", "d2min": "api",
            "load_model": "models.model",
            "read_table": "io.table", "MgmlError": "errors"}
 __all__ = ["__version__", *_PUBLIC]

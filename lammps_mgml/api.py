@@ -13,6 +13,7 @@ from .errors import InputError, OptionError
 from .families.family import Means
 from .features import PAPER_ELEMENTS, reach, read_input, resolve
 from .features import inputs as known_inputs
+from .models.contributions import Contributions
 from .models.model import SoftnessModel, load_model
 from .pipeline import PARAMETERS, Sites, site_features
 from .plasticity.d2min import CUTOFF, NonAffine
@@ -141,11 +142,36 @@ def softness(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (Tr
     ------
     InputError, OptionError, ModelError
     """
+    model, features = features_of_model(positions, types, cell, pbc, model, load, msd)
+    return model.softness(features)
+
+
+def contributions(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (True,) * 3,
+                  model: str | PathLike[str] | SoftnessModel = "cuzr", load: str | None = None,
+                  msd: ArrayLike | None = None) -> Contributions:
+    """What each feature adds to the margin (log odds) of every atom: why S^q is what it is.
+
+    Arguments and errors as for ``softness``.  Exact for each kind of model: a linear one is compared
+    with the mean atom of the same element of this structure, trees with the rows that they were
+    trained on (tree SHAP, path-dependent).
+
+    Returns
+    -------
+    Contributions : values (n, n_features), NaN where undefined; with ``base`` they add up to the
+        margins.  ``by_family()`` (n, n_families) sums them over each of ``families``.
+    """
+    model, features = features_of_model(positions, types, cell, pbc, model, load, msd)
+    return model.contributions(features)
+
+
+def features_of_model(positions: Any, types: Any, cell: Any, pbc: Any,
+                      model: str | PathLike[str] | SoftnessModel, load: str | None,
+                      msd: ArrayLike | None) -> tuple[SoftnessModel, Features]:
+    """The model, and the features (n, n_features) that it takes.  Errors as for ``softness``."""
     model = model if isinstance(model, SoftnessModel) else load_model(model)
     system = _system(positions, types, cell, pbc, model.elements)
-    found = sites(*system[:4], model.features, model.elements, model.parameters, load=load,
-                  msd=msd, model=model.name)
-    return model.softness(found.features)
+    return model, sites(*system[:4], model.features, model.elements, model.parameters, load=load,
+                        msd=msd, model=model.name).features
 
 
 def d2min(reference: Any, reference_cell: Any = None, positions: Any = None, cell: Any = None,

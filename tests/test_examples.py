@@ -33,8 +33,8 @@ def test_list_has_a_line_of_each():
 def test_copies_are_the_files_and_overwrite_nothing(tmp_path):
     said = mgml("examples", tmp_path / "a" / "try")
     copied = {path.name: path for path in (tmp_path / "a" / "try").iterdir()}
-    assert set(copied) == {*DECKS, "README.md", "glass-13.data.gz"} and f"{len(copied)} files" in said
-    for name in (*DECKS, "README.md"):
+    assert set(copied) == {*DECKS, "README.md", "views.py", "glass-13.data.gz"} and f"{len(copied)} files" in said
+    for name in (*DECKS, "README.md", "views.py"):
         assert copied[name].read_bytes() == (EXAMPLES / name).read_bytes()
     glass = ROOT / "inputs" / "glass-13.data.gz"
     assert copied["glass-13.data.gz"].read_bytes() == glass.read_bytes()

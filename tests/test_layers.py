@@ -79,4 +79,4 @@ def test_dir_tells_all_public_names_and_imports_nothing():
             "print(*(type(getattr(m, name)).__name__ for name in m.__all__))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["str", "function", "function", "type", "function", "function",
-                                   "function", "function", "function", "type"]
+                                   "function", "function", "function", "function", "type"]

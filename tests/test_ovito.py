@@ -1,9 +1,12 @@
 """The modifier and the pictures for OVITO, in the real OVITO; compared with lammps_mgml itself."""
+import shutil
+import subprocess
+import sys
 from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
-from decks import mgml
+from decks import ROOT, mgml
 from glasses import glass
 
 import lammps_mgml
@@ -12,7 +15,7 @@ from lammps_mgml.errors import InputError, OptionError
 pytest.importorskip("ovito", reason="not run: OVITO is not installed")
 from ovito.io import import_file  # noqa: E402
 
-from lammps_mgml.ovito import picture  # noqa: E402
+from lammps_mgml.ovito import picture, views  # noqa: E402
 from lammps_mgml.ovito.modifier import QuenchInSoftness  # noqa: E402
 
 rng = np.random.default_rng(11)
@@ -171,6 +174,17 @@ def test_box_that_may_have_been_flipped_is_refused(system, tmp_path):
         pipeline.compute(2)
 
 
+def test_contributions_are_those_of_lammps_mgml_and_ride_with_their_atoms(dump, system):
+    data = pipeline_of(dump, contributions=True).compute(1)
+    x0, edges0 = arrays(import_file(str(dump), sort_particles=False).compute(0))
+    why = lammps_mgml.contributions(x0, system.types, edges0)
+    assert why.families == ("element", "density", "density_avg", "density_avg2")
+    for name, values in zip(why.families, why.by_family().T):
+        np.testing.assert_array_equal(column(data, f"c_{name}"), values)
+    np.testing.assert_array_equal(column(data, "d_sq"), lammps_mgml.softness(x0, system.types, edges0))
+    assert "c_density" not in pipeline_of(dump).compute(1).particles
+
+
 def test_ovito_finds_the_modifier_by_its_entry_point():
     found, = entry_points(group="OVITO.Modifier", name="Quench-in softness")
     assert found.load() is QuenchInSoftness
@@ -218,6 +232,95 @@ def test_scene_of_plastic_atoms_and_of_a_slice(columns, strained):
         1).particles.count == (abs(x[:, 2] - 12) <= 2).sum()
 
 
+def test_slice_of_atoms_that_are_not_wrapped(system, tmp_path):
+    ids = np.arange(1, len(system.types) + 1)
+    x = system.positions + rng.integers(-2, 3, system.positions.shape) @ system.edges
+    (tmp_path / "a.dump").write_text(text(0, x, system.edges, system.types, ids, " d_sq",
+                                          (np.zeros(len(x)),)))
+    inside = abs(system.positions[:, 1] % system.edges[1, 1] - system.edges[1, 1] / 2) <= 1.25
+    assert picture.scene(tmp_path / "a.dump", cut=picture.Cut(1, None, 2.5)).compute(
+        0).particles.count == inside.sum() > 200
+
+
+# Views -------------------------------------------------------------------------------------------
+
+def halves(view, frame):
+    """(data, particles of the first panel, those of the second) of a view of two panels."""
+    data = view.pipeline.compute(frame)
+    right = np.array(data.particles.positions)[:, 0] > SHIFT[0] + view.shape[0] * 1.04
+    return data, ~right, right
+
+
+def test_view_of_plastic_atoms_puts_them_beside_softness(columns, strained):
+    path, sq, d2 = columns
+    view = views.arranged(path, "plastic", picture.Cut(1, None, 4.0))
+    data, left, right = halves(view, 1)
+    x, edges = strained
+    y = x[:, 1] % edges[1, 1]
+    atoms = np.flatnonzero(abs(y - edges[1, 1] / 2) <= 2.0)
+    ids = np.array(data.particles.identifiers)
+    assert sorted(ids[left]) == sorted(ids[right]) == sorted(atoms + 1) and len(atoms) > 300
+    # the same atoms at the same places, but for the shift
+    away = np.array(data.particles.positions)
+    np.testing.assert_allclose(
+        away[right][np.argsort(ids[right])] - away[left][np.argsort(ids[left])],
+        np.tile([1.08 * view.shape[0], 0, 0], (len(atoms), 1)), atol=1e-9)
+    plastic, known = d2[ids - 1] > 5, ~np.isnan(sq[ids - 1])
+    radius, colours = np.array(data.particles["Radius"]), np.array(data.particles.colors)
+    kinds = np.array(data.particles["kind"])
+    assert (kinds[left] == np.where(known[left], 0, 1)).all()
+    np.testing.assert_array_equal(kinds[right], np.where(
+        ~known[right], 1, np.where(plastic[right], 0, 2)))
+    assert 0.3 * len(atoms) < (kinds[right] == 0).sum() < 0.7 * len(atoms)
+    assert radius[right & ~plastic].max() < 0.4 * radius[left].max()
+    np.testing.assert_array_equal(radius[right & plastic].min() > 1.0, True)
+    np.testing.assert_allclose(colours[kinds == 1], np.tile(picture.GREY, ((kinds == 1).sum(), 1)),
+                               atol=1e-6)
+    same = right & plastic & known           # the colour of an atom is the same in both panels
+    of_left = {i: c for i, c in zip(ids[left], colours[left])}
+    np.testing.assert_array_equal(colours[same], [of_left[i] for i in ids[same]])
+    share = 100 * (d2[~np.isnan(d2)] > 5).mean()
+    assert data.attributes["mgml.said"] == f"strain 0.050, {share:.1f} % of the atoms have slipped"
+    assert view.pipeline.compute(0).attributes["mgml.said"] == (
+        "strain 0.000, 0.0 % of the atoms have slipped")
+
+
+def test_view_of_d2min_has_a_dot_on_each_soft_atom(columns):
+    path, sq, d2 = columns
+    view = views.arranged(path, "2a")
+    data = view.pipeline.compute(1)
+    ids, kinds = np.array(data.particles.identifiers), np.array(data.particles["kind"])
+    dots = kinds == 3
+    assert sorted(ids[dots]) == sorted(i for i in ids[~dots] if sq[i - 1] > 0.5) and dots.sum() > 50
+    np.testing.assert_allclose(np.array(data.particles["shown"])[kinds == 0],
+                               d2[ids - 1][kinds == 0], rtol=1e-12)    # OVITO reads the last bit otherwise
+    assert (kinds[~dots] == np.isnan(d2[ids - 1])[~dots]).all()
+    # in front: the camera looks along y
+    y = np.array(data.particles.positions)[:, 1]
+    assert y[dots].max() < y[~dots].min()
+
+
+def test_view_of_contributions_has_a_panel_for_each_family(dump, system):
+    view = views.arranged(dump, "why", compute={"model": "cuzr"})
+    assert [p.title for p in view.panels] == [f"{name} adds" for name in (
+        "element", "density", "density_avg", "density_avg2")]
+    why = lammps_mgml.contributions(*system, model="cuzr")
+    data = view.pipeline.compute(0)
+    at = ((np.array(data.particles.positions)[:, 0] - SHIFT[0]) // (1.08 * view.shape[0])).astype(int)
+    ids, shown = np.array(data.particles.identifiers), np.array(data.particles["shown"])
+    for k, values in enumerate(why.by_family().T):
+        np.testing.assert_allclose(shown[at == k], values[ids[at == k] - 1], rtol=0, atol=1e-9)
+    assert view.coding.end_value == -view.coding.start_value == pytest.approx(
+        np.quantile(abs(why.by_family()), 0.98))
+
+
+def test_view_of_columns_that_are_not_there(dump):
+    with pytest.raises(InputError, match="the dump has no column d_d2min, d_sq; it has .* --model NAME"):
+        views.arranged(dump, "plastic")
+    with pytest.raises(InputError, match="no columns c_FAMILY: --model NAME computes them"):
+        views.arranged(dump, "why")
+
+
 def drawn(*words):
     """``mgml ovito``; without a driver the test is not run."""
     try:
@@ -253,3 +356,31 @@ def test_movie_of_a_dump_without_columns(dump, tmp_path):
             movie.seek(k)
             frames.append(np.asarray(movie.convert("RGB"), dtype=float))
     assert abs(frames[-1] - frames[0]).max() > 100           # no atom is plastic in the first
+
+
+@pytest.mark.slow
+def test_views_as_the_shipped_script_draws_them(columns, tmp_path):
+    from matplotlib.image import imread
+    from PIL import Image
+    drawn(columns[0], "-o", tmp_path / "probe.png", "--view", "2a", "--size", "300x300")
+    shutil.copy(columns[0], tmp_path / "compression.dump")
+    subprocess.run([sys.executable, ROOT / "lammps_mgml" / "examples" / "views.py", "compression.dump"],
+                   cwd=tmp_path, check=True)
+    for name, colourful in (("plastic", 0.1), ("2a", 0.1), ("why", 0.05)):
+        image = imread(tmp_path / f"{name}.png")[..., :3]
+        white = (image > 0.99).all(axis=-1)
+        assert 0.1 < white.mean() < 0.8 and white[:, :3].all() and white[:, -3:].all()
+        assert (np.ptp(image, axis=-1) > 0.2).mean() > colourful, name
+    # both panels are full of atoms; the right one has fewer in colour
+    image = imread(tmp_path / "plastic.png")[..., :3]
+    parts = [np.ptp(part, axis=-1) > 0.3 for part in np.array_split(image, 2, axis=1)]
+    assert 10 * parts[1].mean() < 8 * parts[0].mean() and parts[1].any()
+    with Image.open(tmp_path / "plastic.gif") as movie:
+        assert movie.n_frames == 2
+
+
+@pytest.mark.slow
+def test_a_picture_of_each_frame(columns, tmp_path):
+    said = drawn(columns[0], "-o", tmp_path / "f-*.png", "--view", "plastic", "--size", "200x120")
+    assert said == f"{tmp_path}/f-*.png: 2 frames of {columns[0]}\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f-0000.png", "f-0001.png"]

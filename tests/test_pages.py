@@ -296,13 +296,13 @@ def test_another_alloy_in_a_run(tmp_path):
     assert np.isfinite(last.columns["d_d2min"]).all() and np.isnan(last.columns["d_sq"]).all()
 
 
-@runs("roads/python.md", "arrays", "ase", "d2min", "load", "sklearn")
+@runs("roads/python.md", "arrays", "ase", "d2min", "load", "why", "sklearn")
 def test_the_road_from_python(place):
     text = python(place, *(block("roads/python.md", name)
-                           for name in ("arrays", "ase", "d2min", "load", "sklearn")),
+                           for name in ("arrays", "ase", "d2min", "load", "why", "sklearn")),
                   "print(x13.shape, x.shape, len(names), np.isfinite(sq).all(), int(plastic.sum()) >= 0, "
                   "rows.shape)")
-    assert text.startswith("softest atom:")
+    assert text.startswith("softest atom:") and re.search(r"^facet_area_stats +\+\d\.\d\d$", text, re.M)
     assert text.splitlines()[-1] == "(8000, 13) (8000, 746) 746 True True (8000, 10)"
 
 
@@ -409,6 +409,7 @@ def test_reading_by_mdanalysis(place):
 @runs("pieces/commands/model.md", "model")
 @runs("pieces/commands/examples.md", "examples")
 @runs("pieces/commands/completion.md", "completion")
+@runs("pieces/commands/why.md", "why")
 def test_the_lines_on_the_pages_of_the_verbs(place):
     text = shell(place, block("pieces/commands/deck.md", "deck") + "ls $MGML_DECK $MGML_VIBRATION")
     assert len(text.split()) == 2
@@ -418,6 +419,8 @@ def test_the_lines_on_the_pages_of_the_verbs(place):
     assert len(text.splitlines()) == 8003 and text.endswith("1 frames, 746 features\n")
     assert "glass-13 " in shell(place, block("pieces/commands/dataset.md", "dataset"))
     assert "cuzr-axial" in shell(place, block("pieces/commands/model.md", "model"))
+    text = shell(place, block("pieces/commands/why.md", "why"))
+    assert text.count("\natom ") == 5 and "  facet_area_stats " in text and "\natom 204 (" in text
     assert "in.compression" in shell(place, block("pieces/commands/examples.md", "examples"))
     assert (place / "try" / "in.compression").exists()
     assert "mgml" in shell(place, block("pieces/commands/completion.md", "completion") + "complete -p mgml")

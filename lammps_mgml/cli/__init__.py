@@ -21,6 +21,7 @@ VERBS = {
     "train": "train a softness model on loaded glasses",
     "make-model": "from a system file to a model with scores and a page, in one command",
     "score": "judge a model on loaded glasses that it never saw",
+    "why": "tell what makes atoms soft: what each family of features adds",
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
     "study": "the figures of the paper from runs, and one page with all of them",

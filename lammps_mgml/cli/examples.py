@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
             print(f"{deck.name:<16} {deck.read_text().splitlines()[0].removeprefix('# ')}")
         return
     target = Path(args.folder)
-    files = [*decks, here / "README.md", deck_folder() / "glass-13.data.gz"]
+    files = [*decks, here / "views.py", here / "README.md", deck_folder() / "glass-13.data.gz"]
     there = next((target / f.name for f in files if (target / f.name).exists()), None)
     if there is not None:
         raise OptionError(f"{there} is there already, nothing was copied: give another folder")

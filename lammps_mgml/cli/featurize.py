@@ -32,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                                            "do not tell: data files (p p p), dumps before 2010, "
                                            "XYZ without pbc")
     parser.add_argument("--model", help="also write the softness d_sq by this model")
+    parser.add_argument("--contributions", action="store_true",
+                        help="with --model: also write what each family of its features adds to the "
+                             "margin, a column c_FAMILY each (mgml why)")
     parser.add_argument("--frozen", action="store_true",
                         help="normalise all frames by the means of the first, as a run does")
     parser.add_argument("--frames", default="::", metavar="START:STOP:STEP",
@@ -60,11 +63,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..errors import ModelError
+    from ..errors import ModelError, OptionError
     from ..io.dump import read_frames
     from ..models.model import load_model
     from ..system.lengths import parameters_of
 
+    if args.contributions and not args.model:
+        raise OptionError("--contributions are those to the margin of a model: give --model")
     model = load_model(args.model) if args.model else None
     given = {k: getattr(args, k) for k in ("near_cutoff", "small_facet", "open_radius", "nearest")
              if getattr(args, k) is not None}
@@ -77,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
            "usual": not {"nearest", "near_cutoff"} & set(given),
            "model": args.model, "means": None,
            "crop": _ranges(args.crop), "margin": args.margin, "double": args.double,
-           "load": args.load}
+           "load": args.load, "contributions": args.contributions}
     boundary = _boundary(args.boundary)
     with _executor(args.processes) as executor:
         if executor is None:                 # a rank that worked for the first one
@@ -280,10 +285,16 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
            "parameters": job["parameters"], "unit_style": units, "assumed": assumed,
            "nearest": found.nearest if job["usual"] and not model else None,
            "box": {"box": frame.box.edges, "origin": frame.origin,
-                   "periodic": frame.box.periodic}}
+                   "periodic": frame.box.periodic},
+           "columns": {}, "base": {}}         # further columns, and what describes them
     if model:
-        rows = found.features[:, [wanted.index(f) for f in model.features]]
-        out["d_sq"] = model.softness(rows[keep])
+        rows = found.features[:, [wanted.index(f) for f in model.features]][keep]
+        out["columns"] = {"d_sq": model.softness(rows)}
+        if job["contributions"]:
+            why = model.contributions(rows)
+            out["columns"] |= {f"c_{name}": column
+                               for name, column in zip(why.families, why.by_family().T)}
+            out["base"] = {"margin_base": why.base}
     return out
 
 
@@ -391,11 +402,11 @@ def _write(path: str, source: str, results: Iterable[dict[str, Any]], double: bo
                              + ": a table has one frame a step, in order; choose --frames")
         at[step] = k
         tally.add(one)
-        columns = [("i_site", np.int32)] + ([("d_sq", np.float64)] if "d_sq" in one else [])
+        columns = [("i_site", np.int32), *((name, np.float64) for name in one["columns"])]
         with writer.frame(step, len(one["id"]), columns,
                           np.float64 if double else np.float32, **one["box"],
-                          **vars(one["means"])) as write:
-            write(0, one["id"], one["features"], *(one[name] for name, _ in columns))
+                          **vars(one["means"]), **one["base"]) as write:
+            write(0, one["id"], one["features"], one["i_site"], *one["columns"].values())
     if writer is None:
         raise InputError(f"{source}: no frames to write")
     os.replace(part, path)
@@ -449,12 +460,13 @@ def _show(source: str, results: Iterable[dict[str, Any]]) -> None:
     tally, n = _Tally(), 0
     for n, one in enumerate(results, start=1):  # noqa: B007  used after the loop
         tally.add(one)
-        extra = [name for name in ("d_sq", "i_site") if name in one]
-        print("#", f"step {one['step']}")
+        extra = {**one["columns"], "i_site": one["i_site"]}
+        print("#", f"step {one['step']}", *(f"{name} {value:.10g}"
+                                            for name, value in one["base"].items()))
         print("# id", *one["names"], *extra)
         for k, i in enumerate(one["id"]):
             print(i, *(f"{v:.10g}" for v in one["features"][k]),
-                  *(f"{one[name][k]:.10g}" for name in extra))
+                  *(f"{column[k]:.10g}" for column in extra.values()))
     if not n:
         raise InputError(f"{source}: no frames")
     tally.warn(source)

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dump", help="dump with the columns to show, or any with positions (--model)")
     parser.add_argument("-o", "--output", default="softness-ovito.png", metavar="FILE",
-                        help="picture (.png, .jpg, .tif) or movie (.mp4, .mov, .avi, .gif) "
-                             "(softness-ovito.png)")
-    parser.add_argument("--colour", default="d_sq", metavar="COLUMN",
+                        help="picture (.png, .jpg, .tif) or movie (.mp4, .mov, .avi, .gif); a * in "
+                             "the name of a picture: one of each frame (softness-ovito.png)")
+    parser.add_argument("--view", choices=("plastic", "2a", "why"),
+                        help="of a slice (y:3): S^q beside the atoms that have slipped; D2min with "
+                             "dots on the soft atoms; what each family of features adds (mgml why)")
+    parser.add_argument("--colour", metavar="COLUMN",
                         help="column that colours the atoms: d_sq (0 to 1), d_d2min (0 to twice the "
-                             "threshold), "
-                             "others by their range (d_sq); grey: undefined")
+                             "threshold), c_FAMILY (with --model: what the family adds to the "
+                             "margin), others by their range (d_sq); grey: undefined")
     parser.add_argument("--plastic", action="store_true",
                         help="only atoms with d_d2min above the threshold")
     parser.add_argument("--threshold", type=float, metavar="D2",
@@ -29,7 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="frame of the picture, from 0; -1: the last (-1)")
     parser.add_argument("--every", type=int, default=1, metavar="N",
                         help="every N-th frame in the movie (1)")
-    parser.add_argument("--size", default="1200x900", metavar="WxH", help="in pixels (1200x900)")
+    parser.add_argument("--size", metavar="WxH",
+                        help="in pixels (1200x900; of a view: what fits its panels)")
     parser.add_argument("--elements", help="symbols of types 1, 2, ... (the dump's column element)")
     parser.add_argument("--model", help="compute d_sq, d_s, d_d2min, d_eta by this model, against "
                                         "the first frame")
@@ -41,26 +45,39 @@ def run(args: argparse.Namespace) -> None:
     from . import check_output
     from .featurize import _symbols
 
-    cut, size = _cut(args.slice), _size(args.size)
+    cut, size = _cut(args.slice), _size(args.size) if args.size else None
     elements = _symbols(args.elements)
     if args.every < 1:
         raise OptionError(f"--every {args.every}: must be 1 or more")
+    if args.view and (args.colour or args.plastic):
+        raise OptionError(f"--view {args.view} has its own colours and atoms: leave out "
+                          f"{'--colour' if args.colour else '--plastic'}")
     check_output(args.output)
     # OVITO writes to the terminal as it is imported by some versions: first the checks
     from ..ovito import picture
 
     picture.check_output(args.output)
-    compute = {"model": args.model, "load": args.load, "running": True} if args.model else None
     from ..system.lengths import Lengths
 
+    compute = {"model": args.model, "load": args.load, "running": not args.view} if args.model \
+        else None
     threshold = args.threshold or Lengths.d2_threshold
     if args.model and not args.threshold:
         from ..models.model import load_model
 
         threshold = load_model(args.model).lengths.d2_threshold
-    pipeline = picture.scene(args.dump, args.colour, args.plastic, cut, elements, compute, threshold)
-    drawn = picture.render(pipeline, args.output, args.colour, cut, args.frame, args.every,
-                           size)
+    if args.view:
+        from ..ovito import views
+
+        drawn = views.render(views.arranged(args.dump, args.view, cut, elements, compute, threshold),
+                             args.output, args.frame, args.every, size)
+    else:
+        colour = args.colour or "d_sq"
+        if compute is not None and colour.startswith("c_"):
+            compute["contributions"] = True
+        pipeline = picture.scene(args.dump, colour, args.plastic, cut, elements, compute, threshold)
+        drawn = picture.render(pipeline, args.output, colour, cut, args.frame, args.every,
+                               size or (1200, 900))
     print(f"{args.output}: {drawn} frame{'s' * (drawn != 1)} of {args.dump}")
 
 

@@ -1,13 +1,14 @@
 """Weights for each element's own sites."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .._kernels import scorers as _scorers
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..system.arrays import Features, Floats
 from ..system.threads import threads
 from .checks import a_list, an_object, entry, numbers
@@ -68,3 +69,32 @@ class Linear:
                 raise ModelError(f"a site's element_type is none of the model's elements: "
                                  f"{strange[0]:g} is not one of 0 to {len(self.weights) - 1}")
         return out
+
+    def contributions(self, features: Features, background: Features) -> tuple[Floats, float]:
+        """(what each feature adds to each row's margin (n, n_features), base value).
+
+        A feature adds its weight times what it is above the mean of the same element in
+        ``background``; ``element_type`` what the mean margin of the element is above that of all.
+        Base value: the mean margin of ``background``.
+
+        Raises
+        ------
+        ModelError : an element_type is none of the model's elements.
+        InputError : another number of features; an element that ``background`` does not have.
+        """
+        rows = rows_of(features, self.weights.shape[1])
+        self.raw_scores(rows)                # all elements are known
+        among = rows_of(background, self.weights.shape[1])
+        level = self.raw_scores(among)
+        base, kinds = float(level.mean()) if len(level) else math.nan, among[:, 0]
+        out = np.empty_like(rows)
+        for e, weights in enumerate(self.weights):
+            own, others = rows[:, 0] == e, kinds == e
+            if not own.any():
+                continue
+            if not others.any():
+                raise InputError(f"no atom of type {e + 1} to compare with: contributions are what "
+                                 f"features are above the mean of the same element")
+            out[own] = weights * (rows[own] - among[others].mean(axis=0))
+            out[own, 0] = level[others].mean() - base
+        return out, base

@@ -34,9 +34,10 @@ from .checks import (
     texts,
     whole_card,
 )
+from .contributions import Contributions
 from .forest import Forest
 from .linear import Linear
-from .scorers import KINDS, Scorer
+from .scorers import KINDS, Explained, Scorer
 
 __all__ = ["FORMAT", "MAX_BYTES", "SCHEMA", "SHIPPED", "Forest", "Linear", "SoftnessModel",
            "checksum_of", "from_card", "load_model", "save_model", "shipped_models",
@@ -127,6 +128,35 @@ class SoftnessModel:
     def softness(self, features: Features) -> Floats:
         """(n,) S^q in [0, 1], balanced prior; NaN where a feature is NaN.  Errors as ``margins``."""
         return self.calibration.softness(self.margins(features))
+
+    def contributions(self, features: Features,
+                      background: Features | None = None) -> Contributions:
+        """What each feature adds to the margins of ``features`` (n, n_features).
+
+        background : (m, n_features), the sites that these are compared with (None: themselves).
+        Linear models go by their means; trees by the rows that they were trained on.
+
+        Raises
+        ------
+        InputError : another number of features; an element without a site in the background.
+        ModelError : this kind of model, or this file, does not tell.
+        """
+        if not isinstance(self.scorer, Explained):
+            raise ModelError(f"model {self.name}: {type(self.scorer).__name__} does not tell what "
+                             f"each feature adds to a margin")
+        margins = self.margins(features)
+        features = np.asarray(features)
+        among = features if background is None else np.asarray(background)
+        if among.ndim != 2 or among.shape[1] != len(self.features):
+            raise InputError(f"model {self.name} takes a background of shape (m, "
+                             f"{len(self.features)}), not {among.shape}")
+        values = np.full(features.shape, np.nan)
+        defined, compared = ~np.isnan(margins), ~np.isnan(among).any(axis=1)
+        try:
+            values[defined], base = self.scorer.contributions(features[defined], among[compared])
+        except ModelError as e:
+            raise ModelError(f"model {self.name}: {e}") from None
+        return Contributions(self.features, self.elements, values, base)
 
     def probability(self, softness: Floats) -> Floats:
         """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""

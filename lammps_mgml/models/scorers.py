@@ -1,7 +1,7 @@
 """What makes margins of features, and the kinds there are of it."""
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,18 @@ class Scorer(Protocol):
         """(n,) float64 margins of the rows of ``features`` (n, n_features), which may be float32.
 
         A row's margin must not depend on the other rows, nor on the number of threads.
+        """
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A Scorer that tells, besides, what each feature adds to a margin."""
+
+    def contributions(self, features: Features, background: Features) -> tuple[Floats, float]:
+        """((n, n_features) what each feature adds to the margins of the rows, base value).
+
+        Base value plus the sum of a row is the row's margin.  background : (m, n_features), the
+        rows that ``features`` are compared with, for kinds that keep none of the training.
         """
 
 

@@ -15,7 +15,7 @@ from ovito.data import DataCollection
 from ovito.pipeline import ModifierInterface
 from traits.api import Bool, Float, Int, Str
 
-from ..api import featurize, softness
+from ..api import features_of_model, featurize, softness
 from ..errors import InputError, OptionError
 from ..features import resolve
 from ..models.model import SoftnessModel, load_model
@@ -33,6 +33,8 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
     d_sq : S^q of the structure at ``reference_frame``, taken along by each particle's identifier
     d_d2min : A^2, D2min against that frame, plain sum
     d_eta : von Mises invariant of the local Green-Lagrange strain
+    c_FAMILY : what each family of the model's features adds to the margin of d_sq, with
+        ``contributions``
     d_s : S^q of the present structure, with ``running``
     d_FEATURE : each of ``features``, of the present structure
 
@@ -46,6 +48,7 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
     reference_frame = Int(0, label="Reference frame")
     cutoff = Float(0.0, label="Cutoff of D2min (0: the model's, or 4.5 A)")
     running = Bool(False, label="Softness of the present structure, too")
+    contributions = Bool(False, label="What each family of features adds to the margin")
     features = Str("", label="Site features (sets and names)")
 
     def input_caching_hints(self, frame: int, **kwargs: Any) -> list[int]:
@@ -68,12 +71,13 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
         of_here, of_reference = _matched(here, reference)
         particles = data.particles_
         if model is not None:
-            known = self._softness_of_reference(model, reference, data_cache)
-            values = np.full(len(here.x), np.nan)
-            values[of_here] = known[of_reference]
-            particles.create_property("d_sq", data=values)
+            for name, known in self._of_reference(model, reference, data_cache).items():
+                values = np.full(len(here.x), np.nan)
+                values[of_here] = known[of_reference]
+                particles.create_property(name, data=values)
             if self.running:
-                particles.create_property("d_s", data=self._softness(model, here))
+                particles.create_property("d_s", data=softness(
+                    *here.arrays, model=model, load=self.load or None, msd=here.msd))
         found, eta = _d2min(here, reference, of_here, of_reference,
                             self.cutoff or lengths.d2_cutoff)
         particles.create_property("d_d2min", data=found)
@@ -90,19 +94,23 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
             for name, column in zip(names, table.T):
                 particles.create_property(f"d_{name}", data=np.ascontiguousarray(column))
 
-    def _softness(self, model: SoftnessModel, system: _System) -> Floats:
-        return softness(*system.arrays, model=model, load=self.load or None, msd=system.msd)
-
-    def _softness_of_reference(self, model: SoftnessModel, reference: _System,
-                               cache: DataCollection) -> Floats:
-        """(n,) S^q of the reference, kept in the pipeline's cache for the other frames."""
-        key = f"{model.checksum} {self.load} {self.reference_frame}"
+    def _of_reference(self, model: SoftnessModel, reference: _System,
+                      cache: DataCollection) -> dict[str, Floats]:
+        """{property: (n,)} of the reference, kept in the pipeline's cache for the other frames."""
+        key = f"{model.checksum} {self.load} {self.reference_frame} {self.contributions}"
         if cache.attributes.get("mgml.key") != key or len(cache.particles["d_sq"]) != len(
                 reference.x):
             kept = cache.create_particles(count=len(reference.x))
-            kept.create_property("d_sq", data=self._softness(model, reference))
+            _, features = features_of_model(*reference.arrays, model, self.load or None,
+                                            reference.msd)
+            kept.create_property("d_sq", data=model.softness(features))
+            if self.contributions:
+                why = model.contributions(features)
+                for name, column in zip(why.families, why.by_family().T):
+                    kept.create_property(f"c_{name}", data=np.ascontiguousarray(column))
             cache.attributes["mgml.key"] = key
-        return np.array(cache.particles["d_sq"])
+        return {name: np.array(column) for name, column in cache.particles.items()
+                if name[:2] in ("d_", "c_")}
 
 
 class _System:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import __version__
 from ..io.glass import Glass, read_glass
 from ..io.whole import write_whole
-from .figure import BLUE, GREEN, GREY, ORANGE, STYLE
+from .drawing import BLUE, GREEN, GREY, ORANGE, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

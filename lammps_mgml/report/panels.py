@@ -124,7 +124,8 @@ def softness_by_d2(frame: Frame, reference: Frame | None, lengths: Lengths) -> B
     """
     d2, score = frame.columns["d_d2min"], frame.columns["d_sq"]
     ok = ~np.any(list(left_out_of(frame, True).values()), axis=0)
-    return shares_by_d2(d2[ok], score[ok] > SOFT, blocks_of(frame, reference, lengths.scale)[ok], lengths)
+    blocks = blocks_of(frame, reference, lengths.scale)
+    return shares_by_d2(d2[ok], score[ok] > SOFT, blocks[ok], lengths)
 
 
 def shares_by_d2(d2: Floats, soft: Bools, blocks: Ints, lengths: Lengths) -> ByD2:

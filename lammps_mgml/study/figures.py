@@ -33,6 +33,7 @@ PARTS = (
     Part("transfer", ("4c", "4d", "5a", "5b"), False),
     Part("explain", ("6a-1d", "6a-2d", "6b")),
     Part("sets", ("6c", "t3"), False),
+    Part("why", ("why",)),
 )
 
 

@@ -34,6 +34,7 @@ from ..system.lengths import Lengths
 from ..train.dataset import THRESHOLD, Structure
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+LENGTHS = Lengths()    # those of all glasses of a study
 SAME_SOFTNESS = 0.02   # largest median difference of S^q in a file from that of the model
 SAME_PLACE = 1e-3      # A: positions in two files of one glass
 
@@ -188,9 +189,9 @@ def _read(path: str, elements: tuple[str, ...]) -> Run:
 
 def _of_glass(path: str) -> Run:
     glass = read_glass(path)
-    if glass.lengths != Lengths():
-        raise InputError(f"{path}: the study goes by the lengths of Cu-Zr, and this glass has others: "
-                         f"{Lengths().differences(glass.lengths)}")
+    if glass.lengths != LENGTHS:
+        raise InputError(f"{path}: a study goes by the lengths of Cu-Zr, and this glass has "
+                         f"others: {LENGTHS.differences(glass.lengths)}")
     if not glass.loadings:
         raise InputError(f"{path}: this glass has no loadings: mgml dataset make loads it")
     rate = _number(glass.made.get("rate"))

@@ -34,7 +34,7 @@ from ..train.dataset import THRESHOLD
 from ..train.evaluate import auc
 from .cases import RESAMPLINGS, Case, Score, auc_of, common_loads, mean, moments, spread_of
 from .result import Figure
-from .runs import Loading, Run, Scored, component_of, plastic, scored
+from .runs import LENGTHS, Loading, Run, Scored, component_of, plastic, scored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -305,7 +305,7 @@ def map_figure(curve: Curve, strain: float, tail: str) -> Figure:
 
     def draw(canvas: Canvas) -> None:
         draw_map(canvas, canvas.add_subplot(), found, elements,
-                 f"{part.run.name}, {part.loading.label}, strain {here:g}")
+                 f"{part.run.name}, {part.loading.label}, strain {here:g}", LENGTHS)
     across, upright = "xyz"[found.across], "xyz"[found.upright]
     plane = f"D2min to strain {here:g} in the plane through the middle of the undeformed glass"
     return Figure(
@@ -327,7 +327,7 @@ def by_d2_figure(curve: Curve, strain: float, tail: str) -> Figure:
         d2.append(part.loading.d2min[part.frames[k]][ok].astype(np.float64))
         soft.append(part.scored.softness[ok] > SOFT)
         blocks.append(part.blocks[ok] + many * of[part.run.name])
-    found = shares_by_d2(np.concatenate(d2), np.concatenate(soft), np.concatenate(blocks))
+    found = shares_by_d2(np.concatenate(d2), np.concatenate(soft), np.concatenate(blocks), LENGTHS)
     low, high = found.low, found.high
     interval = "95 % by block bootstrap"
     if any(part.run.structure is None for part in curve.parts):
@@ -338,7 +338,7 @@ def by_d2_figure(curve: Curve, strain: float, tail: str) -> Figure:
 
     def draw(canvas: Canvas) -> None:
         upper, lower = stacked(canvas, canvas.add_gridspec(1, 1)[0, 0], (1.0, 2.2))
-        draw_by_d2(upper, lower, found, f"{curve.condition}, strain {here:g}")
+        draw_by_d2(upper, lower, found, f"{curve.condition}, strain {here:g}", LENGTHS)
     plastics, softs = (int(x[found.edges[:-1] >= THRESHOLD - 1e-9].sum())
                        for x in (found.atoms, found.soft))
     recall = f"{softs} of {plastics} plastic atoms are soft" + (
@@ -371,7 +371,7 @@ def quantile_figure(curve: Curve, tail: str) -> Figure:
     def draw(canvas: Canvas) -> None:
         ax = canvas.add_subplot()
         draw_quantiles(ax, curve.strain, quantiles, median)
-        quantile_scale(ax)
+        quantile_scale(ax, LENGTHS)
         ax.set_xlabel("strain")
         ax.set_xlim(0, 1.02 * curve.strain[-1])
         ax.set_title(curve.condition, loc="left")
@@ -412,9 +412,9 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
         if stress is not None:
             lines = [x.loading.curve for x in curve.parts if x.loading.curve is not None]
             for line in lines:
-                draw_stress(axes[2], line, alpha=0.35, lw=0.6)
-            draw_stress(axes[2], np.stack([edges, np.append(0.0, stress)], axis=1), marker="o",
-                        ms=2.0)
+                draw_stress(axes[2], line, LENGTHS, alpha=0.35, lw=0.6)
+            draw_stress(axes[2], np.stack([edges, np.append(0.0, stress)], axis=1), LENGTHS,
+                        marker="o", ms=2.0)
             axes[2].set_ylim(min(0.0, *(1.05 * x[:, 1].min() for x in lines)),
                              1.15 * max(x[:, 1].max() for x in lines))
         axes[-1].set_xlabel("strain")
