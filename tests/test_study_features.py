@@ -137,6 +137,7 @@ def test_figures_of_transfer(runs, conditions, done):
     assert figure.columns["ratio"][k] == pytest.approx(np.mean(four) / own, rel=1e-12)
     assert figure.columns["kind"][k] == "other composition"
     assert figure.columns["ratio_low95"][k] < figure.columns["ratio"][k] < figure.columns["ratio_high95"][k]
+    assert min(figure.columns["ratio_low95"]) > 0.95          # the paper's claim
     single = transfer.kinds_figure(done, "", "")
     assert len(single.columns["ratio"]) == 8
     draws(figure, single)

@@ -362,8 +362,8 @@ def _order_of_slip(s: Study) -> Answer:
     return Answer(f"mean S^q of the plastic atoms at {t['from_strain'][at[0]]:g} less that at "
                   f"{t['to_strain'][at[0]]:g}: {ours}", s.basis(s.main),
                   of_order(t["fall"][at], t["fall_low95"][at]),
-                  f"{int((t['fall_low95'][at] > 0).sum())} of {len(at)} conditions beyond the "
-                  f"interval")
+                  f"{int((t['fall_low95'][at] > 0).sum())} of {_counted(len(at), 'condition')} "
+                  f"beyond the interval")
 
 
 # A4, the sets one by one -------------------------------------------------------------------------
