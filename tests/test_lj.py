@@ -255,6 +255,8 @@ def test_the_report_goes_by_the_threshold_of_the_run(ka):
     frames_of = [f.columns["d_d2min"] for f in read_dump(dump)][1:]
     assert rows["plastic"].tolist() == [(d > ka.lengths.d2_threshold).sum() for d in frames_of]
     assert rows["plastic"][-1] > 0
+    live = read_log(log).values("v_mgml_plastic")[-1, 0]
+    assert live == pytest.approx(rows["plastic"][-1] / len(frames_of[-1]), rel=1e-4)
     assert (ka.folder / "a-map.csv").read_text().startswith("id,element,")
     assert "d2min_sigma2" in (ka.folder / "a-map.csv").read_text()
     stress = np.genfromtxt(ka.folder / "a-stress.csv", delimiter=",", names=True)
