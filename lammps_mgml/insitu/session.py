@@ -319,7 +319,7 @@ class Session:
                 f"before this run,  minimize 0 {small} 1000 10000")
 
     def _warn_if_unfit(self, evaluator: Evaluator) -> None:
-        """A line if cutoffs that nobody has told are not those of the structure.  A model refuses it."""
+        """A line if the cutoffs are not those of the structure; with a model that is an error."""
         usual, here = evaluator.request.parameters["nearest"], evaluator.nearest
         if evaluator.request.model is None and abs(here / usual - 1.0) > FIT:
             style = self.adapter.style
