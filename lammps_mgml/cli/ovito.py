@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> None:
     if args.view and (args.colour or args.plastic):
         raise OptionError(f"--view {args.view} has its own colours and atoms: leave out "
                           f"{'--colour' if args.colour else '--plastic'}")
+    if args.threshold is not None and not args.threshold > 0.0:
+        raise OptionError(f"--threshold must be above 0, not {args.threshold:g}")
     check_output(args.output)
     # OVITO writes to the terminal as it is imported by some versions: first the checks
     from ..ovito import picture
