@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,9 @@ def sites(positions: Any, types: Any, cell: Any, pbc: Any, names: Iterable[str],
     atoms, owner = periodic_atoms(positions, _species(types, elements), box,
                                   reach(names, species, parameters))
     domain = WholeDomain(owner, atoms.n_own)
-    check_distances(atoms, domain, parameters["nearest"], model)
-    return site_features(atoms, domain, tuple(names), species, means, parameters, counted=counted,
-                         dtype=dtype, **inputs)
+    nearest = check_distances(atoms, domain, parameters["nearest"], model)
+    return replace(site_features(atoms, domain, tuple(names), species, means, parameters,
+                                 counted=counted, dtype=dtype, **inputs), nearest=nearest)
 
 
 def _species(types: ArrayLike, elements: Sequence[str]) -> AnyArray:

@@ -44,13 +44,15 @@ SAME_VOLUME = 1e-9     # of the box: one missing neighbour of one cell shows
 @dataclass
 class Sites:
     """features (n_own, n), flags (n_own,) int32 (bits of ``flags``), coordination (n_own,) int32
-    (facets after the small ones are dropped), the means that normalise, and seconds by stage."""
+    (facets after the small ones are dropped), the means that normalise, and seconds by stage.
+    nearest : A, median distance to the nearest neighbour, where it was measured."""
 
     features: Features
     flags: Int32s
     coordination: Int32s
     means: Means
     seconds: dict[str, float]
+    nearest: float = float("nan")
 
 
 def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements: tuple[str, ...],

@@ -79,6 +79,9 @@ CASES = [
      lambda text, tmp: first(tmp)["features"].mean() < 13),
     ((*FEATURIZE, "cn_voro", "--open-radius", "2.2"), True,
      lambda text, tmp: (first(tmp)["i_site"] & 1).any()),
+    ((*FEATURIZE, "cn_dist", "--nearest", "2.0"), True,
+     lambda text, tmp: first(tmp)["features"].mean() < 12
+     and first(tmp)["attributes"]["near_cutoff"] == pytest.approx(4.0 * 2.0 / 2.54)),
     ((*FEATURIZE, "cn_voro", "--double"), True,
      lambda text, tmp: first(tmp)["features"].dtype == np.float64),
     (("featurize", LOADED, "--features", "cn_voro", "--frames", ":2", "-j", "2", "-o", "{tmp}/f.h5"),
@@ -135,6 +138,8 @@ CASES = [
      lambda text, tmp: (m := load_model(tmp / "tiny.mgml")).name == "tiny" and set(
          m.features) == {"facet_area_std", "element_type", "cn_voro"}
      and m.card["label"]["strain"] == 0.03 and "glass-13." in text),
+    (("train", G11, "--unseen", G13, "--elements", "Ni Al", "-o", "{tmp}/a.mgml"), False,
+     lambda text, tmp: "elements Cu Zr, not Ni Al" in text),
     (("score", "cuzr-wang13", G13, "--strain", "0.03", "--against", "cuzr", "--json"), True,
      lambda text, tmp: (s := json.loads(text))["strain"] == 0.03 and s["all"]["against"][
          "model"] == "cuzr"),
@@ -143,6 +148,8 @@ CASES = [
      lambda text, tmp: "component yy (tension)" in text and (tmp / "a.png").stat().st_size > 9000),
     (("report", "{tmp}/run.dump", "-o", "{tmp}/a.svg", "--csv", "{tmp}/a.csv", "--reference", GLASS),
      True, lambda text, tmp: "table  " in text and (tmp / "a-strain.csv").read_text().count("\n") == 3),
+    (("report", "{tmp}/run.dump", "--reference", GLASS, "--threshold", "0.5", "-o", "{tmp}/a.png"),
+     True, lambda text, tmp: "component" in text),
     (("report", "{tmp}/run.dump", "--log", "{tmp}/none", "--reference", GLASS), False,
      lambda text, tmp: "/none: No such file" in text),
     # what they draw is in test_ovito.py
@@ -154,6 +161,7 @@ CASES = [
           (("--frame", "2"), "--frame 2: there are frames 0 to 1"),
           (("--every", "0"), "--every 0: must be 1 or more"),
           (("--size", "big"), "--size 'big': write it as 1200x900"),
+          (("--threshold", "-1"), "--threshold must be above 0, not -1"),
           (("--elements", "CuZr"), "write the symbols of types"),
           (("--elements", "Cu Al", "--model", "cuzr"), "type 2 is Al, none of the model's elements"),
           (("--model", "cuzr"), "particle type 1 has no name"),

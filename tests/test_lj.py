@@ -1,11 +1,12 @@
 """A Kob-Andersen mixture in units lj: from its glasses to a model, and the model in decks."""
 import json
 import re
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from decks import GLASS, frames, mgml, run_lammps
+from decks import BIN, GLASS, environment, frames, mgml, run_lammps
 from scipy.spatial import cKDTree
 
 import lammps_mgml
@@ -62,7 +63,7 @@ MORE
 variable mgml getenv MGML_DECK
 include ${{mgml}}
 fix sq all python/invoke 20 end_of_step softness
-thermo_style custom step v_mgml_plastic v_mgml_d2mean
+thermo_style custom step temp pzz lx ly lz v_mgml_plastic v_mgml_d2mean
 thermo 20
 dump out all custom 20 ${{out}} id type x y z ix iy iz d_sq d_p d_s d_d2min d_eta i_site
 dump_modify out sort id format float %.17g units yes
@@ -196,10 +197,13 @@ def test_log_and_table_tell_units_and_elements(ka, run):
     assert not done.returncode, done.stdout[-1500:]
     assert (f"types A B, D2min within {ka.lengths.d2_cutoff:g} sigma, units lj (d_d2min in sigma^2)"
             in done.stdout)
+    assert f"plastic above {ka.lengths.d2_threshold:g} sigma^2 (nearest neighbours" in done.stdout
     assert "is no inherent structure" not in done.stdout
     (ka.folder / "x.log").write_text(done.stdout)
     log = read_log(ka.folder / "x.log")
     assert log.elements == ("A", "B") and log.units == "lj" and log.model == "ab"
+    assert log.lengths.nearest == ka.lengths.nearest and log.lengths.units == "lj"
+    assert log.lengths.d2_threshold == ka.lengths.d2_threshold
     last = list(read_dump(ka.folder / "x.dump"))[-1].columns["d_d2min"]
     plastic, mean = log.tables[-1].columns["v_mgml_plastic"], log.tables[-1].columns["v_mgml_d2mean"]
     assert plastic[-1] == pytest.approx((last > ka.lengths.d2_threshold).mean())
@@ -221,6 +225,49 @@ def test_log_and_table_tell_units_and_elements(ka, run):
     assert "units lj: tell the mean distance" in text and "--nearest" in text
     text = mgml("featurize", dump, "--model", "cuzr", "--elements", "Cu Zr", ok=False)
     assert "units lj, model cuzr is for lengths in A" in text
+
+
+def test_cutoffs_that_do_not_fit_are_told(tmp_path):
+    """A dump that does not tell its units, of a one-component system whose atoms are 1.05 apart."""
+    frame = read_data(GLASS)
+    x, edges = frame.positions * 0.42, np.diag(frame.box.edges) * 0.42
+    rows = "".join(f"{i} 1 {a:.9g} {b:.9g} {c:.9g}\n" for i, (a, b, c) in enumerate(x, start=1))
+    (tmp_path / "a.dump").write_text(
+        f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{len(x)}\nITEM: BOX BOUNDS pp pp pp\n"
+        + "".join(f"0 {e:.17g}\n" for e in edges) + f"ITEM: ATOMS id type x y z\n{rows}")
+    words = ("featurize", tmp_path / "a.dump", "--elements", "A", "--features", "cn_dist", "-o")
+    for more, told in (((), True), (("--nearest", "1.05"), False)):
+        done = subprocess.run([BIN / "mgml", *map(str, words), tmp_path / "f.h5", *more],
+                              capture_output=True, text=True, env=environment(1))
+        assert not done.returncode and ("give --nearest 1.0" in done.stderr) == told, done.stderr
+    assert read_table(tmp_path / "f.h5")["features"].mean() < 20
+    assert read_table(tmp_path / "f.h5")["attributes"]["unit_style"] == "unknown"
+
+
+def test_the_report_goes_by_the_threshold_of_the_run(ka):
+    text = deck(ka, with_model(ka)).replace("run 40", "run 200").replace("erate -0.02", "erate -0.08")
+    done = run_lammps(ka.folder, text, out="loaded.dump")
+    assert not done.returncode, done.stdout[-1500:]
+    log, dump = ka.folder / "loaded.log", ka.folder / "loaded.dump"
+    log.write_text(done.stdout)
+    mgml("report", dump, "--log", log, "-o", ka.folder / "a.png", "--csv", ka.folder / "a.csv")
+    rows = np.genfromtxt(ka.folder / "a-strain.csv", delimiter=",", names=True)
+    frames_of = [f.columns["d_d2min"] for f in read_dump(dump)][1:]
+    assert rows["plastic"].tolist() == [(d > ka.lengths.d2_threshold).sum() for d in frames_of]
+    assert rows["plastic"][-1] > 0
+    live = read_log(log).values("v_mgml_plastic")[-1, 0]
+    assert live == pytest.approx(rows["plastic"][-1] / len(frames_of[-1]), rel=1e-4)
+    assert (ka.folder / "a-map.csv").read_text().startswith("id,element,")
+    assert "d2min_sigma2" in (ka.folder / "a-map.csv").read_text()
+    stress = np.genfromtxt(ka.folder / "a-stress.csv", delimiter=",", names=True)
+    assert stress.dtype.names == ("strain", "stress")
+    log.unlink()
+    text = mgml("report", dump, "-o", ka.folder / "a.png", ok=False)
+    assert "units lj: give the log of the run" in text and "--threshold" in text
+    mgml("report", dump, "-o", ka.folder / "a.png", "--csv", ka.folder / "b.csv", "--threshold",
+         ka.lengths.d2_threshold)
+    again = np.genfromtxt(ka.folder / "b-strain.csv", delimiter=",", names=True)
+    np.testing.assert_array_equal(again["plastic"], rows["plastic"])
 
 
 @pytest.mark.parametrize("more, message", [

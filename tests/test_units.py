@@ -154,3 +154,18 @@ def test_positions_beyond_any_sample(where):
                  lambda: lammps_mgml.d2min(x, system.edges, x, system.edges, (False,) * 3)):
         with pytest.raises(InputError, match=r"atom 4 of \d+ is at .*, beyond 1e\+09 A"):
             call()
+
+
+def test_a_structure_that_a_model_does_not_know_is_refused_with_both_distances(tmp_path):
+    """Its nearest neighbours are too near or too far, though they could be those of some matter."""
+    for factor in (0.6, 1.45):
+        system = scaled(liquid(), factor)
+        nearest = np.median(cKDTree(system.positions).query(system.positions, 2)[0][:, 1])
+        with pytest.raises(InputError, match="model cuzr knows they are 2.54 A.*mgml train") as e:
+            lammps_mgml.softness(system.positions, system.types, system.edges)
+        told = float(str(e.value).split("about ")[1].split(" A")[0])
+        assert told == pytest.approx(nearest, rel=0.1)
+        assert np.isfinite(featurized(system)).any()
+    for factor in (0.9, 1.0, 1.1):          # Cu50 to Cu80 differ by 0.03
+        system = scaled(glass(), factor)
+        assert len(lammps_mgml.softness(system.positions, system.types, system.edges))

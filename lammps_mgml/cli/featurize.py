@@ -73,7 +73,9 @@ def run(args: argparse.Namespace) -> None:
                          f"leave them out, or --model")
     job = {"features": args.features, "elements": _symbols(args.elements),
            "parameters": model.parameters if model else parameters_of(given),
-           "scaled": "nearest" in given, "model": args.model, "means": None,
+           "scaled": "nearest" in given,
+           "usual": not {"nearest", "near_cutoff"} & set(given),
+           "model": args.model, "means": None,
            "crop": _ranges(args.crop), "margin": args.margin, "double": args.double,
            "load": args.load}
     boundary = _boundary(args.boundary)
@@ -276,6 +278,7 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
            else found.features[keep],
            "i_site": found.flags[keep], "means": found.means, "elements": species,
            "parameters": job["parameters"], "unit_style": units, "assumed": assumed,
+           "nearest": found.nearest if job["usual"] and not model else None,
            "box": {"box": frame.box.edges, "origin": frame.origin,
                    "periodic": frame.box.periodic}}
     if model:
@@ -406,12 +409,17 @@ class _Tally:
     def __init__(self) -> None:
         self.atoms = self.undefined = self.open = 0
         self.assumed: tuple[str, ...] = ()
+        self.nearest: float | None = None
 
     def add(self, one: dict[str, Any]) -> None:
         import numpy as np
 
         from ..flags import OPEN_CELL
+        from ..system.lengths import NEAREST
+        from ..system.units import FIT
 
+        if one["nearest"] and abs(one["nearest"] / NEAREST - 1.0) > FIT:
+            self.nearest = one["nearest"]
         if one["assumed"]:
             self.assumed = one["elements"]
         self.atoms += len(one["id"])
@@ -421,6 +429,10 @@ class _Tally:
     def warn(self, source: str) -> None:
         import sys
 
+        if self.nearest:
+            print(f"WARNING: {source}: atoms are about {self.nearest:.3g} from their nearest "
+                  f"neighbours, in Cu-Zr, for which the near cutoff of 4.0 A and the shells of the "
+                  f"densities are, 2.54 A: give --nearest {self.nearest:.3g}", file=sys.stderr)
         if self.assumed:
             print(f"WARNING: {source} does not tell the elements of its types, taken to be "
                   f"{' '.join(self.assumed)}: give --elements", file=sys.stderr)

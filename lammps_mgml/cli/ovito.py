@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
     elements = _symbols(args.elements)
     if args.every < 1:
         raise OptionError(f"--every {args.every}: must be 1 or more")
+    if args.threshold is not None and not args.threshold > 0.0:
+        raise OptionError(f"--threshold must be above 0, not {args.threshold:g}")
     check_output(args.output)
     # OVITO writes to the terminal as it is imported by some versions: first the checks
     from ..ovito import picture

@@ -227,12 +227,15 @@ class Session:
     def _banner(self, request: Request, state: RestartState | None) -> str:
         model, settings = request.model, request.settings
         what = f"model {model.name} ({settings.checksum[:15]})" if model else "no model"
-        units, style, usual = self.adapter.units, self.adapter.style, Lengths.d2_threshold
+        units, style = self.adapter.units, self.adapter.style
+        own = units != "metal" or (request.threshold, settings.nearest) != (
+            Lengths.d2_threshold, Lengths.nearest)
         return (f"lammps_mgml {__version__}: {what}, types {settings.elements}, D2min within "
                 f"{settings.d2_cutoff / style.length:g} {style.name}"
                 + (f", units {units} (d_d2min in {style.name}^2)" if units != "metal" else "")
                 + (f", plastic above {self.adapter.own_units(request.threshold, 'A^2'):g} "
-                   f"{style.name}^2" if units != "metal" or request.threshold != usual else "")
+                   f"{style.name}^2 (nearest neighbours {settings.nearest / style.length:g} "
+                   f"{style.name} apart)" if own else "")
                 + (f", load {settings.load}" if settings.load else "")
                 + (f"; goes on with the reference of {state.n} atoms" if state is not None else
                    f"; the structure at step {self.adapter.step} is the reference")

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from ..system.lengths import STYLES, Lengths, kind_of
 # "lammps_mgml 0.2.0: model cuzr (sha256:777ca223), types Cu Zr, D2min within 4.5 A; ..."
 _BANNER = re.compile(r"^lammps_mgml (?P<version>\S+): (?:no model|model (?P<model>\S+) "
                      r"\((?P<checksum>[^)]*)\)), types (?P<types>[^,;]+)", re.MULTILINE)
-_PLASTIC = re.compile(r"^lammps_mgml .*, plastic above (\S+) (\S+)\^2[,;]", re.MULTILINE)
+_PLASTIC = re.compile(r"^lammps_mgml .*, plastic above (\S+) (\S+)\^2 "
+                      r"\(nearest neighbours (\S+) ", re.MULTILINE)
 # Commands as LAMMPS echoes them, once their variables have got values.
 _READ = re.compile(r"^\s*read_(?:data|restart)\s+(?!CPU\s*=)([^\s$]+)(?=\s|$)", re.MULTILINE)
 _RUN = re.compile(r"^\s*(run|minimize|rerun)\s+[^\s$]+(?=\s|$)")
@@ -44,7 +45,7 @@ class RunLog:
     units : LAMMPS' name of them.  glass : stem of the last data or restart file that was read.
     version, model, checksum, elements : those of lammps_mgml in that run; elements: symbols of
     types 1, 2, ... (NULL for none).  tables : in the order of the log.  lengths : Lengths of that run
-    as far as the threshold of D2min tells them.
+    as far as nearest distance and threshold of D2min tell them.
     """
 
     path: str
@@ -99,9 +100,10 @@ def _lengths(text: str) -> Lengths:
     if not told:
         return Lengths()
     factor = {style.name: (style.length, kind_of(units)) for units, style in STYLES.items()}
-    value, unit = told[-1]
+    value, unit, nearest = told[-1]
     length, kind = factor[unit]
-    return Lengths.of_threshold(float(value) * length**2, kind)
+    return replace(Lengths.scaled(float(nearest) * length, kind),
+                   d2_threshold=float(value) * length**2)
 
 
 def _stem(path: str) -> str:

@@ -1,6 +1,7 @@
 """What a figure says of the run under it: from the dump, and from LAMMPS' log beside it."""
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,9 @@ from ..errors import InputError, OptionError
 from ..io.dump import Frame, read_frames
 from ..io.log import RunLog, read_log
 from ..system.arrays import Floats
+from ..system.atoms import periodic_atoms
 from ..system.lengths import Lengths
+from ..system.units import LEAST
 from .rows import Report
 
 LOG = "log.lammps"     # LAMMPS' own name for it
@@ -104,9 +107,24 @@ def lengths_of(dump: str | PathLike[str], log: str | PathLike[str] | None = None
         return found
     if not 0.0 < threshold < 1e6:
         raise OptionError(f"--threshold must be above 0, not {threshold:g}")
-    frame = next(read_frames(dump), None)
-    units = (frame.units if frame is not None else None) or (found.units if found else "metal")
-    return Lengths.of_threshold(threshold, units)
+    if found is None:
+        frame = next(read_frames(dump), None)
+        nearest = _nearest(frame) if frame is not None else Lengths.nearest
+        lj = frame is not None and frame.units == "lj" or nearest < LEAST
+        found = Lengths.scaled(nearest, "lj") if lj else Lengths()
+    return replace(found, d2_threshold=threshold)
+
+
+def _nearest(frame: Frame) -> float:
+    """Mean distance to the nearest neighbour; that of Cu-Zr for a lone atom."""
+    from scipy.spatial import cKDTree
+
+    if len(frame) < 2:
+        return Lengths.nearest
+    reach = 3.0 * (frame.box.volume / len(frame)) ** (1.0 / 3.0)
+    atoms, _ = periodic_atoms(frame.positions, frame.types, frame.box, reach)
+    found = cKDTree(atoms.positions).query(atoms.positions[:len(frame)], 2)[0][:, 1]
+    return float(found.mean())
 
 
 def facts_of(report: Report, dump: str | PathLike[str], frame: Frame,

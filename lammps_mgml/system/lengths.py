@@ -7,7 +7,7 @@ farther apart, or are told in sigma, has its own (``train.lengths`` measures the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InputError, OptionError
@@ -102,12 +102,6 @@ class Lengths:
                    c.near_cutoff * s if near_cutoff is None else near_cutoff, c.open_radius * s,
                    c.density_first * s, c.density_spacing * s,
                    c.d2_cutoff * s if d2_cutoff is None else d2_cutoff, c.d2_threshold * s * s)
-
-    @classmethod
-    def of_threshold(cls, threshold: float, units: str = "metal") -> Self:
-        """Lengths of a glass of which only the threshold of D2min is known: Cu-Zr's, scaled to it."""
-        nearest = NEAREST * (threshold / cls.d2_threshold) ** 0.5
-        return replace(cls.scaled(nearest, units), d2_threshold=threshold)
 
     @property
     def scale(self) -> float:
