@@ -121,6 +121,7 @@ class Evaluator:
 
     state : RestartState of the reference, None before the first evaluation.
     seconds : {stage: s} so far.
+    nearest : A, median distance to the nearest neighbour in the reference; NaN until it is taken.
     clock : returns seconds in evaluations and seconds altogether since the run began, 0 if none has.
     """
 
@@ -129,6 +130,7 @@ class Evaluator:
         self.domain, self.request, self.state = domain, request, state
         self.seconds: dict[str, float] = {}
         self.evaluations = 0
+        self.nearest = float("nan")
         self._room = Scratch()
         self._monitor = Monitor(domain, clock, self._room, request.threshold)
         self._reference: Reference | None = None
@@ -153,9 +155,9 @@ class Evaluator:
                 trim()                       # the features need all the memory that they can get
             self._add("halo", since)
             if first:
-                check_distances(atoms, domain,
-                                request.parameters.get("nearest", Lengths.nearest),
-                                request.model.name if request.model else "")
+                self.nearest = check_distances(
+                    atoms, domain, request.parameters.get("nearest", Lengths.nearest),
+                    request.model.name if request.model else "")
             scores = self._scores(len(snap.tags))
             features = self._features(atoms, request.names, snap.msd, np.float64, self._room,
                                       scores)

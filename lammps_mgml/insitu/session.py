@@ -23,6 +23,7 @@ from ..system.elements import MASSES, element_of_mass
 from ..system.lengths import Lengths, kind_of
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads
+from ..system.units import FIT
 from .adapter import MSD, Adapter, attach
 from .gather import WRITER, gather
 from .options import Options, lengths_of, read_options
@@ -270,6 +271,8 @@ class Session:
             for q in QUANTITIES:
                 adapter.set_number(f"mgml_{q.name}", float(
                     adapter.own_units(outcome.live[q.name], q.unit)))
+        if outcome.new_reference:
+            self._warn_if_unfit(evaluator)
         if outcome.features is not None:
             self.sites = outcome.features
         if outcome.table is not None:
@@ -314,6 +317,17 @@ class Session:
                 f"reference of model {model.name} should be: its atoms feel forces of "
                 f"{told} {style.force}{known}. d_p comes out too high, d_sq ranks atoms less well: "
                 f"before this run,  minimize 0 {small} 1000 10000")
+
+    def _warn_if_unfit(self, evaluator: Evaluator) -> None:
+        """A line if the cutoffs are not those of the structure; with a model that is an error."""
+        usual, here = evaluator.request.parameters["nearest"], evaluator.nearest
+        if evaluator.request.model is None and abs(here / usual - 1.0) > FIT:
+            style = self.adapter.style
+            here, usual = here / style.length, usual / style.length
+            self._warn(
+                f"atoms are about {here:.3g} {style.name} from their nearest neighbours, the cutoffs "
+                f"are those of a glass where they are {usual:.3g} {style.name} apart: scale them by  "
+                f"variable mgml_nearest string {here:.3g}")
 
     def _warn(self, text: str) -> None:
         if self.domain.rank == 0:
