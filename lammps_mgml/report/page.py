@@ -75,12 +75,15 @@ def _summary(w: dict[str, Any], strain: float) -> str:
     base = w["against"]
     low, high = base["interval95"]
     better = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
-    return (f"<p>Mean AUC at strain {strain:g}: <b>{_number(w['auc'])}</b> ± "
-            f"{_number(w['auc_error'])} (block bootstrap). It is <b>{better}</b> "
-            f"{_(base['model'])}, whose AUC is {_number(base['auc'])}: difference "
-            f"{base['difference']:+.3f}, 95 % between {low:+.3f} and {high:+.3f}, on the same "
-            f"blocks. Average precision {_number(w['average_precision'])}; {w['plastic']} atoms were "
-            f"plastic, {w['expected_plastic']:.0f} were expected.</p>")
+    error = f"± {_number(w['auc_error'])} (block bootstrap)"
+    interval = f", 95 % between {low:+.3f} and {high:+.3f}, on the same blocks"
+    if low != low:                       # NaN
+        error = interval = ""
+        better = "not compared (its glasses are too small for an error bar) with"
+    return (f"<p>Mean AUC at strain {strain:g}: <b>{_number(w['auc'])}</b> {error}. It is "
+            f"<b>{better}</b> {_(base['model'])}, whose AUC is {_number(base['auc'])}: difference "
+            f"{base['difference']:+.3f}{interval}. Average precision "
+            f"{_number(w['average_precision'])}; {w['plastic']} atoms were plastic, {w['expected_plastic']:.0f} were expected.</p>")
 
 
 def _loadings(scores: dict[str, Any]) -> str:
@@ -143,7 +146,8 @@ def _picture(card: dict[str, Any], glasses: Sequence[Glass], seen: set[str]) -> 
 def _draw_curve(ax: Axes, curve: Sequence[dict[str, Any]], w: dict[str, Any]) -> None:
     n = [point["glasses"] for point in curve]
     ax.plot(n, [point["auc"] for point in curve], "o-", color=BLUE, label="out of fold")
-    ax.errorbar([n[-1] if n else 0], [w["auc"]], [1.96 * w["auc_error"]], fmt="s", color=ORANGE,
+    error = 0.0 if w["auc_error"] != w["auc_error"] else w["auc_error"]
+    ax.errorbar([n[-1] if n else 0], [w["auc"]], [1.96 * error], fmt="s", color=ORANGE,
                 capsize=3, label="unseen glasses")
     ax.set(xlabel="glasses trained on", ylabel="AUC", title="what more glasses bring")
     ax.set_xticks(n)
