@@ -45,8 +45,8 @@ RESAMPLED = 200
 class Campaign:
     """See the file.  unseen, training : seeds, in the order in which the glasses are made.
 
-    command : the words that start LAMMPS.  budget : s, of this call.  recipe : that the learning
-    curve is of.  tell : called with lines.
+    command : the words that start LAMMPS.  budget : s, of this call.  recipe : name of what the
+    learning curve is of.  tell : called with lines.
     """
 
     system: System
