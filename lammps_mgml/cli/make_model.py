@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
     folder = Path(args.output or f"{system.name}-model")
     unseen, training = _seeds(args.seed, args.glasses)
     campaign = Campaign(system, folder, _edge(args.size), unseen, training, deck_folder(args.decks),
-                        command_of(args.lmp), args.jobs, seconds(args.budget), f"{args.recipe} {strain:g}",
-                        say)
+                        command_of(args.lmp), args.jobs, seconds(args.budget),
+                        f"{args.recipe} {strain:g}", say)
     _make(campaign, system, folder, args.recipe, strain)
 
 

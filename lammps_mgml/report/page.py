@@ -101,8 +101,8 @@ def strange_share(share: float, strain: float) -> str:
         return ""
     return (f"{100 * share:.1f} % of the atoms are plastic at strain {strain:g}, "
             + ("so few that scores say little: take a larger strain" if share < LEAST_SHARE else
-               "the glasses have yielded: a smaller strain (--strain) or a slower quench gives labels "
-               "of single events"))
+               "the glasses have yielded: a smaller strain (--strain) or a slower quench gives "
+               "labels of single events"))
 
 
 def _loadings(scores: dict[str, Any]) -> str:
