@@ -133,7 +133,7 @@ CASES = [
     (("system", "check", "ka3", "--lmp", BIN / "lmp"), True, lambda text, tmp: "cohesion" in text),
     (("system", "lammps", "ka", "{tmp}"), True, lambda text, tmp: (tmp / "ka.atoms.lmp").exists()),
     (("make-model", "ka", "-o", "{tmp}/m", "-j", "2", "--glasses", "5", "--size", "100000", "--budget",
-      "1s", "--recipe", "axial", "--seed", "3", "--lmp", "lmp", "--decks", "{root}/inputs"), False,
+      "1s", "--recipe", "axial", "--strain", "0.03", "--seed", "3", "--lmp", "lmp", "--decks", "{root}/inputs"), False,
      lambda text, tmp: "103823 atoms" in text and "0:00:01, is too short for 4 glasses" in text),
     (("dataset", "show", G11, G12), True, lambda text, tmp: text.count("Cu65Zr35") == 2),
     (("model", "cuzr"), True, lambda text, tmp: "sha256:" in text),

@@ -29,6 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", default="2h", help="time that it may take, as 1h30m (2h)")
     parser.add_argument("--recipe", default="pair", choices=tuple(RECIPES),
                         help="as of mgml train (pair)")
+    parser.add_argument("--strain", type=float, help="strain of the labels, of those that are dumped "
+                        "(the last one of the system file)")
     parser.add_argument("--seed", type=_count, default=1, help="of the first glass (1)")
     parser.add_argument("--lmp", default="lmp -sf opt", help="LAMMPS command (lmp -sf opt)")
     parser.add_argument("--decks", help="folder of in.quench, in.aqs and the others (inputs)")
@@ -37,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
+    from ..errors import OptionError
     from ..progress import say
     from ..systems import read_system
     from ..train.campaign import Campaign, seconds
@@ -44,11 +47,16 @@ def run(args: argparse.Namespace) -> None:
     from .dataset import command_of
 
     system = read_system(args.system)
+    strain = float(system["loading.strain"]) if args.strain is None else args.strain
+    if not 0 < strain <= system["loading.strain"]:
+        raise OptionError(f"--strain {strain:g}: above 0, and at most loading.strain of "
+                          f"{system.name}, {system['loading.strain']:g}")
     folder = Path(args.output or f"{system.name}-model")
     unseen, training = _seeds(args.seed, args.glasses)
     campaign = Campaign(system, folder, _edge(args.size), unseen, training, deck_folder(args.decks),
-                        command_of(args.lmp), args.jobs, seconds(args.budget), args.recipe, say)
-    _make(campaign, system, folder, args.recipe)
+                        command_of(args.lmp), args.jobs, seconds(args.budget),
+                        f"{args.recipe} {strain:g}", say)
+    _make(campaign, system, folder, args.recipe, strain)
 
 
 def _seeds(first: int, glasses: int) -> tuple[list[int], list[int]]:
@@ -70,15 +78,14 @@ def _edge(size: int) -> int:
     return n if n ** 3 >= size else n + 1
 
 
-def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str) -> None:
+def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str,
+          strain: float) -> None:
     from ..models.model import from_card, save_model, with_envelope
     from ..progress import say
-    from ..report.page import write_page
+    from ..report.page import strange_share, write_page
     from ..train.fit import train
     from ..train.recipes import recipe
     from .score import print_scores, score_all
-
-    strain = float(system["loading.strain"])
 
     def learn(loadings: Sequence[Loading]) -> tuple[Any, Sequence[str]]:
         return recipe(recipe_name, loadings, strain)[:2]
@@ -97,6 +104,9 @@ def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str) ->
     print_scores(scores)
     write_page(folder / f"{system.name}.html", card, training, unseen,
                sorted((folder / "glasses").glob("*.h5")))
+    strange = strange_share(card["natural_share"], strain)
+    if strange:
+        say(f"note: {strange}")
     say(f"wrote {path} (mgml model show {path}) and {folder / system.name}.html")
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from ..train.dataset import Loading
 
+LEAST_SHARE, MOST_SHARE = 0.005, 0.15     # of plastic atoms; the paper's glasses have 4 to 6 %
 CSS = """body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
 color:#222}table{border-collapse:collapse;margin:.6rem 0}td{white-space:nowrap}
+.how td{white-space:normal;text-align:left}
 th,td{padding:.2rem .7rem;text-align:right;
 border-bottom:1px solid #ddd}th:first-child,td:first-child{text-align:left}h1{font-size:1.5rem}
 h2{font-size:1.15rem;margin-top:1.6rem}div{overflow-x:auto}.small{color:#555;font-size:.9em}
@@ -47,7 +49,7 @@ def write_page(path: str | PathLike[str], card: dict[str, Any], training: Sequen
         f"<p>{_(told.get('about', ''))}. Elements {_(' '.join(card['elements']))}, units "
         f"{_(told.get('units', card.get('units', '')))}; {len(seen)} glasses to train on, "
         f"{len(known - seen)} for the scores, {len(read[0]) if read else 0} atoms each.</p>",
-        "<h2>What it is worth</h2>", _summary(w, scores["strain"]),
+        "<h2>What it is worth</h2>", _summary(w, scores["strain"]), _warning(card),
         _picture(card, read, seen), "<h2>Each loading of a glass that it never saw</h2>",
         _loadings(scores), "<h2>The glasses</h2>", _glasses(read, seen),
         "<h2>How it was made</h2>", _how(card)]
@@ -75,12 +77,32 @@ def _summary(w: dict[str, Any], strain: float) -> str:
     base = w["against"]
     low, high = base["interval95"]
     better = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
-    return (f"<p>Mean AUC at strain {strain:g}: <b>{_number(w['auc'])}</b> ± "
-            f"{_number(w['auc_error'])} (block bootstrap). It is <b>{better}</b> "
-            f"{_(base['model'])}, whose AUC is {_number(base['auc'])}: difference "
-            f"{base['difference']:+.3f}, 95 % between {low:+.3f} and {high:+.3f}, on the same "
-            f"blocks. Average precision {_number(w['average_precision'])}; {w['plastic']} atoms were "
-            f"plastic, {w['expected_plastic']:.0f} were expected.</p>")
+    error = f"± {_number(w['auc_error'])} (block bootstrap)"
+    interval = f", 95 % between {low:+.3f} and {high:+.3f}, on the same blocks"
+    if low != low:                       # NaN
+        error = interval = ""
+        better = "not compared (its glasses are too small for an error bar) with"
+    return (f"<p>Mean AUC at strain {strain:g}: <b>{_number(w['auc'])}</b> {error}. It is "
+            f"<b>{better}</b> {_(base['model'])}, whose AUC is {_number(base['auc'])}: difference "
+            f"{base['difference']:+.3f}{interval}. Average precision "
+            f"{_number(w['average_precision'])}; {w['plastic']} atoms were plastic, "
+            f"{w['expected_plastic']:.0f} were expected.</p>")
+
+
+def _warning(card: dict[str, Any]) -> str:
+    """On labels that cannot be of single events."""
+    text = strange_share(card["natural_share"], card["label"]["strain"])
+    return f"<p><b>{_(text[0].upper() + text[1:])}.</b></p>" if text else ""
+
+
+def strange_share(share: float, strain: float) -> str:
+    """What is to be said of this share of plastic atoms at ``strain``; "" of a usual one."""
+    if LEAST_SHARE <= share <= MOST_SHARE:
+        return ""
+    return (f"{100 * share:.1f} % of the atoms are plastic at strain {strain:g}, "
+            + ("so few that scores say little: take a larger strain" if share < LEAST_SHARE else
+               "the glasses have yielded: a smaller strain (--strain) or a slower quench gives "
+               "labels of single events"))
 
 
 def _loadings(scores: dict[str, Any]) -> str:
@@ -115,7 +137,7 @@ def _how(card: dict[str, Any]) -> str:
                       f"{label['threshold']:g} at strain {label['strain']:g}"],
             ["rows", f"{told['atoms']}, {100 * card['natural_share']:.2f} % plastic"],
             ["AUC out of fold", _number(told["auc_out_of_fold"])], ["lammps_mgml", __version__]]
-    return _table(["", ""], rows)
+    return f"<div class=how>{_table(['', ''], rows)}</div>"
 
 
 # The figure ----------------------------------------------------------------------------------------
@@ -143,7 +165,8 @@ def _picture(card: dict[str, Any], glasses: Sequence[Glass], seen: set[str]) -> 
 def _draw_curve(ax: Axes, curve: Sequence[dict[str, Any]], w: dict[str, Any]) -> None:
     n = [point["glasses"] for point in curve]
     ax.plot(n, [point["auc"] for point in curve], "o-", color=BLUE, label="out of fold")
-    ax.errorbar([n[-1] if n else 0], [w["auc"]], [1.96 * w["auc_error"]], fmt="s", color=ORANGE,
+    error = 0.0 if w["auc_error"] != w["auc_error"] else w["auc_error"]
+    ax.errorbar([n[-1] if n else 0], [w["auc"]], [1.96 * error], fmt="s", color=ORANGE,
                 capsize=3, label="unseen glasses")
     ax.set(xlabel="glasses trained on", ylabel="AUC", title="what more glasses bring")
     ax.set_xticks(n)

@@ -20,7 +20,7 @@ from ..io.whole import write_whole
 from ..system.arrays import Bools, Floats, Ints
 from ..systems import System
 from .dataset import Loading, read_loadings
-from .evaluate import auc, drawn_blocks
+from .evaluate import LEAST_BLOCKS, auc, drawn_blocks
 from .fit import Learner, mean_fold_auc, out_of_fold, share_of
 from .make import (
     Plan,
@@ -45,8 +45,8 @@ RESAMPLED = 200
 class Campaign:
     """See the file.  unseen, training : seeds, in the order in which the glasses are made.
 
-    command : the words that start LAMMPS.  budget : s, of this call.  recipe : that the learning
-    curve is of.  tell : called with lines.
+    command : the words that start LAMMPS.  budget : s, of this call.  recipe : name of what the
+    learning curve is of.  tell : called with lines.
     """
 
     system: System
@@ -240,10 +240,12 @@ class Campaign:
                                learner, features, strain)
             point.update(zip(("gain", "gain_interval95"), _gain(before, now)))
         self._remember(curves={**self._state.get("curves", {}), self.recipe: [*curve, point]})
-        self.tell(f"{len(seeds)} glasses: AUC out of fold {now.auc:.3f}" + (
-            f", {point['gain']:+.4f} by the last one on the atoms of the others (95 % "
-            f"{point['gain_interval95'][0]:+.4f} to {point['gain_interval95'][1]:+.4f})"
-            if "gain" in point else ""))
+        told = f"{len(seeds)} glasses: AUC out of fold {now.auc:.3f}"
+        if "gain" in point:
+            low, high = point["gain_interval95"]
+            told += f", {point['gain']:+.4f} by the last one on the atoms of the others" + (
+                f" (95 % {low:+.4f} to {high:+.4f})" if low == low else "")
+        self.tell(told)
 
     def _is_enough(self) -> bool:
         gains = [point["gain"] for point in self.curve if "gain" in point]
@@ -294,6 +296,9 @@ def _gain(before: _Folds, now: _Folds) -> tuple[float, list[float]]:
             each.append(auc(labels[one], scores[0][one], w) - auc(labels[one], scores[1][one], w))
         return float(np.nanmean(each))
 
+    if any(len(np.unique(before.blocks[glass == g])) < LEAST_BLOCKS
+           for g in range(len(before.names))):
+        return difference(None), [float("nan")] * 2
     draws, inverse = drawn_blocks(before.blocks, RESAMPLED)
     again = [difference(draw[inverse].astype(np.float64)) for draw in draws]
     return difference(None), [float(v) for v in np.nanquantile(again, (0.025, 0.975))]

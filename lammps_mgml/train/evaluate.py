@@ -13,6 +13,9 @@ from ..system.box import Box
 REACH = 4.0            # A, of the plastic atoms of an event, for Cu-Zr
 
 
+LEAST_BLOCKS = 8       # of a glass: fewer tell nothing of how much a score varies
+
+
 def auc(labels: Bools, scores: AnyArray, weights: Floats | None = None) -> float:
     """Area under the ROC curve; NaN if one class is missing."""
     from sklearn.metrics import roc_auc_score
@@ -63,8 +66,10 @@ def resampled_auc(labels: Bools, scores: AnyArray, blocks: Ints, n: int = 300,
 
 def auc_with_error(labels: Bools, scores: AnyArray, blocks: Ints, n: int = 300,
                    seed: int = 0) -> tuple[float, float, list[float]]:
-    """(AUC, standard error by block bootstrap, 95 % interval)."""
+    """(AUC, standard error by block bootstrap, 95 % interval); NaN for these of too few blocks."""
     labels = np.asarray(labels, dtype=bool)
+    if len(np.unique(blocks)) < LEAST_BLOCKS:
+        return auc(labels, scores), float("nan"), [float("nan")] * 2
     values = resampled_auc(labels, np.asarray(scores), blocks, n, seed)
     return auc(labels, scores), float(np.nanstd(values)), [
         float(v) for v in np.nanquantile(values, (0.025, 0.975))]
@@ -76,12 +81,14 @@ def together(sets: Sequence[tuple[str, Bools, Ints, Sequence[AnyArray]]], n: int
 
     sets : one for each loading: (glass, labels, blocks, scores of one or two models).  Whole blocks
     are drawn again, the same ones for all loadings and models of one glass, so that a difference
-    is paired.
+    is paired.  Of too few blocks in a glass errors and interval are NaN.
     """
     rng = np.random.default_rng(seed)
     draws = {glass: bootstrap(blocks, n, int(rng.integers(2**31)))
              for glass, blocks in {s[0]: s[2] for s in sets}.items()}
     exact = np.mean([[auc(labels, one) for one in scores] for _, labels, _, scores in sets], axis=0)
+    if any(len(np.unique(blocks)) < LEAST_BLOCKS for _, _, blocks, _ in sets):
+        return exact.tolist(), [float("nan")] * len(exact), [float("nan")] * 2
     again = np.array([[[auc(labels, one, w) for one in scores] for w in draws[glass]]
                       for glass, labels, _, scores in track(sets, "error bars", "loadings")])
     means = np.nanmean(again, axis=0)
