@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -36,6 +37,9 @@ def study(tmp_path_factory):
         next(iter(file["loadings"].values())).attrs["sense"] = "<i>pull</i>"
     model = load_model("cuzr")
     read = runs.read([source, folder / FILE], model)
+    d2 = read[1].loadings[0].d2min.copy()
+    d2[:, ::3] = np.nan                                # as of atoms that were not evaluated
+    read[1] = replace(read[1], loadings=(replace(read[1].loadings[0], d2min=d2),))
     figures = [result.Figure("2a", f"Title {HOSTILE}", f"S^q > 0.5 and D2 > 5 A^2 of {HOSTILE}",
                              {"strain": np.array([0.01, 0.04]), "glass": np.array([HOSTILE, "x,y"])},
                              lambda canvas: canvas.subplots().plot([0, 1])),
@@ -230,6 +234,8 @@ def check(told, run, loading, model, atoms):
     d2, sq = loading.d2min[frame][atoms], runs.scored(run, model, loading).softness[atoms]
     counts = len(atoms), (d2 > 5).sum(), (sq > 0.5).sum(), ((d2 > 5) & (sq > 0.5)).sum()
     assert tuple(first(told[key]) for key in ("count", "plastic", "called", "both")) == counts
+    share = re.search(r"\((.*) %\)", told["plastic"])[1]         # of those that are known
+    assert float(share) == pytest.approx(100 * counts[1] / (~np.isnan(d2)).sum(), rel=6e-3)
     assert first(told["stress"]) == pytest.approx(loading.stress[frame], abs=0.0051)
 
 
@@ -330,5 +336,6 @@ def test_it_fits_the_window(browser, study, width, dark):
     box = browser.run("(() => { const r = document.querySelector('#canvas').getBoundingClientRect();"
                       "return [r.left, r.right, r.height]; })()")
     assert box[0] >= 0 and box[1] <= width and box[2] > 150
+    assert browser.run("document.querySelector('nav details').open") == (width > 1120)
     back = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", back))) < 384) == dark

@@ -2,7 +2,10 @@
 // The slice viewer.  Each slab comes as base64 in a <script type="text/plain">, as slices.packed() writes it.
 (() => {
   const element = (id) => document.getElementById(id);
-  if (matchMedia("(max-width: 69.99rem)").matches) document.querySelector("nav details").open = false;
+  const narrow = matchMedia("(max-width: 69.99rem)");
+  const fold = () => { document.querySelector("nav details").open = !narrow.matches; };
+  narrow.addEventListener("change", fold);
+  fold();
   const canvas = element("canvas");
   if (!canvas) return;
   const data = JSON.parse(element("slices").textContent);
@@ -196,10 +199,11 @@
   // Words ------------------------------------------------------------------------------------------
 
   function tell() {
-    let slipped = 0, called = 0, both = 0, known = 0;
+    let slipped = 0, called = 0, both = 0, known = 0, scored = 0;
     for (let j = 0; j < slab.k; j++) {
       const p = plastic(j), s = soft(j);
       known += !Number.isNaN(d2()[j]);
+      scored += !Number.isNaN(slab.sq[j]);
       slipped += p;
       called += s;
       both += p && s;
@@ -210,7 +214,7 @@
     element("strain").value = strain.toFixed(4);
     element("count").textContent = slab.k;
     element("plastic").textContent = share(slipped, known);
-    element("called").textContent = share(called, slab.k);
+    element("called").textContent = share(called, scored);
     element("both").textContent = share(both, slipped);
     element("stress").textContent = load === null || load === undefined ? "unknown" : `${load.toFixed(2)} GPa`;
     element("slider").setAttribute("aria-valuetext", `strain ${strain.toFixed(4)}`);

@@ -147,17 +147,18 @@ def _runs(runs: Sequence[Run], model: SoftnessModel) -> str:
                  "unknown" if run.rate is None else f"{run.rate:.3g}".replace("e+", "e"),
                  f"{run.n}", _loads(run), f"{last:.3f}",
                  {True: "seen", False: "unseen", None: "unknown"}[run.seen],
-                 "; ".join([Path(run.path).name, *run.notes]))
-        rows.append("<tr>" + "".join(
-            f'<td{_class(k, number)}>{_signs(word) if k == 7 else escape(word)}</td>'
-            for k, word in enumerate(words)) + "</tr>")
+                 Path(run.path).name)
+        rows.append("<tr>" + "".join(f"<td{_class(k, number)}>{escape(word)}</td>"
+                                     for k, word in enumerate(words)) + "</tr>")
+    notes = "".join(f'<p class="note">{escape(run.name)}: {_signs("; ".join(run.notes))}.</p>'
+                    for run in runs if run.notes)
     heads = "".join(f'<th scope="col"{_class(k, number)}>{escape(word)}</th>'
                     for k, word in enumerate(head))
     return (f'<section id="runs"><h2>Runs</h2><div class="scroll" tabindex="0" role="region" '
             f'aria-label="Table of the runs"><table><thead><tr>{heads}</tr></thead>'
             f'<tbody>{"".join(rows)}</tbody></table></div>'
-            f'<p class="note">In training: whether the training of {escape(model.name)} saw the '
-            f'glass. Figures that judge the model are of unseen glasses.</p></section>')
+            f'{notes}<p class="note">In training: whether the training of {escape(model.name)} saw '
+            f'the glass. Figures that judge the model are of unseen glasses.</p></section>')
 
 
 def _loads(run: Run) -> str:
