@@ -220,6 +220,7 @@ def _one(some: Chosen, model: SoftnessModel, matrices: dict[str, Floats], rows: 
                 color=ORANGE, elinewidth=0.8, label="observed share")
             ax.plot(value, p, color=BLUE, label="partial dependence")
             ax.set_xlabel(f"{name}\n({units[name]})" if units[name] else name)
+            ax.locator_params(axis="x", nbins=5)
             if n % across == 0:
                 ax.set_ylabel("P(plastic)")
         for ax in axes.flat[len(names):]:

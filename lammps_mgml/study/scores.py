@@ -116,6 +116,7 @@ def bars(ax: Any, y: Any, columns: dict[str, Any], key: str, colour: str) -> Non
     ax.errorbar(value, y, xerr=np.maximum(np.nan_to_num([value - low, high - value]), 0.0), fmt="o",
                 ms=4, color=colour, elinewidth=1.0, capsize=2)
     ax.grid(axis="y", lw=0.3)
+    ax.locator_params(axis="x", nbins=5)
 
 
 def falls_figure(cases: dict[str, list[Case]], model: SoftnessModel, strain: float,
