@@ -5,7 +5,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import generate  # noqa: E402
-from lammps_lexer import LammpsLexer  # noqa: E402
+from lammps_lexer import CommandLexer, LammpsLexer  # noqa: E402
 
 import lammps_mgml  # noqa: E402
 
@@ -38,6 +38,7 @@ html_show_sphinx = False
 html_copy_source = False
 copybutton_exclude = ".linenos, .gp, .go"
 pygments_style = "friendly"
+highlight_language = "none"           # of blocks that do not say theirs: what programs print
 
 
 def sections(app, what, name, obj, options, lines):
@@ -68,6 +69,7 @@ def matrix(app, docname, source):
 
 def setup(app):
     app.add_lexer("lammps", LammpsLexer)
+    app.add_lexer("bash", CommandLexer)
     app.connect("autodoc-process-docstring", sections)
     app.connect("source-read", matrix)
     app.connect("builder-inited", lambda app: generate.write(Path(app.srcdir)))

@@ -210,12 +210,13 @@ def verb_pages():
 
 def copies():
     """Texts of the repository that are pages of the site as well, their links led to the site's pages."""
+    examples = (ROOT / "lammps_mgml" / "examples" / "README.md").read_text().replace("\n### ", "\n## ")
     out = {"changelog": (ROOT / "CHANGELOG.md").read_text(),
            "contributing": (ROOT / "CONTRIBUTING.md").read_text(),
            "benchmarks": (ROOT / "benchmarks" / "README.md").read_text(),
            "inputs": (ROOT / "inputs" / "README.md").read_text(),
-           "examples": (ROOT / "lammps_mgml" / "examples" / "README.md").read_text().replace(
-               "\n### ", "\n## "),
+           # its blocks are commands
+           "examples": re.sub(r"^```\n(.*?^```)$", r"```bash\n\1", examples, flags=re.M | re.S),
            "recipes": (ROOT / "packaging" / "README.md").read_text()}
     return {name: re.sub(r"\]\((?:\.\./)?docs/", "](../", text) for name, text in out.items()}
 

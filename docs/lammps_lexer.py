@@ -1,5 +1,6 @@
-"""Colours for LAMMPS input scripts."""
+"""Colours for LAMMPS input scripts and for commands."""
 from pygments.lexer import RegexLexer, bygroups
+from pygments.lexers.shell import BashLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, Text, Whitespace
 
 
@@ -26,3 +27,13 @@ class LammpsLexer(RegexLexer):
             (r".", Operator),
         ],
     }
+
+
+class CommandLexer(BashLexer):
+    """Shell commands; ``in``, ``continue`` ... are keywords at the start of a line only: lmp -in in.deck."""
+
+    def get_tokens_unprocessed(self, text, stack=("root",)):
+        for at, kind, value in super().get_tokens_unprocessed(text, stack):
+            if kind in Keyword and text[:at].rpartition("\n")[2].strip():
+                kind = Text
+            yield at, kind, value

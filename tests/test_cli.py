@@ -142,6 +142,8 @@ CASES = [
      lambda text, tmp: "0.03" in (tmp / "out" / "figure-2b.svg").read_text() and sorted(
          p.name for p in (tmp / "out").iterdir()) == [
              "figure-2b.csv", "figure-2b.png", "figure-2b.svg", "index.html"]),
+    (("study", G13, "-o", "{tmp}/out", "--only", "2b", "--claims", "{tmp}/none/a.md"), False,
+     lambda text, tmp: "--claims" in text and "there is no folder" in text and not (tmp / "out").exists()),
     # what they draw is in test_ovito.py
     *((("ovito", "{tmp}/run.dump", *words), False, lambda text, tmp, said=said: said in text)
       for words, said in (

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -36,6 +37,9 @@ def study(tmp_path_factory):
         next(iter(file["loadings"].values())).attrs["sense"] = "<i>pull</i>"
     model = load_model("cuzr")
     read = runs.read([source, folder / FILE], model)
+    d2 = read[1].loadings[0].d2min.copy()
+    d2[:, ::3] = np.nan                                # as of atoms that were not evaluated
+    read[1] = replace(read[1], loadings=(replace(read[1].loadings[0], d2min=d2),))
     figures = [result.Figure("2a", f"Title {HOSTILE}", f"S^q > 0.5 and D2 > 5 A^2 of {HOSTILE}",
                              {"strain": np.array([0.01, 0.04]), "glass": np.array([HOSTILE, "x,y"])},
                              lambda canvas: canvas.subplots().plot([0, 1])),
@@ -182,7 +186,7 @@ def test_nothing_of_a_file_becomes_part_of_the_page(study):
 def test_the_same_study_gives_the_same_page(study):
     out, read, model = study
     again = page.page([], {}, read, model)
-    assert again == page.page([], {}, read, model) and "<h2>Slices</h2>" in again
+    assert again == page.page([], {}, read, model) and "<h2>Slices</h2>" in again and "compression along x, z" in again
     assert "No run has positions" in page.page([], {}, [], model)
     assert "Not drawn: Needs 3 runs, not &lt;/script&gt;" in (out / "index.html").read_text()
 
@@ -230,29 +234,30 @@ def check(told, run, loading, model, atoms):
     d2, sq = loading.d2min[frame][atoms], runs.scored(run, model, loading).softness[atoms]
     counts = len(atoms), (d2 > 5).sum(), (sq > 0.5).sum(), ((d2 > 5) & (sq > 0.5)).sum()
     assert tuple(first(told[key]) for key in ("count", "plastic", "called", "both")) == counts
+    share = re.search(r"\((.*) %\)", told["plastic"])[1]         # of those that are known
+    assert float(share) == pytest.approx(100 * counts[1] / (~np.isnan(d2)).sum(), rel=6e-3)
     assert first(told["stress"]) == pytest.approx(loading.stress[frame], abs=0.0051)
 
 
 def test_the_slider_moves_and_the_picture_changes(opened, study):
     _, read, model = study
-    run, loading = read[0], read[0].loadings[0]
-    item = slices.choose(read)[0][0]
+    run, loading = read[0], read[0].loadings[1]
+    item = slices.choose(read)[0][1]                   # z compression comes first
     atoms = item.slabs[2].atoms
     told = values(opened)
     assert told["strain"] == pytest.approx(0.04)
     check(told, run, loading, model, atoms)
     seen = {opened.run(PIXELS)}
+    opened.click("input[value=d2]")
+    assert opened.run("document.querySelector('#dots').value") == "soft"
     opened.run("document.querySelector('#slider').focus()")
     opened.press("Home")
-    for _ in range(3):
+    for strain in loading.strain:
+        assert values(opened)["strain"] == pytest.approx(strain, abs=5e-5)
         check(values(opened), run, loading, model, atoms)
         seen.add(opened.run(PIXELS))
         opened.press("ArrowRight")
-    assert len(seen) == 4
-    for selector in ("input[value=d2]",):
-        opened.click(selector)
-        seen.add(opened.run(PIXELS))
-    assert len(seen) == 5 and opened.run("document.querySelector('#dots').value") == "soft"
+    assert len(seen) == 1 + len(loading.strain)
 
 
 def test_all_choices_change_what_is_shown(opened, study):
@@ -261,9 +266,9 @@ def test_all_choices_change_what_is_shown(opened, study):
     change = "(([id, n]) => { const e = document.getElementById(id); e.value = n; e.dispatchEvent(new Event('change')); })"
     before = opened.run(PIXELS)
     opened.run(f"{change}(['depth', 0])")
-    check(values(opened), read[0], read[0].loadings[0], model, item[0].slabs[0].atoms)
-    opened.run(f"{change}(['loading', 1])")
     check(values(opened), read[0], read[0].loadings[1], model, item[1].slabs[0].atoms)
+    opened.run(f"{change}(['loading', 0])")
+    check(values(opened), read[0], read[0].loadings[0], model, item[0].slabs[0].atoms)
     opened.run(f"{change}(['run', 1])")
     check(values(opened), read[1], read[1].loadings[0], model, item[-1].slabs[0].atoms)
     assert opened.run("document.querySelector('#run').selectedOptions[0].text") == " ".join(HOSTILE.split())
@@ -272,7 +277,7 @@ def test_all_choices_change_what_is_shown(opened, study):
 
 def test_an_atom_under_the_pointer_tells_its_numbers_and_has_their_colour(opened, study):
     _, read, model = study
-    run, loading = read[0], read[0].loadings[0]
+    run, loading = read[0], read[0].loadings[1]
     softness = runs.scored(run, model, loading).softness
     frame = loading.at(0.04)
     opened.click("input[value=d2]")
@@ -315,8 +320,8 @@ def test_downloads_are_the_numbers(opened, study):
     out, read, model = study
     assert opened.download("#figure-2a a.button").read_bytes() == (out / "figure-2a.csv").read_bytes()
     lines = opened.download("#save").read_text().splitlines()
-    loading, frame = read[0].loadings[0], read[0].loadings[0].at(0.04)
-    atoms = slices.choose(read)[0][0].slabs[2].atoms
+    loading, frame = read[0].loadings[1], read[0].loadings[1].at(0.04)
+    atoms = slices.choose(read)[0][1].slabs[2].atoms
     assert len(lines) == 1 + len(atoms) and lines[0].startswith("atom,element,")
     table = [line.split(",") for line in lines[1:]]
     assert [int(row[0]) - 1 for row in table] == atoms.tolist()
@@ -331,5 +336,6 @@ def test_it_fits_the_window(browser, study, width, dark):
     box = browser.run("(() => { const r = document.querySelector('#canvas').getBoundingClientRect();"
                       "return [r.left, r.right, r.height]; })()")
     assert box[0] >= 0 and box[1] <= width and box[2] > 150
+    assert browser.run("document.querySelector('nav details').open") == (width > 1120)
     back = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", back))) < 384) == dark

@@ -104,8 +104,14 @@ def interval(value: float, low: float, high: float, digits: int = 3) -> str:
     return f"{value:{form}} ({low:{form}} to {high:{form}})"
 
 
-def _at(table: dict[str, Any], key: str, k: int, digits: int = 3) -> str:
-    return interval(*(float(table[f"{key}{end}"][k]) for end in ("", "_low95", "_high95")), digits)
+def _number(table: dict[str, Any], key: str, k: Any) -> tuple[float, float, float]:
+    """(value, low, high) in row k of a table."""
+    value, low, high = (float(table[f"{key}{end}"][k]) for end in ("", "_low95", "_high95"))
+    return value, low, high
+
+
+def _at(table: dict[str, Any], key: str, k: Any, digits: int = 3) -> str:
+    return interval(*_number(table, key, k), digits)
 
 
 def of_number(value: float, low: float, high: float, paper: float) -> str:
@@ -278,7 +284,7 @@ def _by_composition(s: Study, key: str, composition: str) -> list[int]:
     return [k for k, name in enumerate(t["condition"]) if str(name).startswith(composition)]
 
 
-def _score(key: str, paper: float, name: str) -> Callable[[Study], Answer]:
+def _score(key: str, paper: float, note: str = "") -> Callable[[Study], Answer]:
     def answer(s: Study) -> Answer:
         t = s.table("2c")
         rows = _by_composition(s, key, "Cu65Zr35") or list(range(len(t["condition"])))
@@ -287,12 +293,9 @@ def _score(key: str, paper: float, name: str) -> Callable[[Study], Answer]:
         same = [k for k in rows if rates.get(str(t["condition"][k])) is not None
                 and rates[str(t["condition"][k])] <= RATE * 1.01]  # type: ignore[operator]
         if same:
-            verdict = of_number(*(float(t[f"{key}{e}"][same[0]]) for e in (
-                "", "_low95", "_high95")), paper)
+            verdict = of_number(*_number(t, key, same[0]), paper)
             return Answer(ours, s.basis(str(t["condition"][same[0]])), verdict)
-        return Answer(ours, s.basis(s.main), PARTLY,
-                      f"no glass here is quenched at 5e10 K/s: faster ones have a lower {name} by "
-                      f"the paper's own C1, aged ones a higher one")
+        return Answer(ours, s.basis(s.main), PARTLY, f"no glass here is quenched at 5e10 K/s{note}")
     return answer
 
 
@@ -320,7 +323,7 @@ def _elastic(s: Study) -> Answer:
     t, fall = s.table("4a"), s.table("3c")
     rows = np.flatnonzero((t["condition"] == s.main) & ~np.isnan(t["auc"].astype(float))
                           & (t["strain"] <= s.strain + 1e-9))
-    ours = ", ".join(f"{t['auc'][k]:.3f} at {t['strain'][k]:g}" for k in rows)
+    ours = ", ".join(f"{_at(t, 'auc', k)} at {t['strain'][k]:g}" for k in rows)
     at = np.flatnonzero((fall["condition"] == s.main) & (fall["quantity"] == "auc"))
     if not len(at):
         raise MissingFigure(f"too few plastic atoms at a smaller strain in {s.main}")
@@ -358,7 +361,9 @@ def _order_of_slip(s: Study) -> Answer:
     ours = "; ".join(f"{t['condition'][k]}: {_at(t, 'fall', k, -3)}" for k in at)
     return Answer(f"mean S^q of the plastic atoms at {t['from_strain'][at[0]]:g} less that at "
                   f"{t['to_strain'][at[0]]:g}: {ours}", s.basis(s.main),
-                  of_order(t["fall"][at], t["fall_low95"][at]))
+                  of_order(t["fall"][at], t["fall_low95"][at]),
+                  f"{int((t['fall_low95'][at] > 0).sum())} of {_counted(len(at), 'condition')} "
+                  f"beyond the interval")
 
 
 # A4, the sets one by one -------------------------------------------------------------------------
@@ -371,8 +376,9 @@ def _rows_of_sets(s: Study, names: Sequence[str]) -> tuple[dict[str, Any], list[
 
 def _basis_of_sets(s: Study) -> str:
     t = s.table("6c")
-    return (f"{t['condition'][0]}: made of {t['trained_on'][0]}, judged on {t['judged_on'][0]}, "
-            f"{t['plastic'][0]} plastic")
+    made, judged = (len(str(t[key][0]).split(", ")) for key in ("trained_on", "judged_on"))
+    return (f"{t['condition'][0]}; made of {_counted(made, 'glass', 'glasses')}, judged on "
+            f"{_counted(judged, 'other')}, {t['plastic'][0]} plastic")
 
 
 def _rank(t: dict[str, Any], name: str, order: str = "SRO") -> int:
@@ -382,13 +388,18 @@ def _rank(t: dict[str, Any], name: str, order: str = "SRO") -> int:
     return 1 + int((t["auc"][of] > auc).sum())
 
 
+def _sro_in_order(t: dict[str, Any]) -> list[str]:
+    """SRO sets, the best first."""
+    of = np.flatnonzero(t["order"] == "SRO")
+    return [str(t["set"][k]) for k in of[np.argsort(-t["auc"][of], kind="stable")]]
+
+
 def _sets(names: dict[str, float]) -> Callable[[Study], Answer]:
     """Claims of numbers, of one set each."""
     def answer(s: Study) -> Answer:
         t, rows = _rows_of_sets(s, list(names))
         ours = "; ".join(f"{t['set'][k]} {_at(t, 'auc', k)}" for k in rows)
-        verdicts = [of_number(*(float(t[f"auc{e}"][k]) for e in ("", "_low95", "_high95")), paper)
-                    for k, paper in zip(rows, names.values())]
+        verdicts = [of_number(*_number(t, "auc", k), paper) for k, paper in zip(rows, names.values())]
         return Answer(ours, _basis_of_sets(s), worst(verdicts))
     return answer
 
@@ -402,7 +413,7 @@ def _best(s: Study) -> Answer:
     if verdict == PARTLY and not (below > 0).all():
         verdict = PARTLY if _rank(t, "facet_area_stats") <= 3 else DIFFERS
     return Answer(f"{_at(t, 'auc', k)}, rank {_rank(t, 'facet_area_stats')} of the 12 SRO sets; "
-                  f"above {t['set'][j]} by {_at(t, 'below_facets', int(j), -3)}",
+                  f"above {t['set'][j]} by {_at(t, 'below_facets', j, -3)}",
                   _basis_of_sets(s), verdict)
 
 
@@ -418,8 +429,7 @@ def _among_best(s: Study) -> Answer:
 def _csro(s: Study) -> Answer:
     t, (a, b) = _rows_of_sets(s, ["csro", "csro_stats_nn"])
     fall, low = -float(t["above_it"][b]), -float(t["above_it_high95"][b])
-    number = worst(of_number(*(float(t[f"auc{e}"][k]) for e in ("", "_low95", "_high95")), paper)
-                   for k, paper in ((a, 0.626), (b, 0.610)))
+    number = worst(of_number(*_number(t, "auc", k), paper) for k, paper in ((a, 0.626), (b, 0.610)))
     order = of_order([fall], [low])
     return Answer(f"SRO {_at(t, 'auc', a)}; MRO {_at(t, 'auc', b)}; MRO less SRO "
                   f"{_at(t, 'above_it', b, -3)}", _basis_of_sets(s), worst([number, order]),
@@ -429,9 +439,10 @@ def _csro(s: Study) -> Answer:
 def _worst_set(s: Study) -> Answer:
     t, (k,) = _rows_of_sets(s, ["boop_w"])
     rank = _rank(t, "boop_w")
-    number = of_number(*(float(t[f"auc{e}"][k]) for e in ("", "_low95", "_high95")), 0.576)
+    number = of_number(*_number(t, "auc", k), 0.576)
     return Answer(f"{_at(t, 'auc', k)}, rank {rank} of the 12 SRO sets", _basis_of_sets(s),
-                  worst([number, REPRODUCED if rank == 12 else DIFFERS]))
+                  worst([number, REPRODUCED if rank == 12 else DIFFERS]),
+                  "" if rank == 12 else f"{_sro_in_order(t)[-1]} is the worst here")
 
 
 def _medium_range(s: Study) -> Answer:
@@ -443,7 +454,11 @@ def _medium_range(s: Study) -> Answer:
     ours = (f"{len(up)} of {len(at)} above, {len(sure)} of them beyond the interval; below beyond "
             f"it: {', '.join(down) or 'none'}")
     verdict = REPRODUCED if len(sure) >= len(at) - 1 else PARTLY if len(up) > len(at) / 2 else DIFFERS
-    return Answer(ours, _basis_of_sets(s), verdict, "differences of the same blocks, in 6c's table")
+    why = "" if verdict != DIFFERS else (
+        "the MRO sets here hold the neighbours' values only, not the atom's own; with them, in "
+        f"structural_difference, {_at(t, 'auc', list(t['set']).index('structural_difference'))}. "
+        "Whether the paper's sets are meant so is not known")
+    return Answer(ours, _basis_of_sets(s), verdict, why)
 
 
 # A5, composition, rate, transfer, mechanism ------------------------------------------------------
@@ -451,9 +466,8 @@ def _medium_range(s: Study) -> Answer:
 def _differences(s: Study, quantity: str, kind: str) -> list[tuple[str, str, float, float, float]]:
     """(first condition, second, difference, low, high) of 4d."""
     t = s.table("4d")
-    return [(str(t["first"][k]), str(t["second"][k]), *(float(t[f"difference{e}"][k]) for e in (
-        "", "_low95", "_high95"))) for k in np.flatnonzero((t["quantity"] == quantity)
-                                                           & (t["differ_in"] == kind))]
+    rows = np.flatnonzero((t["quantity"] == quantity) & (t["differ_in"] == kind))
+    return [(str(t["first"][k]), str(t["second"][k]), *_number(t, "difference", k)) for k in rows]
 
 
 def _turned(row: tuple[str, str, float, float, float]) -> tuple[str, str, float, float, float]:
@@ -467,9 +481,10 @@ def _told(rows: Iterable[tuple[str, str, float, float, float]]) -> str:
 
 def _basis_of_own(s: Study) -> str:
     t = s.table("4c")
-    return (f"models of {t['training_glasses'][0]} of each condition's glasses, judged on "
-            f"another one: " + "; ".join(f"{c}: {n} glasses, {p} plastic" for c, n, p in zip(
-                t["condition"], t["glasses"], t["plastic"])))
+    return (f"models of {_counted(int(t['training_glasses'][0]), 'glass', 'glasses')} of each "
+            f"condition, judged on another one; of each condition {min(t['glasses'])} glasses, "
+            f"{min(t['atoms'])} to {max(t['atoms'])} atoms, {min(t['plastic'])} to "
+            f"{max(t['plastic'])} plastic")
 
 
 def _rates(s: Study) -> Answer:
@@ -526,11 +541,12 @@ def _spreads(s: Study) -> Answer:
     if not rows:
         raise MissingFigure("no quench is there for two compositions")
     one = s.table("4a")
-    first = {str(c): k for k, c in reversed(list(enumerate(one["condition"])))}
+    first = [list(one["condition"]).index(c) for c in dict.fromkeys(one["condition"])]
+    wrong = [f"{a} is below {b}" for a, b, _, _, high in rows if high < 0]
     return Answer(f"{ours}. {_told(rows)}", _basis_of_own(s),
                   of_order([r[2] for r in rows], [r[3] for r in rows]),
-                  f"one model for all ({s.model.name}): " + "; ".join(
-                      f"{c} {_at(one, 'sigma_s', k)}" for c, k in first.items()))
+                  "; ".join([*wrong, f"one model for all ({s.model.name}): " + "; ".join(
+                      f"{one['condition'][k]} {_at(one, 'sigma_s', k)}" for k in first)]))
 
 
 def _drop(s: Study) -> Answer:
@@ -552,7 +568,8 @@ def _transfers(s: Study) -> Answer:
                   f"{t['tested_on'][k]}",
                   f"models of {min(t['training_glasses'])} to {max(t['training_glasses'])} glasses, "
                   f"{sum(dict(zip(t['tested_on'], t['plastic'])).values())} plastic atoms in the "
-                  f"test glasses of {len(set(t['tested_on']))} conditions", verdict)
+                  f"test glasses of {len(set(t['tested_on']))} conditions", verdict,
+                  f"{int((low > SHARE).sum())} of {len(at)} beyond the interval")
 
 
 UPWARD = {"facet_area_std": 1, "distance_dist_std": 1, "facet_area_std_mean_nn": 1,
@@ -576,7 +593,7 @@ def _dependence(s: Study) -> Answer:
         sure = float(t["share_low95"][b]) > float(t["share_high95"][a])
         verdicts.append(REPRODUCED if rise > 0 and sure else PARTLY if rise > 0 else DIFFERS)
         told.append(f"{name}: model {100 * p[0]:.1f} to {100 * p[-1]:.1f} %, found "
-                    f"{100 * t['share'][min(a, b)]:.1f} to {100 * t['share'][max(a, b)]:.1f} %")
+                    f"{_percent(t, min(a, b))} to {_percent(t, max(a, b))}")
     return Answer("; ".join(told) + " (from small values to large)", s.basis(s.main), worst(verdicts))
 
 
@@ -601,7 +618,8 @@ def _motifs(s: Study) -> Answer:
 
 
 def _percent(t: dict[str, Any], k: int) -> str:
-    return interval(*(100 * float(t[f"share{e}"][k]) for e in ("", "_low95", "_high95")), 1) + " %"
+    value, low, high = _number(t, "share", k)
+    return interval(100 * value, 100 * low, 100 * high, 1) + " %"
 
 
 SECTIONS: dict[str, tuple[Claim, ...]] = {
@@ -625,8 +643,8 @@ SECTIONS: dict[str, tuple[Claim, ...]] = {
         Claim("F5", "speed", "Fortran featuriser more than 10 times plain Python", _speed)),
     "Scores": (
         Claim("S1", "AUC at strain 0.04, unseen glass, Cu65Zr35, 5e10 K/s", "0.754",
-              _score("auc", 0.754, "AUC")),
-        Claim("S2", "recall at S^q > 0.5", "73.9 %", _score("recall", 0.739, "recall")),
+              _score("auc", 0.754, ": a faster quench lowers the AUC by the paper's own C1")),
+        Claim("S2", "recall at S^q > 0.5", "73.9 %", _score("recall", 0.739)),
         Claim("S3", "yardstick", "recall 73 % (2-D), 72 % (3-D)", _yardstick),
         Claim("S4", "the share called plastic rises with D2min", "curve", _rises),
         Claim("S5", "the AUC falls slowly in the elastic stage", "stays above 0.70", _elastic),

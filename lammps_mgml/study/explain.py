@@ -128,28 +128,30 @@ def model_features(run: Run, model: SoftnessModel, load: str | None) -> Features
     return of_elements(run.structure, model.elements).features(model.features, load)
 
 
-def sampled(features: Sequence[Features], n: int = SAMPLE) -> Features:
+def sampled(features: Sequence[Features], n: int = SAMPLE) -> Floats:
     """``n`` rows of all, the same ones each time, without those that hold NaN."""
-    rows = np.concatenate(features)
+    rows = np.concatenate(features).astype(np.float64)
     rows = rows[~np.isnan(rows).any(axis=1)]
     if len(rows) > n:
         rows = rows[np.sort(np.random.default_rng(0).choice(len(rows), n, replace=False))]
     return rows
 
 
-def shown_features(model: SoftnessModel, rows: Features) -> tuple[str, ...]:
+def shown_features(model: SoftnessModel, rows: Floats) -> tuple[str, ...]:
     """Features to draw: those of the paper's figure; of a model without them those that its
     probability varies with most, by partial dependence."""
     names = [name for name in SHOWN if name in model.features]
     if len(names) >= 2:
         return tuple(names)
     few = rows[:SAMPLE // 10]
+    # element_type is a label: nothing lies between its values
+    numbers = [k for k, name in enumerate(model.features) if name != "element_type"]
     span = []
-    for k in range(rows.shape[1]):
+    for k in numbers:
         grid = np.unique(np.quantile(rows[:, k], np.linspace(*ENDS, 5)))
         span.append(np.ptp(partial_dependence(_probability(model), few, k, grid)))
     order = np.argsort(-np.array(span), kind="stable")
-    return tuple(model.features[k] for k in order[:MOST_PANELS])
+    return tuple(model.features[numbers[k]] for k in order[:MOST_PANELS])
 
 
 def _probability(model: SoftnessModel) -> Predict:
@@ -169,7 +171,8 @@ def dependence_figures(runs: Sequence[Run], model: SoftnessModel, strain: float)
         load = sorted(loads)[0]
         some = Chosen(some.condition, some.runs,
                       tuple(c for c in some.cases if c.loading.load == load), some.judged)
-    matrices = {run.name: model_features(run, model, load) for run in some.runs}
+    matrices = {run.name: model_features(run, model, load).astype(np.float64, copy=False)
+                for run in some.runs}
     rows = sampled(list(matrices.values()))
     names = shown_features(model, rows)
     return [_one(some, model, matrices, rows, names, titles[0], strain),
@@ -181,7 +184,7 @@ def _grid(values: Floats, points: int) -> Floats:
     return np.linspace(low, high, points)
 
 
-def _one(some: Chosen, model: SoftnessModel, matrices: dict[str, Features], rows: Features,
+def _one(some: Chosen, model: SoftnessModel, matrices: dict[str, Floats], rows: Floats,
          names: Sequence[str], title: str, strain: float) -> Figure:
     columns: dict[str, list[Any]] = {key: [] for key in (
         "feature", "value", "probability", "softness", "low_edge", "high_edge", "atoms", "share",
@@ -217,6 +220,7 @@ def _one(some: Chosen, model: SoftnessModel, matrices: dict[str, Features], rows
                 color=ORANGE, elinewidth=0.8, label="observed share")
             ax.plot(value, p, color=BLUE, label="partial dependence")
             ax.set_xlabel(f"{name}\n({units[name]})" if units[name] else name)
+            ax.locator_params(axis="x", nbins=5)
             if n % across == 0:
                 ax.set_ylabel("P(plastic)")
         for ax in axes.flat[len(names):]:
@@ -233,7 +237,7 @@ def _one(some: Chosen, model: SoftnessModel, matrices: dict[str, Features], rows
         columns, draw, size=(7.2 if len(names) > 4 else 5.0, 2.3 * down))
 
 
-def _two(some: Chosen, model: SoftnessModel, matrices: dict[str, Features], rows: Features,
+def _two(some: Chosen, model: SoftnessModel, matrices: dict[str, Floats], rows: Floats,
          names: Sequence[str], title: str, strain: float) -> Figure:
     pair = tuple(n for n in PLANE if n in model.features)
     pair = pair if len(pair) == 2 else tuple(names[:2])
@@ -247,8 +251,9 @@ def _two(some: Chosen, model: SoftnessModel, matrices: dict[str, Features], rows
     plastic = np.zeros(p.shape)
     for case in some.cases:
         x = matrices[case.run.name][case.known][:, at]
-        all_atoms += np.histogram2d(*x.T, bins=edges)[0]
-        plastic += np.histogram2d(*x[case.plastic[case.known]].T, bins=edges)[0]
+        all_atoms += np.histogram2d(x[:, 0], x[:, 1], bins=edges)[0]
+        x = x[case.plastic[case.known]]
+        plastic += np.histogram2d(x[:, 0], x[:, 1], bins=edges)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = plastic / all_atoms
     first, second = np.meshgrid(*middle, indexing="ij")
@@ -303,7 +308,7 @@ def motif_figure(runs: Sequence[Run], strain: float) -> Figure:
             if group in MOTIFS:
                 among = x[:, names.index(group)] > 0
             else:
-                among = ~np.isnan(x).any(axis=1)
+                among = np.logical_not(np.isnan(x).any(axis=1))
                 if group != "all atoms":
                     among &= ~(x[:, 2:] > 0).any(axis=1)
             parts.append(moments(np.where(among & case.known, case.plastic, np.nan),

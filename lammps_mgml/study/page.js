@@ -2,6 +2,10 @@
 // The slice viewer.  Each slab comes as base64 in a <script type="text/plain">, as slices.packed() writes it.
 (() => {
   const element = (id) => document.getElementById(id);
+  const narrow = matchMedia("(max-width: 69.99rem)");
+  const fold = () => { document.querySelector("nav details").open = !narrow.matches; };
+  narrow.addEventListener("change", fold);
+  fold();
   const canvas = element("canvas");
   if (!canvas) return;
   const data = JSON.parse(element("slices").textContent);
@@ -195,10 +199,11 @@
   // Words ------------------------------------------------------------------------------------------
 
   function tell() {
-    let slipped = 0, called = 0, both = 0, known = 0;
+    let slipped = 0, called = 0, both = 0, known = 0, scored = 0;
     for (let j = 0; j < slab.k; j++) {
       const p = plastic(j), s = soft(j);
       known += !Number.isNaN(d2()[j]);
+      scored += !Number.isNaN(slab.sq[j]);
       slipped += p;
       called += s;
       both += p && s;
@@ -209,7 +214,7 @@
     element("strain").value = strain.toFixed(4);
     element("count").textContent = slab.k;
     element("plastic").textContent = share(slipped, known);
-    element("called").textContent = share(called, slab.k);
+    element("called").textContent = share(called, scored);
     element("both").textContent = share(both, slipped);
     element("stress").textContent = load === null || load === undefined ? "unknown" : `${load.toFixed(2)} GPa`;
     element("slider").setAttribute("aria-valuetext", `strain ${strain.toFixed(4)}`);
@@ -239,7 +244,8 @@
     state.atom = -1;
     slab = read(item, state.slab);
     const mine = loadings();
-    fill(element("run"), runs, runs.indexOf(facts().run));
+    const seen = (name) => data.items.find((i) => i.run === name).seen;
+    fill(element("run"), runs.map((name) => name + (seen(name) ? " (seen in training)" : "")), runs.indexOf(facts().run));
     fill(element("loading"), mine.map((i) => i.label), mine.findIndex((i) => i.k === item));
     fill(element("depth"), slabs.map((s) => `${axes[2]} = ${s.at.toFixed(1)} Å`), state.slab);
     const slider = element("slider");
@@ -349,5 +355,6 @@
 
   addEventListener("resize", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  choose(0, Math.floor((data.items[0].slabs.length - 1) / 2), data.start);
+  const first = Math.max(data.items.findIndex((i) => i.label === "z compression"), 0);   // as in the paper
+  choose(first, Math.floor((data.items[first].slabs.length - 1) / 2), data.start);
 })();

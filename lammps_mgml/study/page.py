@@ -29,6 +29,7 @@ from .runs import Run
 from .slices import MOST_BYTES, THICKNESS, Slices, choose, facts, packed
 
 NAME = "index.html"
+DOTS = 115             # CSS pixels of an inch: letters of 8.5 points are as large as notes
 LARGE = 6.0            # inches: a wider figure has its caption below
 START = 0.04           # strain that the viewer shows first, as in the paper's Fig. 2
 SCALES: dict[str, dict[str, Any]] = {
@@ -39,7 +40,7 @@ SCALES: dict[str, dict[str, Any]] = {
            "ticks": [0, 2.5, 5, 7.5, 10], "limit": THRESHOLD, "more": True}}
 SQ, D2 = "S<sup>q</sup>", "D<sup>2</sup><sub>min</sub>"
 SIGNS = {r"S\^q": SQ, r"R\^2": "R<sup>2</sup>", r"D\^?2_?min": D2, r"\bD2\b": D2,
-         r"(?:\bA|Å)\^([23])": r"Å<sup>\1</sup>"}
+         r"(?:\bA|Å)\^([23])": r"Å<sup>\1</sup>", r"(?<=\d )A\b": "Å"}
 
 
 def write(folder: str | PathLike[str], figures: Iterable[Figure],
@@ -113,10 +114,14 @@ def _anchor(figure: Figure) -> str:
 
 
 def _heading(figure: Figure) -> str:
-    number = ""
-    if figure.number[:1].isdigit():
-        number = f'<span class="tag">Fig. {escape(figure.number)}</span> '
-    return f"{number}{_signs(figure.title)}"
+    number, title = figure.number, figure.title[:1].upper() + figure.title[1:]
+    if re.fullmatch(r"t\d.*", number):
+        number = f"Table {number[1:]}"
+    elif number[:1].isdigit():
+        number = f"Fig. {number}"
+    else:
+        return _signs(title)
+    return f'<span class="tag">{escape(number)}</span> {_signs(title)}'
 
 
 def _contents(figures: Sequence[Figure]) -> str:
@@ -125,7 +130,8 @@ def _contents(figures: Sequence[Figure]) -> str:
         missing = figure.missing is not None
         entries.append(f'<li{" class=missing" * missing}><a href="#{_anchor(figure)}">'
                        f'{_heading(figure)}</a>{" (missing)" * missing}</li>')
-    return f'<nav aria-label="Contents"><ul>{"".join(entries)}</ul></nav>'
+    return (f'<nav aria-label="Contents"><details open><summary>Contents</summary>'
+            f'<ul>{"".join(entries)}</ul></details></nav>')
 
 
 # Runs --------------------------------------------------------------------------------------------
@@ -136,23 +142,32 @@ def _runs(runs: Sequence[Run], model: SoftnessModel) -> str:
     number = {2, 3, 5}
     rows = []
     for run in runs:
-        labels = ", ".join(loading.label.replace("-", " ") for loading in run.loadings)
         last = max((float(loading.strain[-1]) for loading in run.loadings), default=float("nan"))
         words = (run.name, run.composition,
                  "unknown" if run.rate is None else f"{run.rate:.3g}".replace("e+", "e"),
-                 f"{run.n}", labels, f"{last:.3f}",
+                 f"{run.n}", _loads(run), f"{last:.3f}",
                  {True: "seen", False: "unseen", None: "unknown"}[run.seen],
-                 "; ".join([Path(run.path).name, *run.notes]))
-        rows.append("<tr>" + "".join(
-            f'<td{_class(k, number)}>{_signs(word) if k == 7 else escape(word)}</td>'
-            for k, word in enumerate(words)) + "</tr>")
+                 Path(run.path).name)
+        rows.append("<tr>" + "".join(f"<td{_class(k, number)}>{escape(word)}</td>"
+                                     for k, word in enumerate(words)) + "</tr>")
+    notes = "".join(f'<p class="note">{escape(run.name)}: {_signs("; ".join(run.notes))}.</p>'
+                    for run in runs if run.notes)
     heads = "".join(f'<th scope="col"{_class(k, number)}>{escape(word)}</th>'
                     for k, word in enumerate(head))
     return (f'<section id="runs"><h2>Runs</h2><div class="scroll" tabindex="0" role="region" '
             f'aria-label="Table of the runs"><table><thead><tr>{heads}</tr></thead>'
             f'<tbody>{"".join(rows)}</tbody></table></div>'
-            f'<p class="note">In training: whether the training of {escape(model.name)} saw the '
-            f'glass. Figures that judge the model are of unseen glasses.</p></section>')
+            f'{notes}<p class="note">In training: whether the training of {escape(model.name)} saw '
+            f'the glass. Figures that judge the model are of unseen glasses.</p></section>')
+
+
+def _loads(run: Run) -> str:
+    """Text such as "compression along x, z; tension along x"."""
+    senses: dict[str, list[str]] = {}
+    for loading in run.loadings:
+        axis, _, sense = loading.label.partition("-")
+        senses.setdefault(sense, []).append(axis)
+    return "; ".join(f"{sense} along {', '.join(axes)}" for sense, axes in senses.items())
 
 
 def _class(column: int, numbers: set[int]) -> str:
@@ -174,7 +189,7 @@ def _figure(figure: Figure, files: Mapping[str, bytes]) -> str:
     return (
         f'<figure id="{_anchor(figure)}">{head}<div class="body{large}"><div class="paper">'
         f'<img src="{_data(media, files[kind])}" alt="{escape(figure.title)}" '
-        f'width="{96 * width:.0f}" height="{96 * height:.0f}"></div>'
+        f'width="{DOTS * width:.0f}" height="{DOTS * height:.0f}"></div>'
         f'<figcaption><p>{_signs(figure.caption)}</p>'
         f'<p><a class="button" download="{escape(figure.stem)}.csv" '
         f'href="{_data("text/csv", files["csv"])}">Numbers (CSV)</a></p></figcaption></div></figure>')
@@ -204,8 +219,8 @@ def _viewer(chosen: Sequence[Slices], notes: Sequence[str], model: SoftnessModel
     return (
         f'{head}<p class="lead">Atoms within {THICKNESS / 2:g} Å of a plane, at their places in the '
         f"undeformed glass. {SQ} is that of the undeformed glass, {D2} that of the strain. An atom "
-        f"is called plastic where {D2} &gt; {THRESHOLD:g} Å<sup>2</sup>, soft where {SQ} &gt; {SOFT:g}; "
-        f"grey: not known.</p>"
+        f"is called plastic where {D2} &gt; {THRESHOLD:g} Å<sup>2</sup>, soft where {SQ} &gt; "
+        f"{SOFT:g}; grey: not known.</p>"
         f'{VIEWER}{told}<script type="application/json" id="slices">{_json(about)}</script>\n{slabs}'
         f"</section>")
 

@@ -39,7 +39,8 @@ NAMES = {"auc": f"AUC of {SQ}", "plastic_softness": f"mean {SQ} of the plastic a
 
 def figures(runs: Sequence[Run], model: SoftnessModel, strain: float) -> list[Figure]:
     """Figures 2c and 3c."""
-    groups = by_condition(run for run in runs if run.seen is False)
+    judged = [run for run in runs if not run.seen]
+    groups = by_condition(judged)
     cases = {name: [case for run in of for case in cases_of(run, strain, common_loads(of))]
              for name, of in groups.items()}
     cases = {name: some for name, some in cases.items() if some}
@@ -47,7 +48,10 @@ def figures(runs: Sequence[Run], model: SoftnessModel, strain: float) -> list[Fi
         why = (f"no glass that the model has not seen has positions and plastic atoms at strain "
                f"{strain:g}")
         return [Figure(number, title, missing=why) for number, title in TITLES.items()]
-    return [scores_figure(cases, model, strain), falls_figure(cases, model, strain)]
+    unknown = ", ".join(run.name for run in judged if run.seen is None)
+    tail = f" Model {model.name}." + (f" Whether its training saw {unknown} is not known." if unknown
+                                      else "")
+    return [scores_figure(cases, model, strain, tail), falls_figure(cases, model, strain, tail)]
 
 
 def _defined(case: Case, model: SoftnessModel) -> tuple[Any, Any]:
@@ -69,7 +73,8 @@ def _ratio(cases: Iterable[Case], model: SoftnessModel, value: str, among: str) 
     return means_of(parts)[0]
 
 
-def scores_figure(cases: dict[str, list[Case]], model: SoftnessModel, strain: float) -> Figure:
+def scores_figure(cases: dict[str, list[Case]], model: SoftnessModel, strain: float,
+                  tail: str = "") -> Figure:
     """2c: AUC, recall, precision and share of plastic atoms of each condition."""
     rows: list[dict[str, Any]] = []
     for name, some in track(cases.items(), "scores", "conditions", len(cases)):
@@ -101,7 +106,7 @@ def scores_figure(cases: dict[str, list[Case]], model: SoftnessModel, strain: fl
         "2c", TITLES["2c"],
         f"AUC (mean of the loadings), recall at S^q > {SOFT:g} and share of plastic atoms at strain "
         f"{strain:g} by condition, of unseen glasses; 95 % by block bootstrap. The table has the "
-        f"precision, too, and the least and largest share of a loading. Model {model.name}.",
+        f"precision, too, and the least and largest share of a loading.{tail}",
         columns, draw, size=(7.0, 1.3 + 0.42 * len(rows)))
 
 
@@ -111,9 +116,11 @@ def bars(ax: Any, y: Any, columns: dict[str, Any], key: str, colour: str) -> Non
     ax.errorbar(value, y, xerr=np.maximum(np.nan_to_num([value - low, high - value]), 0.0), fmt="o",
                 ms=4, color=colour, elinewidth=1.0, capsize=2)
     ax.grid(axis="y", lw=0.3)
+    ax.locator_params(axis="x", nbins=5)
 
 
-def falls_figure(cases: dict[str, list[Case]], model: SoftnessModel, strain: float) -> Figure:
+def falls_figure(cases: dict[str, list[Case]], model: SoftnessModel, strain: float,
+                 tail: str = "") -> Figure:
     """3c: from an earlier strain to that of the labels, on the same atoms and blocks."""
     columns: dict[str, list[Any]] = {key: [] for key in (
         "condition", "quantity", "from_strain", "to_strain", "glasses", "loadings", "plastic_from",
@@ -163,7 +170,7 @@ def falls_figure(cases: dict[str, list[Case]], model: SoftnessModel, strain: flo
         "3c", TITLES["3c"],
         f"How much the AUC and the mean S^q of the plastic atoms fall from about half of strain "
         f"{strain:g} to {strain:g}, in the same loadings (those with {LEAST} plastic atoms at both); "
-        f"95 % by bootstrap of the same blocks. Unseen glasses, model {model.name}.", columns, draw,
+        f"95 % by bootstrap of the same blocks. Unseen glasses.{tail}", columns, draw,
         size=(6.4, 1.3 + 0.42 * (len(columns["fall"]) // 2)))
 
 

@@ -149,7 +149,7 @@ def sets_figure(alone: Alone | None, strain: float, elements: Sequence[str]) -> 
         ax.axhline(len(free) - 0.5, color=GREY, lw=0.6)
         ax.grid(axis="y", lw=0.3)
         ax.set_xlabel("AUC")
-        ax.legend(loc="lower right")
+        canvas.legend(loc="outside upper center", ncols=3)
     return Figure(
         "6c", title,
         f"AUC of models on each of the paper's 28 sets by itself, by the paper's learner, strain "

@@ -181,7 +181,7 @@ def facts(x: Slices) -> dict[str, Any]:
     """What the viewer has to know of the slices besides their atoms, for JSON."""
     strain, stress = x.loading.strain[x.frames], x.loading.stress
     return {
-        "run": x.run.name, "label": x.loading.label.replace("-", " "),
+        "run": x.run.name, "seen": x.run.seen, "label": x.loading.label.replace("-", " "),
         "axes": ["xyz"[k] for k in x.axes], "size": [float(v) for v in x.size.round(3)],
         "strains": [float(f"{v:.6g}") for v in strain],
         "stress": None if stress is None else [float(f"{v:.4g}") if np.isfinite(v) else None

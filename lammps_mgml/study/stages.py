@@ -52,7 +52,8 @@ LEAST = 10             # plastic atoms of a loading below which its AUC is not t
 ONSET = 2.0            # growth of the share of plastic atoms per unit strain
 OVERSHOOT = 0.05       # of the largest stress: a smaller fall after it is none
 WINDOW = 0.01          # strain, over which the derivative of an AUC is taken
-ABRUPT = 2.0           # times the slope so far: a fall that is faster is abrupt
+BEFORE = 0.02          # strain before that window, with which it is compared
+ABRUPT = 2.0           # times the slope there: a fall that is faster is abrupt
 DROP = 0.06, 0.08      # strains of Fig. 4b
 NEAR = 0.0025          # strain: a frame farther away is of another one
 GLASSES = 3            # for a correlation
@@ -207,9 +208,9 @@ class Stages:
 
     onset : the share of plastic atoms grows faster than ``ONSET`` per unit strain.  peak : the
     stress is largest, and falls by ``OVERSHOOT`` of it later.  band : not before the peak, the AUC
-    begins to fall ``ABRUPT`` times as fast as it did so far, over ``WINDOW`` and beyond its 95 %
-    interval.  growth : (m,) of the share, since the strain before.  slope : (m,) of the AUC over the
-    window that begins there.
+    falls more than ``ABRUPT`` times as fast over ``WINDOW`` around that strain as over ``BEFORE``
+    before that, beyond the 95 % interval of the difference.  growth : (m,) of the share, since the
+    strain before.  slope : (m,) of the AUC over the window.
     """
 
     onset: float
@@ -239,18 +240,21 @@ def stages_of(strain: Floats, share: Floats, aucs: Sequence[Score], stress: Floa
     slope, band = np.full(len(strain), np.nan), np.nan
     first = next((k for k, score in enumerate(aucs) if score.value == score.value), len(strain))
     for k in range(first, len(strain)):
-        end = int(np.searchsorted(strain, strain[k] + WINDOW - 1e-9))
+        begin = max(int(np.searchsorted(strain, strain[k] - WINDOW / 2 - 1e-9)), first)
+        end = int(np.searchsorted(strain, strain[k] + WINDOW / 2 - 1e-9))
         if end >= len(strain):
             break
-        width = strain[end] - strain[k]
-        fall = aucs[end] - aucs[k]
+        width = strain[end] - strain[begin]
+        fall = aucs[end] - aucs[begin]
         slope[k] = fall.value / width
-        if k < first + 2 or not np.isnan(band) or (
+        if begin < first + 2 or not np.isnan(band) or (
                 stress is not None and not strain[k] >= peak - 1e-9):
             continue
-        so_far = aucs[k] - aucs[first]
-        scale = ABRUPT * width / (strain[k] - strain[first])
-        allowed = Score(min(scale * so_far.value, 0.0), np.minimum(scale * so_far.again, 0.0))
+        # not from the first one on: an AUC falls fast while the softest atoms slip, then slowly
+        early = max(int(np.searchsorted(strain, strain[begin] - BEFORE - 1e-9)), first)
+        before = aucs[begin] - aucs[early]
+        scale = ABRUPT * width / (strain[begin] - strain[early])
+        allowed = Score(min(scale * before.value, 0.0), np.minimum(scale * before.again, 0.0))
         if (fall - allowed).high < 0:
             band = float(strain[k])
     return Stages(onset, peak, band, growth, slope)
@@ -417,7 +421,6 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
             axes[2].set_ylim(min(0.0, *(1.05 * x[:, 1].min() for x in lines)),
                              1.15 * max(x[:, 1].max() for x in lines))
         axes[-1].set_xlabel("strain")
-        axes[-1].set_xlim(0, 1.02 * strain[-1])
         _mark(axes, begins, float(strain[-1]))
     told = [f"{word} from strain {begin:g}" for begin, word in begins if begin == begin]
     last = f"{strain[-1]:g}"
@@ -437,7 +440,8 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
         f"{'' if stress is None else '; stress of each loading (thin) and its mean'}. "
         f"Stages: {'; '.join(told)}. Yield: this derivative passes {ONSET:g}; overshoot: from the "
         f"largest stress, if it falls by {100 * OVERSHOOT:g} % later; band: from there on, the AUC "
-        f"falls {ABRUPT:g} times as fast as before, beyond its 95 % interval. {curve.of}.{tail}",
+        f"falls more than {ABRUPT:g} times as fast over {WINDOW:g} of strain as over the {BEFORE:g} "
+        f"before, beyond the 95 % interval of the difference. {curve.of}.{tail}",
         {"strain": strain, **numbers, "share_plastic": curve.share, "share_growth": stages.growth,
          "auc_slope": stages.slope,
          "stress_GPa": np.full(len(strain), np.nan) if stress is None else stress,
@@ -445,22 +449,22 @@ def auc_figure(curve: Curve, tail: str) -> Figure:
 
 
 def _mark(axes: Sequence[Axes], begins: Sequence[tuple[float, str]], last: float) -> None:
-    """Shade the stages and name them."""
+    """Lines where the stages begin, and their names."""
     low, high = axes[0].get_ylim()
     axes[0].set_ylim(low, high + 0.1 * (high - low))         # room for the names
     known = [(begin, word) for begin, word in begins if begin == begin]
     # a stage that begins with, or after, the next one has no span of its own
     known = [(b, w) for k, (b, w) in enumerate(known) if all(b < later for later, _ in known[k + 1:])]
-    spans = [(0.0, "elastic"), *known]
-    for k, (begin, word) in enumerate(spans):
-        end = spans[k + 1][0] if k + 1 < len(spans) else 1.02 * last
+    # and room for that of a stage that has just begun
+    limit = max(1.02 * last, 0.13 * last + max((begin for begin, _ in known), default=0.0))
+    axes[-1].set_xlim(0, limit)
+    spans = [(0.0, "elastic"), *known, (limit, "")]
+    for (begin, word), (end, _) in zip(spans, spans[1:]):
         for ax in axes:
             if begin:
                 ax.axvline(begin, color=GREY, lw=0.8, ls="--")
-        narrow = end - begin < 0.1 * last
-        axes[0].annotate(word, (end if narrow else (begin + end) / 2, 1), (-2 * narrow, -3),
-                         ("data", "axes fraction"), "offset points", va="top", fontsize=7.5,
-                         ha="right" if narrow else "center", color=GREY)
+        axes[0].annotate(word, ((begin + end) / 2, 1), (0, -3), ("data", "axes fraction"),
+                         "offset points", va="top", ha="center", fontsize=7.5, color=GREY)
 
 
 def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
@@ -552,6 +556,7 @@ def _draw_sigma(ax: Axes, sigma: dict[str, Score], colour: dict[str, str]) -> No
         ax.errorbar([one.value], [k], xerr=bars, fmt="o", ms=4, color=colour[name], capsize=2)
     ax.set_yticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], fontsize=7)
     ax.yaxis.tick_right()
+    ax.locator_params(axis="x", nbins=3)
     ax.set_ylim(-0.5, len(names) - 0.5)
     ax.set_xlabel(f"$\\sigma_S$, spread of {SQ}")
 

@@ -82,7 +82,9 @@ def splits(glasses: Sequence[str], most: int = SPLITS) -> list[tuple[tuple[str, 
     """
     n = len(glasses)
     size = min(TRAINED_ON, n - 1)
-    starts = np.linspace(0, n, min(n, most), endpoint=False).astype(int) if size > 0 else []
+    if size < 1:
+        return []
+    starts = np.linspace(0, n, min(n, most), endpoint=False).astype(int)
     return [(tuple(glasses[(k + i) % n] for i in range(size)), glasses[(k + size) % n])
             for k in starts]
 
@@ -291,7 +293,8 @@ def kinds_figure(done: Transfer, title: str, text: str) -> Figure:
 
 def _aside(n: int) -> Floats:
     """(n,) offsets that keep dots apart, the same ones each time."""
-    return 0.12 * np.sin(2.4 * np.arange(n))
+    offsets: Floats = 0.12 * np.sin(2.4 * np.arange(n))
+    return offsets
 
 
 # Models of each condition's own ------------------------------------------------------------------
@@ -340,12 +343,16 @@ def own_models(condition: Condition, glasses: Sequence[str], names: Sequence[str
 
 def own_figure(found: Sequence[Own], title: str, labels: Sequence[str], strain: float) -> Figure:
     """4c: AUC and sigma_S of own models, by condition."""
-    rows = [{"condition": one.condition.name, "composition": one.condition.composition,
-             "rate": float("nan") if one.condition.rate is None else one.condition.rate,
-             "training_glasses": one.training, **_sizes(one.condition.of(one.glasses)),
-             "auc": one.auc.value, "auc_low95": one.auc.low, "auc_high95": one.auc.high,
-             "sigma_s": one.sigma.value, "sigma_s_low95": one.sigma.low,
-             "sigma_s_high95": one.sigma.high} for one in found]
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        rate = one.condition.rate
+        rows.append({
+            "condition": one.condition.name, "composition": one.condition.composition,
+            "rate": float("nan") if rate is None else rate, "training_glasses": one.training,
+            **_sizes(one.condition.of(one.glasses)),
+            "auc": one.auc.value, "auc_low95": one.auc.low, "auc_high95": one.auc.high,
+            "sigma_s": one.sigma.value, "sigma_s_low95": one.sigma.low,
+            "sigma_s_high95": one.sigma.high})
     columns = {name: [row[name] for row in rows] for name in rows[0]}
 
     def draw(canvas: Canvas) -> None:
