@@ -280,9 +280,9 @@ def test_view_of_plastic_atoms_puts_them_beside_softness(columns, strained):
     of_left = {i: c for i, c in zip(ids[left], colours[left])}
     np.testing.assert_array_equal(colours[same], [of_left[i] for i in ids[same]])
     share = 100 * (d2[~np.isnan(d2)] > 5).mean()
-    assert data.attributes["mgml.said"] == f"strain 0.050, {share:.1f} % of the atoms have slipped"
+    assert data.attributes["mgml.said"] == f"strain 0.050, {share:.1f} % of all slipped"
     assert view.pipeline.compute(0).attributes["mgml.said"] == (
-        "strain 0.000, 0.0 % of the atoms have slipped")
+        "strain 0.000, 0.0 % of all slipped")
 
 
 def test_view_of_d2min_has_a_dot_on_each_soft_atom(columns):

@@ -46,6 +46,7 @@ SOFT = 0.5                     # S^q above: as likely to slip as the average ato
 SMALL = 0.35                   # of an atom's radius: atoms that a panel passes over
 DOT = 0.5                      # A, radius of a dot on a soft atom
 GAP = 1.08                     # widths of a panel from one to the next
+HIGH = 0.74                    # of the height of a picture is that of its panels
 PASSED_OVER = (0.82, 0.82, 0.82)
 DOTTED = (0.1, 0.9, 0.9)
 
@@ -145,7 +146,7 @@ def _telling(cell: Floats) -> Any:
             d2 = np.array(data.particles["d_d2min"])
             known = np.isfinite(d2)
             if known.any():
-                text.append(f"{100 * (d2[known] > THRESHOLD).mean():.1f} % of the atoms have slipped")
+                text.append(f"{100 * (d2[known] > THRESHOLD).mean():.1f} % of all slipped")
         data.attributes["mgml.said"] = ", ".join(text) or "no strain known"
 
     return modify
@@ -206,17 +207,17 @@ def render(view: Arranged, path: str | PathLike[str], frame: int = -1, every: in
     shown, n = frame_shown(pipeline, path, frame), pipeline.source.num_frames
     width, height = view.shape
     whole = width * (1 + GAP * (m - 1))
-    # of the height: 7 % for the titles above, 16 % below for strain and scale
+    # of the height: 9 % for the titles above, 17 % below for strain and scale
     if size is None:
         across = 1600 if m > 1 else 900
-        size = (across, 2 * round(across * (height / 0.77) / (whole * 1.05) / 2))
+        size = (across, 2 * round(across * (height / HIGH) / (whole * 1.05) / 2))
     aspect = size[0] / size[1]
     port = Viewport(type=Viewport.Type.Ortho)
     horizontal, vertical = look_along(port, view.axis)
-    port.fov = max(height / 0.77, whole * 1.05 / aspect) / 2
+    port.fov = max(height / HIGH, whole * 1.05 / aspect) / 2
     middle = view.middle.copy()
     middle[horizontal] += (whole - width) / 2
-    middle[vertical] -= 0.045 * 2 * port.fov
+    middle[vertical] -= 0.04 * 2 * port.fov
     port.camera_pos = tuple(middle - 500.0 * np.array(port.camera_dir))
     align = QtCore.Qt.AlignmentFlag
     for k, panel in enumerate(view.panels):
@@ -226,7 +227,8 @@ def render(view: Arranged, path: str | PathLike[str], frame: int = -1, every: in
             text_color=(0.0, 0.0, 0.0), font_size=0.032 if m < 4 else 0.022, offset_x=at,
             offset_y=-0.01, alignment=align.AlignHCenter | align.AlignTop))
     port.overlays.append(TextLabelOverlay(
-        text="[mgml.said]", text_color=(0.0, 0.0, 0.0), font_size=0.03, offset_x=0.02, offset_y=0.03,
+        text="[mgml.said]", text_color=(0.0, 0.0, 0.0), font_size=0.028, offset_x=0.02,
+        offset_y=0.03,
         alignment=align.AlignLeft | align.AlignBottom))
     column = view.panels[0].column
     title = "added to the margin" if column.startswith("c_") else scale_of(column)[3]
