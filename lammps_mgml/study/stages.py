@@ -464,7 +464,8 @@ def _mark(axes: Sequence[Axes], begins: Sequence[tuple[float, str]], last: float
             if begin:
                 ax.axvline(begin, color=GREY, lw=0.8, ls="--")
         axes[0].annotate(word, ((begin + end) / 2, 1), (0, -3), ("data", "axes fraction"),
-                         "offset points", va="top", ha="center", fontsize=7.5, color=GREY)
+                         "offset points", va="top", ha="center", fontsize=7.5, color=GREY,
+                         bbox={"fc": "white", "ec": "none", "pad": 0.5})
 
 
 def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
