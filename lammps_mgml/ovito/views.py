@@ -250,7 +250,7 @@ def render(view: Arranged, path: str | PathLike[str], frame: int = -1, every: in
     port.overlays.append(ColorLegendOverlay(
         modifier=view.coding, title=title, orientation=QtCore.Qt.Orientation.Horizontal,
         legend_size=0.28, font_size=0.09, format_string="%.2g",
-        alignment=align.AlignRight | align.AlignBottom, offset_x=-0.02, offset_y=0.02))
+        alignment=align.AlignRight | align.AlignBottom, offset_x=-0.05, offset_y=0.02))
     pipeline.add_to_scene()
     try:
         return write(port, path, shown, range(0, n, every), size)
