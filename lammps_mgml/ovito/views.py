@@ -45,7 +45,11 @@ from .picture import (
 SOFT = 0.5                     # S^q above: as likely to slip as the average atom, or more
 SMALL = 0.35                   # of an atom's radius: atoms that a panel passes over
 DOT = 0.5                      # A, radius of a dot on a soft atom
-GAP = 1.08                     # widths of a panel from one to the next
+GAP = 1.08, 1.18               # widths, and heights, of a panel from one to the next
+# Of the height of a picture is that of its panels, in one row and in two; above and below them is
+# room for titles, strain and scale.
+HIGH = 0.74, 0.80
+LOWER = 0.04, 0.03             # of the height: the middle of the panels is that far above the middle
 PASSED_OVER = (0.82, 0.82, 0.82)
 DOTTED = (0.1, 0.9, 0.9)
 
@@ -99,7 +103,7 @@ def arranged(dump: str | PathLike[str], view: str, cut: Cut | None = None,
     except RuntimeError as e:
         raise InputError(str(e)) from None
     there = list(first.particles.keys())
-    panels = list(VIEWS[view]) or [Panel(f"{name[2:]} adds", name) for name in there
+    panels = list(VIEWS[view]) or [Panel(name[2:], name) for name in there
                                    if name.startswith("c_")]
     if not panels:
         raise InputError("the dump has no columns c_FAMILY: --model NAME computes them")
@@ -112,10 +116,14 @@ def arranged(dump: str | PathLike[str], view: str, cut: Cut | None = None,
     cell = np.array(first.cell[...])
     horizontal, vertical = look_along(Viewport(), cut.axis)
     extent = abs(cell[:, :3]).sum(axis=1)
-    step = GAP * extent[horizontal]
+    shape = float(extent[horizontal]), float(extent[vertical])
+    shifts = np.zeros((len(panels), 3))
+    for k, (column_of, row_of) in enumerate(_places(len(panels))):
+        shifts[k, horizontal] = column_of * GAP[0] * shape[0]
+        shifts[k, vertical] = -row_of * GAP[1] * shape[1]
     pipeline.modifiers.append(_telling(cell, threshold))
     pipeline.modifiers.append(sliced(cut))
-    pipeline.modifiers.append(_side_by_side(panels, horizontal, cut.axis, step, threshold))
+    pipeline.modifiers.append(_side_by_side(panels, shifts, cut.axis, threshold))
     pipeline.modifiers.append(DeleteSelectedModifier())
     column = panels[0].column
     low, high, gradient, _ = scale_of(column, threshold)
@@ -127,8 +135,14 @@ def arranged(dump: str | PathLike[str], view: str, cut: Cut | None = None,
     for kind, colour in enumerate((GREY, PASSED_OVER, DOTTED), start=1):
         pipeline.modifiers.append(ExpressionSelectionModifier(expression=f"kind == {kind}"))
         pipeline.modifiers.append(AssignColorModifier(color=colour, keep_selection=False))
-    return Arranged(pipeline, panels, coding, cut.axis, (step / GAP, extent[vertical]),
+    return Arranged(pipeline, panels, coding, cut.axis, shape,
                     cell[:, 3] + cell[:, :3].sum(axis=1) / 2)
+
+
+def _places(m: int) -> list[tuple[int, int]]:
+    """(column, row) of each of m panels: up to three in one row, more in two."""
+    columns = m if m <= 3 else (m + 1) // 2
+    return [(k % columns, k // columns) for k in range(m)]
 
 
 def _telling(cell: Floats, threshold: float) -> Any:
@@ -145,16 +159,15 @@ def _telling(cell: Floats, threshold: float) -> Any:
             d2 = np.array(data.particles["d_d2min"])
             known = np.isfinite(d2)
             if known.any():
-                text.append(f"{100 * (d2[known] > threshold).mean():.1f} % of the atoms have slipped")
+                text.append(f"{100 * (d2[known] > threshold).mean():.1f} % of all slipped")
         data.attributes["mgml.said"] = ", ".join(text) or "no strain known"
 
     return modify
 
 
-def _side_by_side(panels: Sequence[Panel], horizontal: int, axis: int, step: float,
-                  threshold: float) -> Any:
-    """Modifier that puts copies of the atoms beside each other, ``step`` (A) apart, and those that
-    are to be dots in front.
+def _side_by_side(panels: Sequence[Panel], shifts: Floats, axis: int, threshold: float) -> Any:
+    """Modifier that puts copies of the atoms beside each other, moved by ``shifts`` (m, 3) A, and
+    those that are to be dots in front.
 
     Properties: shown, what colours; kind, 0 or 1 undefined, 2 passed over, 3 a dot."""
     copies = [(k, panel, False) for k, panel in enumerate(panels)] + [
@@ -171,14 +184,13 @@ def _side_by_side(panels: Sequence[Panel], horizontal: int, axis: int, step: flo
         shown, kind, away, size, gone = [], [], [], [], []
         for k, panel, is_dot in copies:
             value = columns[panel.column]
-            shift = np.zeros(3)
-            shift[horizontal] = k * step
+            shift = shifts[k].copy()
             small: Bools = np.zeros(n, dtype=bool)
             if panel.slipped:
                 small = ~(columns["d_d2min"] > threshold)
             which: AnyArray = np.where(np.isnan(value), 1, np.where(small, 2, 0))
             if is_dot:                       # nearer to the camera than any atom of the slice
-                shift[axis] = 4.0 if axis != 1 else -4.0
+                shift[axis] += 4.0 if axis != 1 else -4.0
                 which = np.full(n, 3)
             shown.append(np.where(np.isnan(value), 0.0, value))
             kind.append(which)
@@ -205,36 +217,40 @@ def render(view: Arranged, path: str | PathLike[str], frame: int = -1, every: in
     """
     pipeline, m = view.pipeline, len(view.panels)
     shown, n = frame_shown(pipeline, path, frame), pipeline.source.num_frames
+    places = _places(m)
+    columns, rows = (max(place) + 1 for place in zip(*places))
     width, height = view.shape
-    whole = width * (1 + GAP * (m - 1))
-    # of the height: 7 % for the titles above, 16 % below for strain and scale
+    across = width * (1 + GAP[0] * (columns - 1))
+    upward = height * (1 + GAP[1] * (rows - 1))
     if size is None:
-        across = 1600 if m > 1 else 900
-        size = (across, 2 * round(across * (height / 0.77) / (whole * 1.05) / 2))
+        pixels = 900 if m == 1 else 1600
+        size = pixels, 2 * round(pixels * (upward / HIGH[rows - 1]) / (across * 1.05) / 2)
     aspect = size[0] / size[1]
     port = Viewport(type=Viewport.Type.Ortho)
     horizontal, vertical = look_along(port, view.axis)
-    port.fov = max(height / 0.77, whole * 1.05 / aspect) / 2
+    port.fov = max(upward / HIGH[rows - 1], across * 1.05 / aspect) / 2
     middle = view.middle.copy()
-    middle[horizontal] += (whole - width) / 2
-    middle[vertical] -= 0.045 * 2 * port.fov
+    middle[horizontal] += (across - width) / 2
+    middle[vertical] -= (upward - height) / 2 + LOWER[rows - 1] * 2 * port.fov
     port.camera_pos = tuple(middle - 500.0 * np.array(port.camera_dir))
-    align = QtCore.Qt.AlignmentFlag
-    for k, panel in enumerate(view.panels):
-        at = (k - (m - 1) / 2) * GAP * width / (2 * port.fov * aspect)
+    align, font = QtCore.Qt.AlignmentFlag, 0.032 if m <= 3 else 0.024
+    for panel, (column, row) in zip(view.panels, places):
+        right = (column - (columns - 1) / 2) * GAP[0] * width / (2 * port.fov * aspect)
+        # upper edge of the panel, from the upper edge of the picture; atoms stick out by their radius
+        top = 0.5 - LOWER[rows - 1] - (upward / 2 - row * GAP[1] * height + 2.0) / (2 * port.fov)
         port.overlays.append(TextLabelOverlay(
             text=f"<span style='font-family:sans-serif'>{panel.title}</span>",
-            text_color=(0.0, 0.0, 0.0), font_size=0.032 if m < 4 else 0.022, offset_x=at,
-            offset_y=-0.01, alignment=align.AlignHCenter | align.AlignTop))
+            text_color=(0.0, 0.0, 0.0), font_size=font, offset_x=right,
+            offset_y=-max(top - 1.7 * font, 0.0), alignment=align.AlignHCenter | align.AlignTop))
     port.overlays.append(TextLabelOverlay(
-        text="[mgml.said]", text_color=(0.0, 0.0, 0.0), font_size=0.03, offset_x=0.02, offset_y=0.03,
-        alignment=align.AlignLeft | align.AlignBottom))
-    column = view.panels[0].column
-    title = "added to the margin" if column.startswith("c_") else scale_of(column)[3]
+        text="[mgml.said]", text_color=(0.0, 0.0, 0.0), font_size=0.028, offset_x=0.02,
+        offset_y=0.03, alignment=align.AlignLeft | align.AlignBottom))
+    shown_column = view.panels[0].column
+    title = "added to the margin" if shown_column.startswith("c_") else scale_of(shown_column)[3]
     port.overlays.append(ColorLegendOverlay(
         modifier=view.coding, title=title, orientation=QtCore.Qt.Orientation.Horizontal,
         legend_size=0.28, font_size=0.09, format_string="%.2g",
-        alignment=align.AlignRight | align.AlignBottom, offset_x=-0.02, offset_y=0.02))
+        alignment=align.AlignRight | align.AlignBottom, offset_x=-0.05, offset_y=0.02))
     pipeline.add_to_scene()
     try:
         return write(port, path, shown, range(0, n, every), size)
