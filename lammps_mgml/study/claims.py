@@ -563,13 +563,16 @@ def _transfers(s: Study) -> Answer:
     k = int(at[int(np.argmin(ratio))])
     n = int((ratio > SHARE).sum())
     verdict = REPRODUCED if (low > SHARE).all() else PARTLY if n > len(at) / 2 else DIFFERS
+    few = sorted({str(c) for c, m in zip(t["trained_on"], t["training_glasses"]) if m == 1})
+    uneven = (f"; models of one glass ({'; '.join(few)}) beside those of two, so that on these "
+              f"conditions the ratio is high, and from them low") if few else ""
     return Answer(f"{n} of {len(at)} ordered pairs above {SHARE:g} of the glass's own models; median "
                   f"{np.median(ratio):.3f}; lowest {_at(t, 'ratio', k)}, {t['trained_on'][k]} on "
                   f"{t['tested_on'][k]}",
                   f"models of {min(t['training_glasses'])} to {max(t['training_glasses'])} glasses, "
                   f"{sum(dict(zip(t['tested_on'], t['plastic'])).values())} plastic atoms in the "
                   f"test glasses of {len(set(t['tested_on']))} conditions", verdict,
-                  f"{int((low > SHARE).sum())} of {len(at)} beyond the interval")
+                  f"{int((low > SHARE).sum())} of {len(at)} beyond the interval{uneven}")
 
 
 UPWARD = {"facet_area_std": 1, "distance_dist_std": 1, "facet_area_std_mean_nn": 1,
