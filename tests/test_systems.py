@@ -173,7 +173,7 @@ def test_the_potential_is_looked_for_beside_the_system_file(tmp_path):
 
 def test_check_tells_that_a_system_runs_or_why_not(tmp_path):
     text = mgml("system", "check", "ka")
-    assert text.count("\nok ") == 5 and "\n--" not in text
+    assert text.count("\nok ") == 6 and "\n--" not in text
     for pairs, message in (
             ([("timestep            = 0.005", "timestep            = 0.05")], "a smaller dynamics.timestep"),
             ([("timestep            = 0.005", "timestep            = 0.022")], "dynamics.timestep = 0.022 is too large"),
