@@ -405,7 +405,7 @@ SHORT = SYSTEM.replace("pair_style eam/fs\npair_coeff * * CuZr_mm.eam.fs Cu Zr",
     ("variable mgml_load string w\n" + COMPRESS, "load 'w'"),
     (COMPRESS.replace("velocity", "mass 1 26.98\nvelocity"), "type 1 has mass 26.98"),
     (COMPRESS + "undump out\nunfix mgml_columns\nrun 10\n", "there is no per-atom column d2_mgml_ref"),
-    ("variable mgml_nearest string 2.6\n" + COMPRESS, "model cuzr brings its own .2.54 A."),
+    ("variable mgml_nearest string 2.6\n" + COMPRESS, "model cuzr brings its own (2.54 A)"),
 ])
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_wrong_input_is_refused_with_one_message(tmp_path, deck, expected, ranks):
