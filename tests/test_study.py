@@ -192,18 +192,18 @@ def glass_file(path, name, fall, stress_fall, seed):
 
 
 def test_fall_of_auc_against_fall_of_stress(tmp_path):
-    """Four glasses whose AUC falls the more the more their stress falls."""
-    paths = [glass_file(tmp_path / f"{k}.h5", f"g{k}", 0.2 * k, 0.1 * k, k) for k in range(4)]
+    """Three glasses whose AUC falls the more the more their stress falls."""
+    paths = [glass_file(tmp_path / f"{k}.h5", f"g{k}", 0.25 * k * k, 0.1 * k, k) for k in range(3)]
     model = load_model("cuzr")
     read = runs.read(paths, model)
-    figure = next(f for f in stages.figures(read, model, 0.04) if f.number == "4b")
+    figure = stages.drop_figure(read, model, "")
     assert figure.missing is None
     fall = np.asarray(figure.columns["auc_fall"])
-    np.testing.assert_allclose(figure.columns["stress_fall_GPa"], [0, 0.1, 0.2, 0.3], atol=1e-6)
+    np.testing.assert_allclose(figure.columns["stress_fall_GPa"], [0, 0.1, 0.2], atol=1e-6)
     assert fall[0] == 0 and (np.diff(fall) > 0).all()
-    assert figure.columns["r2"][0] == pytest.approx(np.corrcoef([0, 1, 2, 3], fall)[0, 1] ** 2)
+    assert figure.columns["r2"][0] == pytest.approx(np.corrcoef([0, 1, 2], fall)[0, 1] ** 2)
     assert result.rendered(figure)["png"][:4] == b"\x89PNG"
-    missing = next(f for f in stages.figures(read[:2], model, 0.04) if f.number == "4b")
+    missing = stages.drop_figure(read[:2], model, "")
     assert "3 unseen glasses or more" in missing.missing and "g0, g1" in missing.missing
 
 
@@ -250,7 +250,7 @@ def test_a_dump_gives_what_it_holds(tmp_path, dumped, softness):
     np.testing.assert_allclose(loading.strain, [0.01, 0.02, 0.03], atol=1e-9)
     np.testing.assert_allclose(loading.d2min, [f.columns["d_d2min"] for f in dumped[1:]], rtol=1e-6)
     np.testing.assert_array_equal(runs.scored(run, model).softness, softness)
-    figure = next(f for f in stages.figures([run], model, 0.03) if f.number == "3b")
+    figure = {f.number: f for f in stages.figures([run], model, 0.03)}["3b"]
     np.testing.assert_allclose(figure.columns["auc"], [expected_auc(f) for f in dumped[1:]], rtol=1e-9)
     assert "Whether the training of cuzr saw run is not known" in figure.caption
     # without S^q, and without D2min, both are computed: all but the atoms' ranks within a step
