@@ -126,7 +126,7 @@ def test_glass_of_other_decks_has_its_own_elements(copy, tmp_path):
     assert glass.elements == ("Ni", "Al") and glass.provenance["potential"] == "NiAlH_jea.eam.alloy"
     text = mgml("train", copy / "out" / "glass-6.h5", "--unseen", copy / "out" / "glass-5.h5", "-o",
                 copy / "m.mgml", ok=False)
-    assert "elements Ni Al, not Cu Zr" in text
+    assert "glass-5.h5: elements Cu Zr, not Ni Al" in text
     # a Cu-Zr glass is not loaded by them
     text = refused(*words("make", copy, axes="xy", decks=decks))
     assert "the potential NiAlH_jea.eam.alloy by glass-5.y-tension.log, CuZr_mm.eam.fs" in text

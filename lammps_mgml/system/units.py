@@ -16,6 +16,7 @@ LEAST, MOST = 1.0, 6.0         # A, of the median distance to the nearest neighb
 FAR = 7.2                      # A; where no two atoms are within it, all are alone
 PLACES, AT_EACH = 4, 25        # of the sample
 WINDOW = 9.0                   # A, half edge of the cube that a place is searched in
+ENOUGH = 20                    # atoms of a sample; fewer do not tell a glass
 FIT = 0.3                      # of a model's own nearest distance; that of Cu50, Cu80: 0.03
 HINT = ("lengths must be in A: multiply positions and cell by 10 if they are in nm, by 0.529177 if "
         "in Bohr radii; for other units (lj) tell the mean distance to the nearest neighbour in the "
@@ -66,7 +67,7 @@ def check_distances(atoms: Atoms, domain: Domain, nearest: float = NEAREST,
 
     nearest : A, the glass' own mean distance to the nearest neighbour: 1 and 6 A are for that of
     Cu-Zr.  model : name of a model that is to be used, whose glasses have ``nearest``; then the
-    median must not differ from it by more than 30 %.
+    median must not differ from it by more than 30 %, if the sample has 20 atoms or more.
 
     Returns that median, A; NaN if no atom of the sample has another near it.
 
@@ -89,7 +90,7 @@ def check_distances(atoms: Atoms, domain: Domain, nearest: float = NEAREST,
         told = f"atoms are about {median * scale:.2g}{unit} from their nearest neighbours"
         if not LEAST < median <= MOST:
             problem = f"{told}; {_hint(nearest)}"
-        elif model and abs(median / NEAREST - 1.0) > FIT:
+        elif model and counts.sum() >= ENOUGH and abs(median / NEAREST - 1.0) > FIT:
             problem = (f"{told}, in the glasses that model {model} knows they are "
                        f"{nearest:.3g}{unit}: its neighbours and shells do not fit this structure. "
                        f"Choose a model of this glass, or train one (mgml train); or are the lengths "

@@ -170,7 +170,7 @@ def restart(case):
 
 
 @row("A options", "Options and systems that are refused (A9, A10, A14)",
-     "dimension 2, units real, lines before fix deform (plugin), a misspelt option, elements against "
+     "dimension 2, units lj with a model in A, lines before fix deform (plugin), a misspelt option, elements against "
      "the masses, with a comma, a cutoff of 12 A: each refused with its remedy.", 60, 40)
 def options(case):
     data = small(case.folder, 5, "lj")
@@ -182,8 +182,8 @@ def options(case):
     for install in case.installs():
         cases = [
             ("dimension", flat + lines(2) + "run 2\n", ["dimension 2"]),
-            ("units", plain.replace("units metal", "units real") + lines(2) + "run 2\n",
-             ["units real"]),
+            ("units", plain.replace("units metal", "units lj") + lines(2) + "run 2\n",
+             ["units lj", "lengths in A"]),
             ("misspelt", "variable mgmlmodel string cuzr\n" + plain + lines(2) + "run 2\n",
              ["mgmlmodel"]),
             ("unknown", "variable mgml_cutoff string 4\n" + plain + lines(2) + "run 2\n",
