@@ -104,7 +104,8 @@ def make(cases: Sequence[Case], names: Sequence[str], columns: Ints | None = Non
     """Model made of the atoms of ``cases``, both classes equal.
 
     Of the atoms that are not plastic each tree draws as many as there are plastic ones, out of
-    ``OTHERS`` times as many, the same ones each time: more of them take time and change no score.
+    ``OTHERS`` times as many, the same ones each time: more of them take time.  What they would change
+    was not measured.
 
     columns : of the features ``all`` (float32) in place of ``names`` computed by themselves.
     """
