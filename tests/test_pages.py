@@ -318,10 +318,12 @@ def test_the_road_of_training(tmp_path):
     small = [("--rate 5e12 --fast 5e13", "--rate 2e14 --fast 1e15 --n 6 --axes x --senses tension "
               "--strain 0.01"), (" -j ", " -j 2 #")]
     shell(tmp_path, block("roads/train.md", "make", [*small, ("21-28", "21-22")]), timeout=900)
-    shell(tmp_path, block("roads/train.md", "aged", [*small, ("21-23", "21"), ("--age 400", "--age 1")]),
+    # the exchange of species needs a box of 30 A at least
+    large = [(a, b.replace("--n 6", "--n 13")) for a, b in small]
+    shell(tmp_path, block("roads/train.md", "aged", [*large, ("21-23", "23"), ("--age 400", "--age 1")]),
           timeout=900)
     text = shell(tmp_path, block("roads/train.md", "show"))
-    assert re.search(r"^glass-21-aged +216 ", text, re.M) and re.search(r"^glass-22 +216 ", text, re.M)
+    assert re.search(r"^glass-23-aged +2197 ", text, re.M) and re.search(r"^glass-22 +216 ", text, re.M)
     # training on the glasses of the repository, since so small ones have no plastic atoms
     shutil.rmtree(tmp_path / "glasses")
     (tmp_path / "glasses").symlink_to(ROOT / "inputs" / "glasses")
