@@ -229,6 +229,15 @@ def test_log_and_table_tell_units_and_elements(ka, run):
     assert "units lj, model cuzr is for lengths in A" in text
 
 
+def test_a_study_refuses_other_lengths_whatever_the_file(ka, run, tmp_path):
+    """It calls atoms plastic above the threshold of Cu-Zr, eight times that of this mixture."""
+    for words in ((ka.folder / "table1.h5", "--model", ka.model), (ka.glass, "--model", ka.model),
+                  (ka.folder / "table1.h5",)):
+        text = mgml("study", *words, "-o", tmp_path / "out", ok=False)
+        assert "a study goes by the lengths of Cu-Zr" in text and text.count("\n") == 1, text
+        assert not (tmp_path / "out").exists()
+
+
 def test_cutoffs_that_do_not_fit_are_told(tmp_path):
     """A dump that does not tell its units, of a one-component system whose atoms are 1.05 apart."""
     frame = read_data(GLASS)

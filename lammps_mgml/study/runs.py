@@ -126,10 +126,13 @@ def read(paths: Iterable[str | PathLike[str]], model: SoftnessModel | None = Non
 
     Raises
     ------
-    InputError : none of these files; other elements than the model's; a file or a loading twice; two
-        glasses of one name; neither S^q nor a structure to evaluate; no D2min, no strain.
+    InputError : none of these files; other elements than the model's; lengths other than ``LENGTHS``;
+        a file or a loading twice; two glasses of one name; neither S^q nor a structure to evaluate; no
+        D2min, no strain.
     """
     elements = model.elements if model is not None else tuple(elements)
+    if model is not None:
+        _must_be_usual(f"model {model.name}", LENGTHS.differences(model.lengths))
     found: dict[str, Run] = {}
     for path in track([str(p) for p in paths], "reading", "files"):
         run = _read(path, elements)
@@ -189,9 +192,7 @@ def _read(path: str, elements: tuple[str, ...]) -> Run:
 
 def _of_glass(path: str) -> Run:
     glass = read_glass(path)
-    if glass.lengths != LENGTHS:
-        raise InputError(f"{path}: a study goes by the lengths of Cu-Zr, and this glass has "
-                         f"others: {LENGTHS.differences(glass.lengths)}")
+    _must_be_usual(path, LENGTHS.differences(glass.lengths))
     if not glass.loadings:
         raise InputError(f"{path}: this glass has no loadings: mgml dataset make loads it")
     rate = _number(glass.made.get("rate"))
@@ -316,6 +317,11 @@ def _of_table(path: str) -> Run:
         frames.append(frame)
     if not frames:
         raise InputError(f"{path}: there is no frame in it")
+    told = frames[0]["attributes"]           # tables of before do not tell these
+    units, nearest = told.get("unit_style", LENGTHS.units), told.get("nearest", LENGTHS.nearest)
+    if (units, nearest) != (LENGTHS.units, LENGTHS.nearest):
+        _must_be_usual(path, f"units {LENGTHS.units} and {units}, nearest {LENGTHS.nearest:g} and "
+                             f"{nearest:g}")
     for name, remedy in (("d_d2min", "take that of a loaded run (mgml_features_file)"),
                          ("d_sq", "it has no positions to evaluate S^q from; give the dump")):
         if name not in frames[0]:
@@ -410,6 +416,13 @@ def _near(box: Box, away: Floats) -> bool:
 
 
 # With a model ------------------------------------------------------------------------------------
+
+def _must_be_usual(what: str, differences: str) -> None:
+    """InputError if a file or a model has lengths that are not ``LENGTHS``."""
+    if differences:
+        raise InputError(f"{what}: a study goes by the lengths of Cu-Zr, and these are others: "
+                         f"{differences}")
+
 
 def _must_fit(run: Run, model: SoftnessModel) -> None:
     strangers = [e for e in run.elements if e not in model.elements]

@@ -15,7 +15,6 @@ from ..errors import InputError, OptionError
 if TYPE_CHECKING:
     from typing import Self
 
-VERSION = 1            # of the entry "lengths" of model files
 NEAREST = 2.54         # A, mean distance to the nearest neighbour in Cu65Zr35 glasses
 SMALL_FACET = 0.05     # of the cell's mean facet area: smaller facets are no neighbours
 _GRAM_PER_MOL = 6.02214076e23          # in a gram
