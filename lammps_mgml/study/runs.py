@@ -127,8 +127,8 @@ def read(paths: Iterable[str | PathLike[str]], model: SoftnessModel | None = Non
     Raises
     ------
     InputError : none of these files; other elements than the model's; lengths other than ``LENGTHS``;
-        a file or a loading twice; two glasses of one name; neither S^q nor a structure to evaluate; no
-        D2min, no strain.
+        a file or a loading twice; two glasses of one name; neither S^q nor a structure to evaluate;
+        no D2min, no strain.
     """
     elements = model.elements if model is not None else tuple(elements)
     if model is not None:
