@@ -18,7 +18,8 @@ from decks import BIN, GLASS, ROOT, mgml, run_lammps
 from lammps_mgml.errors import InputError
 from lammps_mgml.io.dump import read_data
 from lammps_mgml.io.glass import read_glass
-from lammps_mgml.train.make import Plan, elements_of, glass_of
+from lammps_mgml.train.pack import elements_of, glass_of
+from lammps_mgml.train.plan import Plan
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from lammps_mgml.io.glass import read_glass
 from lammps_mgml.systems import lammps_files, read_system, shipped_systems
 from lammps_mgml.train import campaign
 from lammps_mgml.train.campaign import Campaign, seconds
-from lammps_mgml.train.make import Plan, TimeIsUpError, make
+from lammps_mgml.train.make import TimeIsUpError, make
+from lammps_mgml.train.plan import Plan
 
 DECKS = ROOT / "inputs"
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..io.glass import Glass
-    from ..train.make import Plan
+    from ..train.plan import Plan
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,10 @@ def run(args: argparse.Namespace) -> None:
     from ..errors import OptionError
     from ..io.glass import write_glass
     from ..progress import say, track
-    from ..train.make import deck_folder, glass_of, is_ready, make
+    from ..train.make import make
+    from ..train.pack import glass_of
+    from ..train.plan import deck_folder
+    from ..train.record import is_ready
 
     if args.what == "show":
         _show(args.glasses)
@@ -103,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
 def _plans(args: argparse.Namespace) -> list[Plan]:
     from ..errors import OptionError
     from ..systems import read_system
-    from ..train.make import Plan, seeds
+    from ..train.plan import Plan, seeds
 
     system = read_system(args.system) if args.system else None
     given = {key: getattr(args, key) for key in ("rate", "fast", "age", "age_temp", "vibration_temp",

@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> None:
 
     from ..errors import OptionError
     from ..io.whole import write_whole
-    from ..train.make import deck_folder
+    from ..train.plan import deck_folder
 
     here = Path(__file__).parents[1] / "examples"
     decks = sorted(here.glob("in.*"))

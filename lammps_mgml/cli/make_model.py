@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     from ..progress import say
     from ..systems import read_system
     from ..train.campaign import Campaign, seconds
-    from ..train.make import deck_folder
+    from ..train.plan import deck_folder
     from .dataset import command_of
 
     system = read_system(args.system)

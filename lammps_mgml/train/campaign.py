@@ -22,16 +22,10 @@ from ..systems import System
 from .dataset import Loading, read_loadings
 from .evaluate import LEAST_BLOCKS, auc, drawn_blocks
 from .fit import Learner, mean_fold_auc, out_of_fold, share_of
-from .make import (
-    Plan,
-    TimeIsUpError,
-    check,
-    glass_of,
-    is_done,
-    is_ready,
-    make,
-    work_of,
-)
+from .make import TimeIsUpError, make
+from .pack import glass_of
+from .plan import Plan, work_of
+from .record import check, is_done, is_ready
 from .trial import trial
 
 UNSEEN, TRAINING = 2, 2                # the least of each
