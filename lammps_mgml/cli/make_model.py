@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ..models.model import SoftnessModel
     from ..systems import System
     from ..train.campaign import Campaign
     from ..train.dataset import Loading
@@ -85,7 +84,7 @@ def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str,
     from ..report.page import strange_share, write_page
     from ..train.fit import train
     from ..train.recipes import recipe
-    from .score import print_scores, score_all
+    from .score import against_facet_area, print_scores, score_all
 
     def learn(loadings: Sequence[Loading]) -> tuple[Any, Sequence[str]]:
         return recipe(recipe_name, loadings, strain)[:2]
@@ -98,7 +97,7 @@ def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str,
     path = folder / f"{system.name}.mgml"
     model = from_card(with_envelope(card), str(path))
     scores = score_all(model, unseen, strain, training)
-    scores["all"]["against"] = _against_baseline(model, unseen, strain)
+    scores["all"]["against"] = against_facet_area(model, unseen, strain)
     card["scores"] = scores
     save_model(path, card)
     print_scores(scores)
@@ -108,23 +107,3 @@ def _make(campaign: Campaign, system: System, folder: Path, recipe_name: str,
     if strange:
         say(f"note: {strange}")
     say(f"wrote {path} (mgml model show {path}) and {folder / system.name}.html")
-
-
-def _against_baseline(model: SoftnessModel, unseen: Sequence[Loading],
-                      strain: float) -> dict[str, Any]:
-    """The model beside facet-area std alone, on the same resampled blocks."""
-    import numpy as np
-
-    from ..train.evaluate import together
-
-    sets = []
-    for x in unseen:
-        if not x.plastic(strain).any():
-            continue
-        mine, alone = x.features(model.features), x.features(("facet_area_std",))[:, 0]
-        ok = ~(np.isnan(mine).any(axis=1) | np.isnan(alone) | np.isnan(x.at(strain)))
-        sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok],
-                     [model.margins(mine[ok]), alone[ok]]))
-    value, error, interval = together(sets)
-    return {"model": "facet-area std alone", "auc": value[1], "auc_error": error[1],
-            "difference": value[0] - value[1], "interval95": interval}

@@ -131,6 +131,29 @@ def score_all(model: SoftnessModel, loadings: Sequence[Loading], strain: float,
     return out
 
 
+def against_facet_area(model: SoftnessModel, unseen: Sequence[Loading],
+                       strain: float) -> dict[str, Any]:
+    """The model beside facet-area std alone, the paper's best feature, on the same resampled blocks.
+
+    Loadings without a plastic atom are left out.
+    """
+    import numpy as np
+
+    from ..train.evaluate import together
+
+    sets = []
+    for x in unseen:
+        if not x.plastic(strain).any():
+            continue
+        mine, alone = x.features(model.features), x.features(("facet_area_std",))[:, 0]
+        ok = ~(np.isnan(mine).any(axis=1) | np.isnan(alone) | np.isnan(x.at(strain)))
+        sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok],
+                     [model.margins(mine[ok]), alone[ok]]))
+    value, error, interval = together(sets)
+    return {"model": "facet-area std alone", "auc": value[1], "auc_error": error[1],
+            "difference": value[0] - value[1], "interval95": interval}
+
+
 def print_scores(scores: dict[str, Any]) -> None:
     print(f"strain {scores['strain']:<19g} plastic expected AUC (block bootstrap) AP   MCC    recall "
           f"precision Brier rank score by element")
