@@ -11,6 +11,7 @@ from ..table import row
 from .ranks import NVE, PUSH
 
 INJECT = HERE / "inject"
+FAULT = {"InputError": "", "OSError": r"\S+: (?:step \d+ cannot be written|cannot write): "}
 
 
 @row("R15", "A fault on one rank ends the run, within seconds and with its rank",
@@ -59,9 +60,10 @@ def r15(case):
             case.details.setdefault("ended well", []).append(label)
         else:
             slow += not case.expect(took < 10.0, f"{label}: {took:.0f} s")
-            # an InputError names what is wrong with the input, which ranks may find together
-            ok = bool(re.search(rf"rank {rank}\b", done.text)) or kind == "InputError" and len(
-                re.findall("ERROR: (?:lammps_mgml: )?injected fault", done.text)) == 1
+            # an InputError names what is wrong with the input, which ranks may find together; where a
+            # file is written, an OSError is one: it names the file and the step
+            ok = bool(re.search(rf"rank {rank}\b", done.text)) or kind in FAULT and len(
+                re.findall(f"ERROR: (?:lammps_mgml: )?{FAULT[kind]}injected fault", done.text)) == 1
             named += ok
             case.expect(ok, f"{label}: does not name the rank: {done.tail(160)}")
         for path in folder.glob("*"):
