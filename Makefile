@@ -78,15 +78,19 @@ bench: .venv/ready-bench
 
 TRAINING = $(addprefix inputs/glasses/glass-,11.h5 12.h5 21.h5 22.h5 23.h5 24.h5)
 UNSEEN = $(addprefix inputs/glasses/glass-,25.h5 26.h5 27.h5 28.h5)
+# glasses from which is learnt how the share of plastic atoms goes by that of the soft ones
+KINDS = $(TRAINING) $(addprefix inputs/glasses/glass-,13.h5 31.h5 32.h5 41.h5 42.h5 51-aged.h5 52-aged.h5 53-aged.h5)
 TRAIN = mgml train $(TRAINING) --unseen $(UNSEEN)
 
 model: .venv/ready
 	$(TRAIN) --recipe paper --features table3 --name cuzr-wang13 -o lammps_mgml/models/cuzr-wang13.mgml
-	$(TRAIN) --recipe pair --name cuzr -o lammps_mgml/models/cuzr.mgml
+	$(TRAIN) --recipe pair --kinds $(KINDS) --name cuzr -o lammps_mgml/models/cuzr.mgml
 	$(TRAIN) --recipe axial --name cuzr-axial -o lammps_mgml/models/cuzr-axial.mgml
 	$(TRAIN) --recipe vibration --name cuzr-vibration -o lammps_mgml/models/cuzr-vibration.mgml
 	$(TRAIN) --recipe axial-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
+	for s in fep:0.04 ka:0.03; do mgml train inputs/$${s%:*}/glass-[3-6].h5 --unseen inputs/$${s%:*}/glass-[12].h5 \
+	    --strain $${s#*:} --name $${s%:*} -o lammps_mgml/models/$${s%:*}.mgml || exit 1; done
 
 study: .venv/ready
 	mgml study inputs/glasses/*.h5 --model cuzr-wang13 -o study-output --claims docs/reproduction.md

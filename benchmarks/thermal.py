@@ -71,8 +71,9 @@ def main():
                 labels = loading.plastic(STRAIN)
                 for m in models:
                     x = replace(loading, structure=structure).features(m.features)
+                    s = m.softness(x)
                     values[m.name].append((auc(labels, m.margins(x)),
-                                           m.probability(m.softness(x)).sum(), labels.sum()))
+                                           m.probability(s, m.share_of(s)).sum(), labels.sum()))
         for name, found in values.items():
             score, expected, plastic = np.transpose(found)
             print(f"| {temp:g} | {np.mean(forces):.2f} | {name} | {score.mean():.3f} | "

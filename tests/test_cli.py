@@ -144,6 +144,8 @@ CASES = [
      lambda text, tmp: (m := load_model(tmp / "tiny.mgml")).name == "tiny" and set(
          m.features) == {"facet_area_std", "element_type", "cn_voro"}
      and m.card["label"]["strain"] == 0.03 and "glass-13." in text),
+    (("train", G11, G12, "--unseen", G13, "--kinds", G13, "-o", "{tmp}/a.mgml"), False,
+     lambda text, tmp: "glass-13 cannot be trained on and be unseen" in text),
     (("train", G11, "--unseen", G13, "--elements", "Ni Al", "-o", "{tmp}/a.mgml"), False,
      lambda text, tmp: "elements Cu Zr, not Ni Al" in text),
     (("score", "cuzr-wang13", G13, "--strain", "0.03", "--against", "cuzr", "--json"), True,

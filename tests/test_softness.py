@@ -239,6 +239,44 @@ def test_probability_is_moved_to_the_natural_share(tmp_path):
     assert model.probability(0.8) == pytest.approx(odds / (1 + odds), rel=1e-14)
 
 
+SOFT = {"above": 0.75, "factor": 3.0, "power": 0.5, "least": 0.04, "most": 0.16}
+
+
+def test_share_of_a_glass_goes_by_its_soft_atoms(tmp_path):
+    save_model(tmp_path / "a.mgml", card(share_by_soft_atoms=SOFT))
+    model = load_model(tmp_path / "a.mgml")
+    softness = np.full(1000, 0.3)
+    softness[:90] = 0.8                       # with the NaN ones out, 9 in 90 atoms
+    softness[100:200] = np.nan
+    assert model.share_of(softness) == pytest.approx(0.05 * 3.0 * (90 / 900) ** 0.5, rel=1e-14)
+    assert model.calibration.count_soft(softness) == (90, 900)
+    # beyond what it was learnt from, the nearest of that
+    softness[:] = 0.3
+    assert model.share_of(softness) == pytest.approx(0.05 * 3.0 * 0.2, rel=1e-14)
+    softness[:] = 0.8
+    assert model.share_of(softness) == pytest.approx(0.05 * 3.0 * 0.4, rel=1e-14)
+    # no atom with S^q tells nothing
+    assert model.share_of(np.full(9, np.nan)) == model.share_of(np.empty(0)) == 0.05
+    odds = 0.8 / 0.2 * 0.06 / 0.94
+    assert model.probability(0.8, 0.06) == pytest.approx(odds / (1 + odds), rel=1e-14)
+    save_model(tmp_path / "b.mgml", card())
+    assert load_model(tmp_path / "b.mgml").share_of(softness) == 0.05
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"above": 1.5}, "share_by_soft_atoms.above"), ({"factor": 0.0}, "share_by_soft_atoms.factor"),
+    ({"power": 11.0}, "share_by_soft_atoms.power"), ({"power": "x"}, "share_by_soft_atoms.power"),
+    ({"least": 0.5}, "least must not be above its most"), ({"most": float("nan")}, "share_by_soft_atoms.most")])
+def test_numbers_that_give_no_share_are_refused(tmp_path, change, message):
+    with pytest.raises(ModelError, match=message):
+        load_model(signed(tmp_path / "a.mgml", share_by_soft_atoms={**SOFT, **change}))
+    rest = {k: v for k, v in SOFT.items() if k != next(iter(change))}
+    with pytest.raises(ModelError, match=f"share_by_soft_atoms.{next(iter(change))} is missing"):
+        load_model(signed(tmp_path / "a.mgml", share_by_soft_atoms=rest))
+    with pytest.raises(ModelError, match="share_by_soft_atoms must be an object"):
+        load_model(signed(tmp_path / "a.mgml", share_by_soft_atoms=[1.0]))
+
+
 @pytest.mark.parametrize("share", [0.05, 0.06, 0.063, 0.2, 0.5, 0.7])
 def test_probability_of_the_certain_is_certain(tmp_path, share):
     save_model(tmp_path / "a.mgml", card(natural_share=share))

@@ -14,7 +14,7 @@ import pytest
 from decks import BIN, GLASS
 
 from lammps_mgml.errors import InputError
-from lammps_mgml.io import whole
+from lammps_mgml.io import table, whole
 from lammps_mgml.io.glass import read_glass, write_glass
 from lammps_mgml.io.table import TableWriter, header, read_table, table_steps
 
@@ -41,10 +41,10 @@ def check(path, steps):
     """The table has these frames and each of them is right."""
     assert table_steps(path) == list(steps)
     for step in steps:
-        table = read_table(path, step)
-        ids = np.arange(1, len(table["id"]) + 1)
-        np.testing.assert_array_equal(table["id"], ids)
-        np.testing.assert_array_equal(table["features"], (
+        frame = read_table(path, step)
+        ids = np.arange(1, len(frame["id"]) + 1)
+        np.testing.assert_array_equal(frame["id"], ids)
+        np.testing.assert_array_equal(frame["features"], (
             np.outer(np.sin(ids), [1.0, 2.0, 3.0]) + step).astype(np.float32))
 
 
@@ -293,6 +293,29 @@ def test_another_process_that_writes_is_not_disturbed_and_one_that_reads_does_no
         assert not done.stdout + done.stderr and "10" in file
     check(path, (10, 20))
     assert not Path(f"{path}.1").exists()
+
+
+def test_a_table_that_is_locked_for_a_moment_is_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "t.h5"
+    put(writer(path), 10)
+    code = ("import fcntl, sys, time\nfile = open(sys.argv[1])\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+            "print('locked', flush=True)\ntime.sleep(float(sys.argv[2]))")
+
+    def locked(seconds):
+        other = subprocess.Popen([sys.executable, "-c", code, path, str(seconds)], stdout=subprocess.PIPE)
+        other.stdout.readline()
+        return other
+    with locked(0.5) as other:
+        check(path, (10,))
+    with locked(60.0) as other:
+        monkeypatch.setattr(table, "PATIENCE", 0.1)
+        try:
+            assert table.is_table(path)
+            with pytest.raises(InputError, match="t.h5 is locked by another process that writes it: try again"):
+                table_steps(path)
+        finally:
+            other.kill()
+    check(path, (10,))
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:len(b) // 2], lambda b: b"", lambda b: bytes(len(b)),

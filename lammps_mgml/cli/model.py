@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
+    from ..models.model import SoftnessModel
+
 # What features may take besides the structure: what the card says, and where a run gets it from.
 INPUTS = {"load": ("goes by the load", "variable mgml_load"),
           "msd": ("by vibrations", "column d_msd, by include ${vibration}")}
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         "learner": f"{training['learner']}, classes balanced by {training.get('balance', 'weights')}",
         "calibration": f"{card['calibration'].get('method', 'unknown')}; "
                        f"{model.knots.shape[1]} knots",
-        "natural share": f"{100 * model.natural_share:.2f} % plastic",
+        "natural share": f"{100 * model.natural_share:.2f} % plastic" + _by_soft_atoms(model),
         "trained on": f"{', '.join(training['glasses'])} ({len(training['loadings'])} loadings, "
                       f"{training['atoms']} rows)",
         "AUC out of fold": "undefined" if auc is None else f"{auc:.3f}",
@@ -69,6 +71,15 @@ def run(args: argparse.Namespace) -> None:
         except (LookupError, TypeError, ValueError):
             raise ModelError(f"model {model.name}: the scores in its file are not those that mgml "
                              f"train writes") from None
+
+
+def _by_soft_atoms(model: SoftnessModel) -> str:
+    soft = model.calibration.soft_atoms
+    if soft is None:
+        return ", whatever the glass"
+    return (f" in the training glasses; in a glass with a share x of atoms of S^q > {soft.above:g}, "
+            f"{soft.factor:.3g} x^{soft.power:.3g} times that, x within {soft.least:.2g} and "
+            f"{soft.most:.2g}")
 
 
 def _with_nan(scores: Any) -> Any:

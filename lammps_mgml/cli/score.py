@@ -60,7 +60,8 @@ def score(model: SoftnessModel, loading: Loading, strain: float, known: Any = No
     ok = ~np.isnan(softness)
     labels, softness, blocks = loading.plastic(strain)[ok], softness[ok], loading.blocks[ok]
     margin = model.margins(features[ok])
-    out = summary(labels, softness, model.probability(softness), margin, blocks)
+    out = summary(labels, softness, model.probability(softness, model.share_of(softness)),
+                  margin, blocks)
     out["auc_by_type"] = {e: auc(labels[one], margin[one])
                           for k, e in enumerate(model.elements, start=1)
                           for one in [loading.types[ok] == k]}

@@ -13,6 +13,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("loadings", nargs="+", help="glass files (.h5), or dumps of inputs/in.aqs")
     parser.add_argument("--unseen", nargs="+", required=True,
                         help="those of glasses kept for the score; never trained on")
+    parser.add_argument("--kinds", nargs="+", default=[],
+                        help="those of glasses of other makes or compositions, from which is learnt "
+                             "how the share of plastic atoms goes by that of the soft ones; not "
+                             "trained on else")
     parser.add_argument("--recipe", default="pair", choices=("paper", *RECIPES),
                         help="paper, step by step; pair, two-body densities; axial, these and how "
                              "they lie to the load; vibration and axial-vibration, these and how "
@@ -33,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from ..train.dataset import read_loadings
     from ..train.fit import one_system, train
     from ..train.recipes import recipe
+    from ..train.share import soft_atoms
     from . import check_output
     from .score import print_scores, score_all
 
@@ -41,13 +46,14 @@ def run(args: argparse.Namespace) -> None:
     if not training:
         raise InputError(f"{', '.join(args.loadings)}: the glass has not been loaded yet")
     system = training[0].structure
-    unseen = read_loadings(args.unseen, system.elements, system.lengths)
-    one_system([*training, *unseen])
-    both = sorted({x.glass for x in training} & {x.glass for x in unseen})
+    unseen, kinds = (read_loadings(paths, system.elements, system.lengths) if paths else []
+                     for paths in (args.unseen, args.kinds))
+    one_system([*training, *unseen, *kinds])
+    both = sorted({x.glass for x in (*training, *kinds)} & {x.glass for x in unseen})
     if both:
         raise InputError(f"{', '.join(both)} cannot be trained on and be unseen: a score there says "
                          f"nothing")
-    for x in (*training, *unseen):
+    for x in (*training, *unseen, *kinds):
         x.at(args.strain)                    # likewise
     features = resolve(args.features, system.elements) if args.features else None
     learner, features, told = recipe(args.recipe, training, args.strain, features, say)
@@ -58,6 +64,9 @@ def run(args: argparse.Namespace) -> None:
           f"rows, {100 * card['natural_share']:.1f} % plastic, "
           f"AUC out of fold {card['training']['auc_out_of_fold']:.3f}")
     model = from_card(with_envelope(card), args.output)
+    if kinds:
+        card["share_by_soft_atoms"] = soft_atoms(model, kinds, args.strain)
+        model = from_card(with_envelope(card), args.output)
     card["scores"] = score_all(model, unseen, args.strain, training)
     save_model(args.output, card)
     print_scores(card["scores"])

@@ -173,7 +173,9 @@ class Evaluator:
 
         since = perf_counter()
         with domain.raise_on_all():
-            softness, probability = self._softness(features, scores, len(snap.tags))
+            softness = self._softness(features, scores, len(snap.tags))
+        probability = self._probability(softness, first)
+        with domain.raise_on_all():
             site = features.flags if features is not None else snap.site & ~(
                 NO_REFERENCE | NOT_IN_REFERENCE | NOT_EVALUATED)
             site = (site | np.where(np.isnan(found.d2min), NO_REFERENCE, 0)
@@ -223,18 +225,26 @@ class Evaluator:
             return None
         return _Scores(model, n)
 
-    def _softness(self, features: Sites | None, scores: _Scores | None,
-                  n: int) -> tuple[Floats, Floats]:
+    def _softness(self, features: Sites | None, scores: _Scores | None, n: int) -> Floats:
         model = self.request.model
         if model is None or features is None:
-            nothing = np.full(n, np.nan)
-            return nothing, nothing
+            return np.full(n, np.nan)
         if scores is not None:
-            return scores.softness, model.probability(scores.softness)
+            return scores.softness
         at = [self.request.names.index(name) for name in model.features]
         whole = at == list(range(features.features.shape[1]))
-        softness = model.softness(features.features if whole else features.features[:, at])
-        return softness, model.probability(softness)
+        return model.softness(features.features if whole else features.features[:, at])
+
+    def _probability(self, softness: Floats, first: bool) -> Floats:
+        """At the share of plastic atoms that the reference is to have.  Collective."""
+        model = self.request.model
+        if model is None:
+            return softness
+        share = None
+        if first:
+            counts = self.domain.sum(model.calibration.count_soft(softness))
+            share = model.calibration.share_of(*counts)
+        return model.probability(softness, share)
 
     def _start(self, snap: Snapshot, means: Means) -> None:
         """Take ``snap`` as the reference."""

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from ..system.arrays import AnyArray, Ints
 from .whole import Growing, needs_recovery, recover, write_whole
 
 ROWS = 4096            # written at once
+PATIENCE = 5.0         # s, with a table that another process has locked
 
 
 def header(names: Iterable[str], elements: Iterable[str], parameters: Mapping[str, float],
@@ -223,8 +225,6 @@ def _free_name(path: Path) -> Path:
 @contextmanager
 def _opened(path: str | PathLike[str]) -> Iterator[Any]:
     """The table, open to read; what is wrong with it as InputError."""
-    import h5py
-
     try:
         with ExitStack() as stack:
             source: str | PathLike[str] | Growing = path
@@ -233,7 +233,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[Any]:
                     recover(path)
                 except OSError:                   # not ours to mend: read it as it ought to be
                     source = stack.enter_context(Growing(path, write=False))
-            file = stack.enter_context(h5py.File(source, "r"))
+            file = stack.enter_context(_unlocked(source, path))
             if "names" not in file.attrs or "feature_definition" not in file.attrs:
                 raise InputError(f"{path} is no table of site features")
             yield file
@@ -244,6 +244,26 @@ def _opened(path: str | PathLike[str]) -> Iterator[Any]:
                          f"{getattr(e, 'strerror', None) or e}") from None
 
 
+def _unlocked(source: str | PathLike[str] | Growing, path: str | PathLike[str]) -> Any:
+    """h5py.File to read.  A run locks its table for the moment in which a frame becomes part of it.
+
+    Raises
+    ------
+    InputError : it stays locked.
+    """
+    import h5py
+
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            return h5py.File(source, "r")
+        except BlockingIOError:
+            if monotonic() > until:
+                raise InputError(f"{path} is locked by another process that writes it: try again "
+                                 f"later, or read a copy") from None
+            sleep(0.02)
+
+
 def is_table(path: str | PathLike[str]) -> bool:
     """Whether an HDF5 file is, or looks like, a table of site features."""
     import h5py
@@ -251,6 +271,8 @@ def is_table(path: str | PathLike[str]) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "names" in file.attrs
+    except BlockingIOError:                  # a run writes it just now
+        return True
     except OSError:                          # damaged, or a table that a killed run left: see _opened
         return needs_recovery(path)
 

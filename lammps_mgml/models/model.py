@@ -158,9 +158,19 @@ class SoftnessModel:
             raise ModelError(f"model {self.name}: {e}") from None
         return Contributions(self.features, self.elements, values, base)
 
-    def probability(self, softness: Floats) -> Floats:
-        """S^q moved from equal classes to the natural share of plastic atoms (Dal Pozzolo 2015)."""
-        return self.calibration.probability(softness)
+    def share_of(self, softness: Floats) -> float:
+        """Share of plastic atoms that a whole glass will have, from the S^q (n,) of all its atoms.
+
+        That of the training glasses, if the model does not tell more (``models.calibration``).
+        """
+        return self.calibration.share_of(*self.calibration.count_soft(np.asarray(softness)))
+
+    def probability(self, softness: Floats, share: float | None = None) -> Floats:
+        """S^q moved from equal classes to a share of plastic atoms (Dal Pozzolo 2015).
+
+        share : of the glass, as ``share_of`` gives it; None: that of the training glasses.
+        """
+        return self.calibration.probability(softness, share)
 
     def entry(self, key: str) -> Any:
         """Entry ``key`` of the card; ModelError if its maker left it out."""
@@ -318,7 +328,8 @@ def _model(card: Any) -> SoftnessModel:
             for part in WHOLE.get(key, ()):
                 entry(card[key], part, f"{key}.")
     lengths = _lengths(card, units, parameters)
-    calibration = Calibration.from_card(entry(card, "calibration"), entry(card, "natural_share"))
+    calibration = Calibration.from_card(entry(card, "calibration"), entry(card, "natural_share"),
+                                        card.get("share_by_soft_atoms"))
     scorer = _scorer(card, features, len(elements))
     if not_finite:
         _wrong(f"{not_finite} is not finite")

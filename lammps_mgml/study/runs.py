@@ -458,7 +458,7 @@ def _score(run: Run, model: SoftnessModel, load: str | None) -> Scored:
         if far > SAME_SOFTNESS:
             raise ModelError(f"{run.path}: its d_sq are not those of model {model.name} (median "
                              f"difference {far:.2f}): give --model, the one of this run")
-    return Scored(run.own, model.probability(run.own), run.own)
+    return Scored(run.own, model.probability(run.own, model.share_of(run.own)), run.own)
 
 
 def _computed(structure: Structure, model: SoftnessModel, load: str | None) -> Scored:
@@ -467,7 +467,7 @@ def _computed(structure: Structure, model: SoftnessModel, load: str | None) -> S
         structure = replace(structure, elements=model.elements, types=number[structure.types])
     margin = model.margins(structure.features(model.features, load))
     softness = model.calibration.softness(margin)
-    return Scored(softness, model.probability(softness), margin)
+    return Scored(softness, model.probability(softness, model.share_of(softness)), margin)
 
 
 def plastic(loading: Loading, frame: int) -> AnyArray:

@@ -144,7 +144,8 @@ class Softness:
         self.means, self.quench_in = None, None
         self.quench_in = self.of(reference)
         with np.errstate(invalid="ignore"):
-            self.probability = self.model.probability(self.quench_in)
+            self.probability = self.model.probability(
+                self.quench_in, self.model.share_of(self.quench_in))
 
     def of(self, frame, noise=None):
         from lammps_mgml.api import sites

@@ -277,7 +277,7 @@ class Worker:
 
     def __init__(self, install, ranks, folder):
         self.install, self.ranks, self.folder = install, ranks, folder
-        self.process, self.starts = None, 0
+        self.process, self.starts, self.lost = None, 0, 0
 
     def start(self):
         self.starts += 1
@@ -295,6 +295,14 @@ class Worker:
     def run(self, path, timeout=60):
         """("ok" | "refused" | "crash" | "hang", message); ``self.words`` is what was said since the start (a
         session warns once)."""
+        word, message = self._once(path, timeout)
+        if word == "ended":
+            # with code 0 and no word, before or in this deck: so ends a worker whose input is closed
+            self.lost += 1
+            word, message = self._once(path, timeout)
+        return ("crash", "ended without a word, twice") if word == "ended" else (word, message)
+
+    def _once(self, path, timeout):
         self.words = ""
         if self.process is None or self.process.poll() is not None:
             self.start()
@@ -311,6 +319,8 @@ class Worker:
             if self.process.poll() is not None:
                 said = self.said.read_text()[before:]
                 errors = [x for x in said.splitlines() if "ERROR" in x]
+                if self.process.returncode == 0 and not said.strip():
+                    return "ended", ""
                 word = "refused" if errors and self.process.returncode > 0 and (
                     "signal" not in said.lower() or "MPI_ABORT" in said) else "crash"
                 # the launcher passes the lines of two streams on in any order
@@ -439,7 +449,8 @@ def explore(install, ranks, folder, sequences, seconds, seed=0, batch=60):
     worker.close()
     return {"install": install.name, "ranks": ranks, "counts": dict(count), "frames": total.frames,
             "evaluated": total.evaluated, "values": dict(total.counts), "worst": total.worst,
-            "messages": messages.most_common(25), "found": found, "starts": worker.starts}
+            "messages": messages.most_common(25), "found": found,
+            "starts": worker.starts, "lost": worker.lost}
 
 
 if __name__ == "__main__":
