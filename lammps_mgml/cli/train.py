@@ -15,8 +15,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="those of glasses kept for the score; never trained on")
     parser.add_argument("--kinds", nargs="+", default=[],
                         help="those of glasses of other makes or compositions, from which is learnt "
-                             "how the share of plastic atoms goes by that of the soft ones; not "
-                             "trained on else")
+                             "how the share of plastic atoms goes by that of the soft ones, and "
+                             "nothing else")
     parser.add_argument("--recipe", default="pair", choices=("paper", *RECIPES),
                         help="paper, step by step; pair, two-body densities; axial, these and how "
                              "they lie to the load; vibration and axial-vibration, these and how "

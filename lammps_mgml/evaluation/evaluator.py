@@ -174,14 +174,12 @@ class Evaluator:
         since = perf_counter()
         with domain.raise_on_all():
             softness = self._softness(features, scores, len(snap.tags))
-        probability = self._probability(softness, first)
-        with domain.raise_on_all():
             site = features.flags if features is not None else snap.site & ~(
                 NO_REFERENCE | NOT_IN_REFERENCE | NOT_EVALUATED)
             site = (site | np.where(np.isnan(found.d2min), NO_REFERENCE, 0)
                     | np.where(snap.number == 0, NOT_IN_REFERENCE, 0)).astype(np.int32)
-            evaluated = Evaluated(softness, probability, found.d2min, found.eta, found.partners,
-                                  site)
+        probability = self._probability(softness, first)
+        evaluated = Evaluated(softness, probability, found.d2min, found.eta, found.partners, site)
         self._add("model", since)
         since = perf_counter()
         measured = self._measure(snap, evaluated, edges, first)
