@@ -50,6 +50,8 @@ GAP = 1.08, 1.18               # widths, and heights, of a panel from one to the
 # room for titles, strain and scale.
 HIGH = 0.74, 0.80
 LOWER = 0.04, 0.03             # of the height: the middle of the panels is that far above the middle
+WIDER = 1.06                   # a box under compression gets wider than the first frame's
+BEYOND = 2.5                   # A, by which atoms stick out at either side
 PASSED_OVER = (0.82, 0.82, 0.82)
 DOTTED = (0.1, 0.9, 0.9)
 
@@ -222,13 +224,14 @@ def render(view: Arranged, path: str | PathLike[str], frame: int = -1, every: in
     width, height = view.shape
     across = width * (1 + GAP[0] * (columns - 1))
     upward = height * (1 + GAP[1] * (rows - 1))
+    wide = WIDER * across + 2 * BEYOND
     if size is None:
         pixels = 900 if m == 1 else 1600
-        size = pixels, 2 * round(pixels * (upward / HIGH[rows - 1]) / (across * 1.05) / 2)
+        size = pixels, 2 * round(pixels * (upward / HIGH[rows - 1]) / wide / 2)
     aspect = size[0] / size[1]
     port = Viewport(type=Viewport.Type.Ortho)
     horizontal, vertical = look_along(port, view.axis)
-    port.fov = max(upward / HIGH[rows - 1], across * 1.05 / aspect) / 2
+    port.fov = max(upward / HIGH[rows - 1], wide / aspect) / 2
     middle = view.middle.copy()
     middle[horizontal] += (across - width) / 2
     middle[vertical] -= (upward - height) / 2 + LOWER[rows - 1] * 2 * port.fov
@@ -243,7 +246,8 @@ def render(view: Arranged, path: str | PathLike[str], frame: int = -1, every: in
             text_color=(0.0, 0.0, 0.0), font_size=font, offset_x=right,
             offset_y=-max(top - 1.7 * font, 0.0), alignment=align.AlignHCenter | align.AlignTop))
     port.overlays.append(TextLabelOverlay(
-        text="[mgml.said]", text_color=(0.0, 0.0, 0.0), font_size=0.028, offset_x=0.02,
+        text="[mgml.said]", text_color=(0.0, 0.0, 0.0),
+        font_size=0.018 if m == 1 else 0.028, offset_x=0.02,
         offset_y=0.03, alignment=align.AlignLeft | align.AlignBottom))
     shown_column = view.panels[0].column
     title = "added to the margin" if shown_column.startswith("c_") else scale_of(shown_column)[3]
