@@ -86,7 +86,7 @@ def r2(case):
 
 @row("R4", "Load balancing does not matter",
      "512 atoms of a liquid at 2000 K on 4 ranks, fix balance every 100 steps, shift and rcb.",
-     240, 40)
+     400, 40)
 def r4(case):
     data = small(case.folder, 8, "eam", hot=True)
     steps = case.pick(200, 2000)
@@ -96,7 +96,7 @@ def r4(case):
             deck = (system(data, before=before) + "fix md all nvt temp 2000 2000 0.1\n"
                     f"fix b all balance 100 1.0 {kind}\n" + lines(50)
                     + f"run {steps}\n")
-            if case.attempt(install.must, folder, deck, 4, out="o.dump", timeout=200):
+            if case.attempt(install.must, folder, deck, 4, out="o.dump", timeout=320):
                 case.judge(verify(folder / "o.dump", due=lambda step: True),
                            f"{install.name} {kind}")
 
