@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from decks import BIN, GLASS, environment, frames, mgml, run_lammps
+from decks import BIN, GLASS, ROOT, environment, frames, mgml, run_lammps
 from scipy.spatial import cKDTree
 
 import lammps_mgml
@@ -19,6 +19,7 @@ from lammps_mgml.models.model import load_model
 from lammps_mgml.plasticity.d2min import d2min
 from lammps_mgml.system.box import Box
 from lammps_mgml.system.lengths import STYLES
+from lammps_mgml.systems import lammps_files, read_system
 from lammps_mgml.train.lengths import measured, shells
 
 SEEDS = (31, 32, 33)
@@ -363,3 +364,48 @@ def test_a_model_in_A_serves_decks_of_other_units_of_length(tmp_path, units, len
     *_, mean = read_log(tmp_path / "log").values("v_mgml_plastic", "v_mgml_d2mean")
     assert mean[0] == pytest.approx((d2.d2min > 5.0).mean(), abs=1e-6)
     assert mean[1] == pytest.approx(d2.d2min.mean() * length**2, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ka"])
+def test_shipped_model_in_a_deck_on_any_number_of_ranks(tmp_path, name):
+    """The deck of its own system, on a glass that it was not trained on."""
+    system = read_system(name)
+    glass = read_glass(ROOT / "inputs" / name / "glass-2.h5")
+    lammps_files(system, tmp_path)
+    x = glass.positions - np.floor(glass.positions @ np.linalg.inv(glass.box)) @ glass.box
+    bounds = "".join(f"0 {e:.17g} {a}lo {a}hi\n" for a, e in zip("xyz", np.diag(glass.box)))
+    masses = "".join(f"{k} {m}\n" for k, m in enumerate(system.masses, start=1))
+    rows = "".join(f"{i} {t} {r[0]:.17g} {r[1]:.17g} {r[2]:.17g}\n"
+                   for i, (t, r) in enumerate(zip(glass.types, x), start=1))
+    (tmp_path / "glass.data").write_text(
+        f"a glass\n\n{len(x)} atoms\n{len(system.masses)} atom types\n\n{bounds}\nMasses\n\n{masses}"
+        f"\nAtoms # atomic\n\n{rows}")
+    deck = f"""include {name}.lmp
+units ${{units}}
+atom_style atomic
+atom_modify map yes
+read_data glass.data
+include ${{potential}}
+timestep ${{dt}}
+fix md all nve
+fix load all deform 1 z erate {-0.02 / (20 * system["dynamics.timestep"]):g} remap x
+variable mgml_model string {name}
+variable mgml_elements string "{' '.join(system.elements)}"
+variable mgml getenv MGML_DECK
+include ${{mgml}}
+fix sq all python/invoke 20 end_of_step softness
+dump out all custom 20 ${{out}} id type x y z ix iy iz element d_sq d_p d_d2min i_site
+dump_modify out sort id element {' '.join(system.elements)} format float %.17g units yes
+run 20
+"""
+    model = load_model(name)
+    found = [frames(tmp_path, deck, f"{ranks}.dump", ranks=ranks) for ranks in (1, 2, 4)]
+    for first, last in found:
+        expected = lammps_mgml.softness(first.positions, first.types, first.box.edges, model=model)
+        assert np.isfinite(expected).all() and expected.std() > 0.05
+        np.testing.assert_allclose(first.columns["d_sq"], expected, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(first.columns["d_p"], model.probability(expected), rtol=1e-9)
+        moved = [f.positions + f.box.vectors(np.stack(
+            [f.columns[k] for k in ("ix", "iy", "iz")], axis=1)) for f in (first, last)]
+        d2 = d2min(moved[0], first.box.edges, moved[1], last.box.edges, cutoff=model.lengths.d2_cutoff)
+        np.testing.assert_allclose(last.columns["d_d2min"], d2.d2min, rtol=1e-8, atol=1e-12)

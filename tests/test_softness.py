@@ -239,6 +239,7 @@ def test_probability_is_moved_to_the_natural_share(tmp_path):
     assert model.probability(0.8) == pytest.approx(odds / (1 + odds), rel=1e-14)
 
 
+OTHERS = ("ka",)                 # shipped models of other systems than Cu-Zr
 SOFT = {"above": 0.75, "factor": 3.0, "power": 0.5, "least": 0.04, "most": 0.16}
 
 
@@ -483,8 +484,8 @@ def test_missing_file_lists_the_shipped_models(name):
 
 
 def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
-    assert set(shipped_models()) == {
-        "cuzr", "cuzr-axial", "cuzr-wang13", "cuzr-vibration", "cuzr-axial-vibration"}
+    assert set(shipped_models()) == {"cuzr", "cuzr-axial", "cuzr-wang13", "cuzr-vibration",
+                                     "cuzr-axial-vibration", *OTHERS}
     for name in shipped_models():
         model = load_model(name)
         assert model.card["checksum"] == model.checksum and model.name == name
@@ -495,7 +496,9 @@ def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
             assert 0.6 < one["auc"] < 0.9 and one["auc_error"] > 0
             # one avalanche more or less moves a single loading by half
             assert 0.5 < one["expected_plastic"] / one["plastic"] < 2
-        assert 0.8 < scores["all"]["expected_plastic"] / scores["all"]["plastic"] < 1.2
+        # of the small glasses of other systems there are but two
+        within = (0.75, 1.3) if name in OTHERS else (0.8, 1.2)
+        assert within[0] < scores["all"]["expected_plastic"] / scores["all"]["plastic"] < within[1]
         assert not set(model.card["training"]["glasses"]) & {
             loading.split(".")[0] for loading in scores["loadings"]}
 
