@@ -14,6 +14,7 @@ from lammps_mgml.systems import lammps_files, read_system, shipped_systems
 from lammps_mgml.train import campaign
 from lammps_mgml.train.campaign import Campaign, seconds
 from lammps_mgml.train.make import TimeIsUpError, make
+from lammps_mgml.train.pack import elements_of
 from lammps_mgml.train.plan import Plan
 
 DECKS = ROOT / "inputs"
@@ -56,6 +57,16 @@ def test_what_is_wrong_in_a_file_is_told_by_section_and_key(tmp_path, old, new, 
     with pytest.raises(InputError, match=re.escape(message)) as e:
         read_system(changed(tmp_path / "x.toml", (old, new)))
     assert "x.toml" in str(e.value)
+
+
+def test_masses_may_be_those_that_the_potential_file_rounds(tmp_path):
+    """FeP_mm.eam.fs has 55.85 and 30.97, and pair_coeff takes them."""
+    data = tmp_path / "glass-1.data"
+    data.write_text("a glass\n\n2 atom types\n\nMasses\n\n1 55.85\n2 30.97\n\nAtoms # atomic\n\n")
+    assert elements_of(data, ["Fe", "P"], read_system("fep")) == ("Fe", "P")
+    data.write_text(data.read_text().replace("55.85", "58.69"))
+    with pytest.raises(InputError, match="has masses 58.69 30.97, system fep has 55.845 30.974"):
+        elements_of(data, ["Ni", "P"], read_system("fep"))
 
 
 def test_three_elements_are_not_aged_by_turning_two_into_each_other(tmp_path):

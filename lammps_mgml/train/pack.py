@@ -12,13 +12,16 @@ from ..errors import InputError
 from ..system.elements import MASSES, element_of_mass
 from ..system.lengths import STYLES, Lengths, kind_of
 from ..systems import System
-from .plan import STEP, Plan, rounded, same
+from .plan import STEP, Plan, rounded
 from .record import check, curve_of, inherent_lines, one_potential
 
 if TYPE_CHECKING:
     from ..io.dump import Frame
     from ..io.glass import Glass, Loaded
     from ..system.arrays import Floats
+
+# of a mass: eam and other styles take those of the potential's file, which rounds them
+SAME_MASS = 1e-3
 
 
 def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) -> Glass:
@@ -170,7 +173,8 @@ def elements_of(data: Path, symbols: Sequence[str], system: System | None = None
     if not masses:
         raise InputError(f"{data} has no masses: the elements of its types are unknown")
     if system is not None:
-        if len(masses) != len(system.masses) or not all(map(same, masses, system.masses)):
+        if len(masses) != len(system.masses) or any(
+                abs(a - b) > SAME_MASS * b for a, b in zip(masses, system.masses)):
             raise InputError(f"{data} has masses {' '.join(f'{m:g}' for m in masses)}, system "
                              f"{system.name} has {' '.join(f'{m:g}' for m in system.masses)}")
         return system.elements
