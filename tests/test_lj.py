@@ -366,7 +366,7 @@ def test_a_model_in_A_serves_decks_of_other_units_of_length(tmp_path, units, len
     assert mean[1] == pytest.approx(d2.d2min.mean() * length**2, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ka"])
+@pytest.mark.parametrize("name", ["fep", "ka"])
 def test_shipped_model_in_a_deck_on_any_number_of_ranks(tmp_path, name):
     """The deck of its own system, on a glass that it was not trained on."""
     system = read_system(name)

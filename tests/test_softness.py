@@ -239,7 +239,7 @@ def test_probability_is_moved_to_the_natural_share(tmp_path):
     assert model.probability(0.8) == pytest.approx(odds / (1 + odds), rel=1e-14)
 
 
-OTHERS = ("ka",)                 # shipped models of other systems than Cu-Zr
+OTHERS = ("fep", "ka")               # shipped models of other systems than Cu-Zr
 SOFT = {"above": 0.75, "factor": 3.0, "power": 0.5, "least": 0.04, "most": 0.16}
 
 
