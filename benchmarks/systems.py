@@ -121,7 +121,7 @@ def as_cu_zr(loadings, by):
 
 
 class Rows:
-    """Features, labels and blocks of the loadings of one system, each structure's features once."""
+    """Features and labels of the loadings of one system, each structure's features once."""
 
     def __init__(self, loadings, strain):
         self.loadings, self.strain = loadings, strain

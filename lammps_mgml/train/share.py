@@ -7,13 +7,12 @@ tells of it (benchmarks/shares.py compares it with others).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..models.calibration import SMALLEST_SHARE, Calibration, SoftAtoms
+from ..models.calibration import SMALLEST_SHARE, Calibration
 from ..models.model import SoftnessModel
 from ..progress import track
 from ..system.arrays import Floats
@@ -46,9 +45,7 @@ def soft_atoms(model: SoftnessModel, loadings: Sequence[Loading], strain: float)
     ------
     InputError : fewer than 3 glasses, or glasses with no plastic or no soft atom.
     """
-    points = {}
-    calibration = replace(model.calibration,
-                          soft_atoms=SoftAtoms(ABOVE, 1.0, 0.0, SMALLEST_SHARE, 1.0))
+    points, calibration = {}, model.calibration
     for glass in track(sorted({x.glass for x in loadings}), "soft atoms", "glasses"):
         softness, plastic = [], []
         for x in (x for x in loadings if x.glass == glass):
@@ -57,11 +54,12 @@ def soft_atoms(model: SoftnessModel, loadings: Sequence[Loading], strain: float)
             softness.append(one[ok])
             plastic.append(x.plastic(strain)[ok])
         sq, share = np.concatenate(softness), float(np.concatenate(plastic).mean())
-        soft, n = calibration.count_soft(sq)
+        soft = int((sq > ABOVE).sum())
         if not soft or not share:
             raise InputError(f"{glass} has no {'plastic' if soft else 'soft'} atom at strain "
                              f"{strain:g}: it tells nothing of their share")
-        points[glass] = soft / n, share_needed(calibration, sq, share) / calibration.natural_share
+        needed = share_needed(calibration, sq, share)
+        points[glass] = soft / len(sq), needed / calibration.natural_share
     if len(points) < LEAST_GLASSES:
         raise InputError(f"--kinds: {LEAST_GLASSES} glasses are the least, there are {len(points)}")
     x, y = np.log(np.array(list(points.values())).T)
