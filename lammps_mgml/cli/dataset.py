@@ -4,20 +4,27 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from ..io.glass import Glass
     from ..train.plan import Plan
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|show")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|show|data")
     make = verbs.add_parser("make", help="quench, age and load glasses (goes on where it stopped), "
                                          "then pack them")
     pack = verbs.add_parser("pack", help="glass files from what is ready in a folder")
     show = verbs.add_parser("show", help="what glass files hold")
     show.add_argument("glasses", nargs="+", help="glass files (.h5)")
+    data = verbs.add_parser("data", help="LAMMPS data files of the undeformed structures in glass "
+                                         "files, for decks of one's own")
+    data.add_argument("glasses", nargs="+", help="glass files (.h5)")
+    data.add_argument("-o", "--output", default=".", help="folder for NAME.data (the present one)")
     for one in (make, pack):
         one.add_argument("folder", help="where LAMMPS works; nothing that is there is made again, "
                                         "and other options than it was made with are refused")
@@ -88,10 +95,16 @@ def run(args: argparse.Namespace) -> None:
     if args.what == "show":
         _show(args.glasses)
         return
-    plans, folder, output = _plans(args), Path(args.folder), Path(args.output)
+    plans = [] if args.what == "data" else _plans(args)
+    output = Path(args.output)
     if output.exists() and not output.is_dir():
-        raise OptionError(f"--output {output}: this is a file, give a folder for NAME.h5")
+        kind = "data" if args.what == "data" else "h5"
+        raise OptionError(f"--output {output}: this is a file, give a folder for NAME.{kind}")
     output.mkdir(parents=True, exist_ok=True)
+    if args.what == "data":
+        _data(args.glasses, output)
+        return
+    folder = Path(args.folder)
     if args.what == "make":
         make(plans, folder, deck_folder(args.decks), command_of(args.lmp), args.jobs, say)
     for plan in track(plans, "packing", "glasses"):
@@ -160,6 +173,19 @@ def command_of(text: str) -> list[str]:
         raise OptionError(f"--lmp {text!r}: there is no program {words[0] if words else ''}; "
                           f"activate the environment that has LAMMPS, or give its path")
     return words
+
+
+def _data(paths: Iterable[str], output: Path) -> None:
+    from ..io.glass import read_glass, write_data
+    from ..progress import say
+
+    for path in paths:
+        glass = read_glass(path)
+        out = output / f"{glass.name}.data"
+        if out.exists():
+            raise InputError(f"{out} is there already: remove it, or give another folder (-o)")
+        write_data(out, glass)
+        say(f"wrote {out}")
 
 
 def _show(paths: Iterable[str]) -> None:

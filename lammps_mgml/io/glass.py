@@ -110,6 +110,32 @@ def write_glass(path: str | PathLike[str], glass: Glass) -> None:
     write_whole(path, store.getvalue())
 
 
+def write_data(path: str | PathLike[str], glass: Glass) -> None:
+    """LAMMPS data file of the inherent structure, atom style atomic; it appears whole or not at all.
+
+    Raises
+    ------
+    InputError : cannot write, or a box whose edges LAMMPS does not take.
+    """
+    from ..system.elements import MASSES
+
+    a, b, c = glass.box
+    if not (a[1] == a[2] == b[2] == 0 and min(a[0], b[1], c[2]) > 0):
+        raise InputError(f"{path}: LAMMPS takes boxes whose first edge is along x and whose second "
+                         f"is in the plane of x and y, not {glass.box.tolist()}")
+    masses = glass.masses or [MASSES[e] for e in glass.elements]
+    lines = [f"LAMMPS data file of glass {glass.name}, units = {glass.lengths.units}", "",
+             f"{len(glass)} atoms", f"{len(glass.elements)} atom types", "",
+             *(f"0 {length:.10g} {x}lo {x}hi" for x, length in zip("xyz", (a[0], b[1], c[2])))]
+    if b[0] or c[0] or c[1]:
+        lines.append(f"{b[0]:.10g} {c[0]:.10g} {c[1]:.10g} xy xz yz")
+    lines += ["", "Masses", "", *(f"{k} {m:.10g}  # {e}" for k, (m, e) in enumerate(
+        zip(masses, glass.elements), start=1)), "", "Atoms # atomic", ""]
+    lines += [f"{k} {kind} {x:.9g} {y:.9g} {z:.9g}" for k, (kind, (x, y, z)) in enumerate(
+        zip(glass.types, glass.positions), start=1)]
+    write_whole(path, ("\n".join(lines) + "\n").encode())
+
+
 def read_glass(path: str | PathLike[str]) -> Glass:
     """Glass from a file of ``write_glass``.
 

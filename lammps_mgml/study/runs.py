@@ -138,7 +138,7 @@ def read(paths: Iterable[str | PathLike[str]], model: SoftnessModel | None = Non
         run = _read(path, elements)
         if model is not None:
             _must_fit(run, model)
-            run = replace(run, seen=_seen(run, model))
+            run = replace(run, seen=seen_by(run, model))
         found[run.name] = _joined(found[run.name], run) if run.name in found else run
     return list(found.values())
 
@@ -294,8 +294,7 @@ def _run_of(path: str, reference: Frame, elements: tuple[str, ...], glass: str |
     unique = tuple(dict.fromkeys(elements))
     number = np.array([0, *(unique.index(e) + 1 for e in elements)], dtype=np.int32)
     types = number[types]
-    shares = np.bincount(types, minlength=len(unique) + 1)[1:] / max(len(types), 1)
-    composition = _composition(unique, shares)
+    composition = composition_of(unique, types)
     name = glass or _stem(path)
     box = Box(np.zeros(3), reference.box.edges, reference.box.periodic)
     structure = Structure(name, unique, reference.positions, types, box,
@@ -303,6 +302,12 @@ def _run_of(path: str, reference: Frame, elements: tuple[str, ...], glass: str |
     return Run(name, path, unique, composition, None, condition_of(composition, None), structure,
                (loading,), len(types), own=own,
                named=glass is not None, notes=notes)
+
+
+def composition_of(elements: Sequence[str], types: AnyArray) -> str:
+    """Text such as "Cu65Zr35"."""
+    return _composition(elements, np.bincount(types, minlength=len(elements) + 1)[1:]
+                        / max(len(types), 1))
 
 
 def _composition(elements: Sequence[str], shares: Iterable[float]) -> str:
@@ -397,15 +402,19 @@ def _joined(one: Run, other: Run) -> Run:
         raise InputError(f"{other.path}: {other.name} {sorted(twice)[0]} is in {one.path} too: give "
                          f"one of them, or rename the other")
     a, b = one.structure, other.structure
-    if a is None or b is None or one.elements != other.elements or not (
-            np.array_equal(a.types, b.types)
-            and np.allclose(a.box.edges, b.box.edges, atol=SAME_PLACE)
-            and _near(a.box, a.positions - b.positions)):
+    if a is None or b is None or not same_structure(a, b):
         raise InputError(f"{other.path}: its glass is called {other.name} like that of {one.path}, "
                          f"but is another one: rename it")
     return replace(one, loadings=one.loadings + other.loadings,
                    own=other.own if one.own is None else one.own,
                    notes=tuple(dict.fromkeys(one.notes + other.notes)))
+
+
+def same_structure(a: Structure, b: Structure) -> bool:
+    """Whether these are the same atoms at the same places, nearly."""
+    return (a.elements == b.elements and np.array_equal(a.types, b.types)
+            and np.allclose(a.box.edges, b.box.edges, atol=SAME_PLACE)
+            and _near(a.box, a.positions - b.positions))
 
 
 def _near(box: Box, away: Floats) -> bool:
@@ -432,7 +441,8 @@ def _must_fit(run: Run, model: SoftnessModel) -> None:
                          f"elements")
 
 
-def _seen(run: Run, model: SoftnessModel) -> bool | None:
+def seen_by(run: Run, model: SoftnessModel) -> bool | None:
+    """Whether the model's training saw the glass; None where that is not known."""
     training = model.card.get("training")
     if training is None:
         return None

@@ -1,0 +1,334 @@
+"""Repeats of one loading: the same undeformed glass, loaded again with other velocities.
+
+What the structure decides, the repeats share; the rest is chance.  How well some repeats predict the
+plastic atoms of another is therefore what a score of any model of the undeformed structure is to be
+seen against.  It rises with the number of repeats, so that it is a lower bound of what can be known,
+for this glass, load, rate and temperature.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, ModelError
+from ..io.dump import first_bytes
+from ..io.whole import write_whole
+from ..models.model import SoftnessModel
+from ..progress import track
+from ..report.drawing import BLUE, GREY, ORANGE, SQ
+from ..system.arrays import AnyArray, Bools, Floats
+from ..system.box import Box
+from ..train.dataset import THRESHOLD, Structure
+from ..train.evaluate import LEAST_BLOCKS, auc, resampled_auc
+from . import runs as files
+from .cases import NEAR, RESAMPLINGS, Score, mean, seed_of
+from .result import Figure
+from .runs import Loading, Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+FORMAT = 1
+LEAST = 2              # repeats: one predicts the other
+TINY = 1e-12           # A^2, added to D2min in logarithms: an atom may not have moved at all
+TITLE = "what repeats of a run tell of each other"
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """A glass loaded several times.
+
+    run : the undeformed glass, with the first of the loadings.  strain : (m,) that all have frames
+    at.  d2min : (r, m, n) A^2 of each.  sources : the dumps.
+    """
+
+    run: Run
+    strain: Floats
+    d2min: AnyArray = field(repr=False)
+    sources: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+    @property
+    def label(self) -> str:
+        return self.run.loadings[0].label
+
+    @property
+    def structure(self) -> Structure:
+        assert self.run.structure is not None      # by ``read``
+        return self.run.structure
+
+    def __len__(self) -> int:
+        return len(self.d2min)
+
+    def at(self, strain: float) -> AnyArray:
+        """(r, n) D2min at a strain; InputError if no frame is there."""
+        k = int(abs(self.strain - strain).argmin())
+        if abs(self.strain[k] - strain) > NEAR:
+            raise InputError(f"{self.name}: the repeats have no frame at strain {strain:g}, but at "
+                             f"{', '.join(f'{s:.3g}' for s in self.strain)}")
+        values: AnyArray = self.d2min[:, k]
+        return values
+
+
+def read(paths: Iterable[str | PathLike[str]],
+         elements: Sequence[str] = ("Cu", "Zr")) -> list[Repeats]:
+    """Repeats of dumps, one a run, and of files of ``write``; one for each glass and kind of load.
+
+    elements : symbols of types 1, 2, ... of dumps that do not tell them.
+
+    Raises
+    ------
+    InputError : none of these files; a single run of a glass; a run twice; frames at other strains.
+    """
+    found: list[Repeats] = []
+    groups: list[list[Run]] = []
+    for path in track([str(p) for p in paths], "reading", "files"):
+        if _is_packed(path):
+            found.append(_unpacked(path))
+            continue
+        run = files.read([path], None, elements)[0]
+        if run.structure is None:
+            raise InputError(f"{path}: a table has no positions, so nothing tells whether it is of "
+                             f"the same glass: give the dump")
+        if len(run.loadings) > 1:
+            raise InputError(f"{path}: has several loadings, where one run is wanted: give its dump")
+        group = next((g for g in groups if _same(g[0], run)), None)
+        if group is None:
+            groups.append([run])
+        else:
+            group.append(run)
+    for group in groups:
+        found.append(_grouped(group))
+    return found
+
+
+def _same(one: Run, other: Run) -> bool:
+    a, b = one.structure, other.structure
+    return (a is not None and b is not None and one.loadings[0].label == other.loadings[0].label
+            and files.same_structure(a, b))
+
+
+def _grouped(group: Sequence[Run]) -> Repeats:
+    first = group[0]
+    if len(group) < LEAST:
+        raise InputError(f"{first.path}: no other run of this glass and load is given (equal "
+                         f"positions in the reference frame): repeats are two or more")
+    strain = np.array([s for s in first.loadings[0].strain if all(
+        abs(run.loadings[0].strain - s).min() < NEAR / 10 for run in group)])
+    if not len(strain):
+        raise InputError(f"{group[1].path}: has no frame at a strain of those of {first.path}: dump "
+                         f"both at the same strains")
+    d2min = np.stack([[run.loadings[0].d2min[run.loadings[0].at(s)] for s in strain]
+                      for run in group]).astype(np.float32)
+    for k in range(len(group)):
+        for j in range(k):
+            if np.array_equal(d2min[j], d2min[k], equal_nan=True):
+                raise InputError(f"{group[k].path} and {group[j].path} are one run (all D2min are "
+                                 f"equal): give each other velocities")
+    name = first.name if first.named else Path(first.path).resolve().parent.name
+    # any model may be asked, not only the one that the runs had
+    return Repeats(replace(first, name=name, own=None), strain, d2min,
+                   tuple(run.path for run in group))
+
+
+# Files -------------------------------------------------------------------------------------------
+
+def write(path: str | PathLike[str], repeats: Repeats, made: str = "") -> None:
+    """One HDF5 file; it appears whole or not at all.  D2min is rounded to float16 (0.05 %).
+
+    made : how the runs were made, a sentence or command.
+
+    Raises
+    ------
+    InputError : cannot write, disk full.
+    """
+    import h5py
+
+    packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+    store, x = BytesIO(), repeats.structure
+    with h5py.File(store, "w") as file:
+        file.attrs.update({
+            "mgml_repeats": FORMAT, "name": repeats.name, "elements": list(x.elements),
+            "label": repeats.label, "sources": json.dumps(repeats.sources), "made": made,
+            "box": x.box.edges})
+        file.create_dataset("types", data=x.types.astype(np.uint8), **packed)
+        file.create_dataset("reference", data=x.positions.astype(np.float32), **packed)
+        file["strain"] = repeats.strain
+        most = np.finfo(np.float16).max
+        file.create_dataset("d2min", data=np.minimum(repeats.d2min, most).astype(np.float16),
+                            chunks=(1, 1, len(x.types)), **packed)
+    write_whole(path, store.getvalue())
+
+
+def _is_packed(path: str) -> bool:
+    try:
+        if not first_bytes(path).startswith(files.HDF5):
+            return False
+    except OSError as e:
+        raise InputError(f"{path}: {e.strerror or e}") from None
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "mgml_repeats" in file.attrs
+    except OSError as e:
+        raise InputError(f"{path} is damaged: {e}") from None
+
+
+def _unpacked(path: str) -> Repeats:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["mgml_repeats"] != FORMAT:
+                raise InputError(f"{path}: these repeats are not of this version")
+            elements = tuple(map(str, file.attrs["elements"]))
+            box = Box.make(np.asarray(file.attrs["box"], np.float64), (True,) * 3)
+            types = np.asarray(file["types"][:], np.int32)
+            positions = np.asarray(file["reference"][:], np.float64)
+            strain = np.asarray(file["strain"][:], np.float64)
+            d2min = np.asarray(file["d2min"][:], np.float32)
+            name, label = str(file.attrs["name"]), str(file.attrs["label"])
+            sources = tuple(map(str, json.loads(file.attrs["sources"])))
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as e:
+        raise InputError(f"{path} holds no repeats, or is damaged: {e}") from None
+    n = len(types)
+    if (positions.shape != (n, 3) or d2min.shape != (len(sources), len(strain), n) or not n
+            or len(sources) < LEAST or not len(strain)
+            or types.min() < 1 or types.max() > len(elements)):
+        raise InputError(f"{path} is damaged: {n} types, positions {positions.shape}, D2min "
+                         f"{d2min.shape}, {len(strain)} strains, {len(sources)} runs")
+    structure = Structure(name, elements, positions, types, box)
+    composition = files.composition_of(elements, types)
+    run = Run(name, path, elements, composition, None, files.condition_of(composition, None),
+              structure, (Loading(label, strain, d2min[0]),), n)
+    return Repeats(run, strain, d2min, sources)
+
+
+# What they tell ----------------------------------------------------------------------------------
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Of one glass at one strain.  Each AUC is a mean over the repeats, each predicted in turn.
+
+    plastic : (r,) atoms of each repeat.  by_others : AUC of the mean log D2min of 1, 2, ... r - 1
+    other repeats.  model : AUC of the model's margins.  share : (model - 0.5) / (ceiling - 0.5).
+    """
+
+    repeats: Repeats
+    strain: float
+    plastic: list[int]
+    by_others: list[Score]
+    model: Score
+    share: Score
+
+    @property
+    def ceiling(self) -> Score:
+        """AUC by all other repeats."""
+        return self.by_others[-1]
+
+
+def told(repeats: Repeats, model: SoftnessModel, strain: float, threshold: float = THRESHOLD) -> Told:
+    """What the repeats and the model say of each of the repeats.
+
+    threshold : of D2min (A^2).
+
+    Raises
+    ------
+    InputError : no frame at ``strain``; a repeat without plastic atoms; what the model needs is not
+        there.
+    ModelError : the model was trained on this glass.
+    """
+    d2 = repeats.at(strain)
+    if files.seen_by(repeats.run, model):
+        raise ModelError(f"model {model.name} was trained on {repeats.name}: a score there says "
+                         f"nothing; take another glass or model")
+    found = files.scored(repeats.run, model, repeats.run.loadings[0])
+    ok = ~np.isnan(d2).any(axis=0) & ~np.isnan(found.margin)
+    blocks = repeats.structure.blocks()[ok]
+    labels: Bools = d2[:, ok] > threshold
+    for source, row in zip(repeats.sources, labels):
+        if not row.any() or row.all():
+            raise InputError(f"{source}: no atom is plastic at strain {strain:g}: nothing to "
+                             f"predict; take a larger --strain")
+    log = np.log(d2[:, ok].astype(np.float64) + TINY)
+    r, seed = len(repeats), seed_of(repeats.name)
+    enough = len(np.unique(blocks)) >= LEAST_BLOCKS
+
+    def score(which: int, values: Floats) -> Score:
+        again = (resampled_auc(labels[which], values, blocks, RESAMPLINGS, seed) if enough
+                 else np.full(RESAMPLINGS, np.nan))
+        return Score(auc(labels[which], values), again)
+
+    by_others = [mean(score(k, log[[(k + j) % r for j in range(1, others + 1)]].mean(axis=0))
+                      for k in range(r)) for others in range(1, r)]
+    of_model = mean(score(k, found.margin[ok]) for k in range(r))
+    return Told(repeats, strain, [int(row.sum()) for row in labels], by_others, of_model,
+                _share(of_model, by_others[-1]))
+
+
+def _share(model: Score, ceiling: Score) -> Score:
+    half = Score(0.5, np.full(RESAMPLINGS, 0.5))
+    return (model - half) / (ceiling - half)
+
+
+def together(some: Sequence[Told]) -> tuple[Score, Score, Score]:
+    """(ceiling, model, share) as means over glasses; the share is that of the means."""
+    ceiling, model = mean(x.ceiling for x in some), mean(x.model for x in some)
+    return ceiling, model, _share(model, ceiling)
+
+
+def figure(some: Sequence[Repeats], model: SoftnessModel, strain: float) -> Figure:
+    """Figure 7: AUC by the number of other repeats, and that of the model."""
+    if not some:
+        return Figure("7", TITLE, missing="needs repeats of a loading (--repeats; mgml repeats)")
+    answers = [told(x, model, strain) for x in track(some, "repeats", "glasses")]
+    rows: list[dict[str, Any]] = []
+    for x in answers:
+        for others, score in enumerate(x.by_others, start=1):
+            rows.append({
+                "glass": x.repeats.name, "load": x.repeats.label, "strain": strain,
+                "repeats": len(x.repeats), "plastic": int(np.mean(x.plastic)), "by_others": others,
+                "auc": score.value, "auc_low95": score.low, "auc_high95": score.high,
+                "model_auc": x.model.value, "model_auc_low95": x.model.low,
+                "model_auc_high95": x.model.high, "share": x.share.value,
+                "share_low95": x.share.low, "share_high95": x.share.high})
+    ceiling, ours, share = together(answers)
+    most = max(len(x.by_others) for x in answers)
+
+    def draw(canvas: Canvas) -> None:
+        ax = canvas.add_subplot()
+        for x in answers:
+            ax.plot(range(1, len(x.by_others) + 1), [s.value for s in x.by_others], "o-", ms=3,
+                    lw=0.9, color=BLUE, alpha=0.7)
+            ax.plot([1, len(x.by_others)], [x.model.value] * 2, lw=0.9, color=ORANGE, alpha=0.7)
+        ax.plot([], [], "o-", ms=3, color=BLUE, label="by other repeats, a line a glass")
+        ax.plot([], [], color=ORANGE, label=f"by {SQ} of {model.name}")
+        ax.axhline(0.5, color=GREY, lw=0.6)
+        ax.set_xticks(range(1, most + 1))
+        ax.set_ylim(0.45, 1.0)
+        ax.set_xlabel("other repeats that predict")
+        ax.set_ylabel("AUC for the plastic atoms of a repeat")
+        ax.legend(loc="lower right")
+    return Figure(
+        "7", TITLE,
+        f"How well other repeats of a loading predict the plastic atoms of one (mean log D2min of "
+        f"the others, each repeat in turn), and how well {model.name} does, at strain {strain:g}. "
+        f"All others: AUC {ceiling.value:.3f} ({ceiling.low:.3f} to {ceiling.high:.3f}); "
+        f"{model.name}: {ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}), "
+        f"{100 * share.value:.0f} % of the way from 0.5 to that; 95 % by block bootstrap. Means over "
+        f"{len(answers)} "
+        f"{'glass' if len(answers) == 1 else 'glasses'}.",
+        {key: np.array([row[key] for row in rows]) for key in rows[0]}, draw)

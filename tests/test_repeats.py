@@ -1,0 +1,123 @@
+"""``mgml repeats``: how well repeats of a run predict each other, against numbers computed here."""
+import json
+
+import h5py
+import numpy as np
+import pytest
+from decks import ROOT, mgml
+from sklearn.metrics import roc_auc_score
+
+from lammps_mgml import api
+from lammps_mgml.cli import main
+from lammps_mgml.io.dump import read_frames
+from lammps_mgml.models.model import load_model
+
+DUMP = ROOT / "inputs" / "glasses" / "glass-13.z-compression.dump.gz"
+SEEDS = (1, 2, 3)
+
+
+def written(path, frames, rng, sign=1.0):
+    """Dump of ``frames`` in which a part of the atoms of strained frames is somewhere else."""
+    with open(path, "w") as file:
+        for frame in frames:
+            x = sign * frame.positions
+            if frame.step:
+                moved = rng.random(len(x)) < 0.02
+                x[moved] += rng.normal(0.0, 0.8, (moved.sum(), 3))
+            edges = np.diag(frame.box.edges)
+            file.write(f"ITEM: TIMESTEP\n{frame.step}\nITEM: NUMBER OF ATOMS\n{len(x)}\n"
+                       "ITEM: BOX BOUNDS pp pp pp\n" + "".join(f"0 {e:.10g}\n" for e in edges)
+                       + "ITEM: ATOMS id type element x y z\n")
+            names = np.array(["", "Cu", "Zr"])[frame.types]
+            file.writelines(f"{k} {t} {e} {a:.8g} {b:.8g} {c:.8g}\n" for k, t, e, (a, b, c) in zip(
+                frame.columns["id"], frame.types, names, x))
+
+
+@pytest.fixture(scope="module")
+def dumps(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repeats") / "glass-x"
+    folder.mkdir()
+    frames = [f for f in read_frames(DUMP) if f.step in (0, 20, 40)]
+    for seed in SEEDS:
+        written(folder / f"{seed}.dump", frames, np.random.default_rng(seed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def d2(dumps):
+    """(r, n) D2min at strain 0.04 of each dump."""
+    out = []
+    for seed in SEEDS:
+        first, *_, last = read_frames(dumps / f"{seed}.dump")
+        out.append(api.d2min(first.positions, first.box.edges, last.positions, last.box.edges).d2min)
+    return np.array(out)
+
+
+def paths(dumps):
+    return [dumps / f"{seed}.dump" for seed in SEEDS]
+
+
+def test_numbers(dumps, d2):
+    found, = json.loads(mgml("repeats", *paths(dumps), "--json"))
+    plastic, log = d2 > 5.0, np.log(d2 + 1e-12)
+    assert found["plastic"] == plastic.sum(axis=1).tolist()
+    every = [np.mean([roc_auc_score(plastic[k], log[[(k + j) % 3 for j in range(1, m + 1)]].mean(axis=0))
+                      for k in range(3)]) for m in (1, 2)]
+    assert [x["value"] for x in found["auc_by_others"]] == pytest.approx(every, abs=1e-9)
+    first = next(read_frames(dumps / "1.dump"))
+    model = load_model("cuzr")
+    margins = model.margins(api.featurize(first.positions, first.types, first.box.edges,
+                                          features=model.features))
+    ours = np.mean([roc_auc_score(row, margins) for row in plastic])
+    assert found["auc_by_model"]["value"] == pytest.approx(ours, abs=1e-9)
+    assert found["share"]["value"] == pytest.approx((ours - 0.5) / (every[-1] - 0.5), abs=1e-9)
+    for x in (*found["auc_by_others"], found["auc_by_model"], found["share"]):
+        assert x["low95"] < x["value"] < x["high95"]
+
+
+def test_packed_file_says_the_same(dumps, tmp_path):
+    text = mgml("repeats", *paths(dumps), "-o", tmp_path / "r.h5", "--made", "a test")
+    again = mgml("repeats", tmp_path / "r.h5")
+    assert "glass-x" in text and (tmp_path / "r.h5").stat().st_size < 400_000
+
+    def three(line):
+        return [float(w) for w in line.replace("(", " ").replace(")", " ").split() if w.startswith("0.")]
+    assert three(again.splitlines()[-1]) == pytest.approx(three(text.splitlines()[-1]), abs=0.002)
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file.attrs["made"] == "a test" and file["d2min"].shape == (3, 2, 8000)
+
+
+@pytest.mark.parametrize("change, told", [
+    (lambda file: file.attrs.__delitem__("label"), "holds no repeats, or is damaged"),
+    (lambda file: file.attrs.__setitem__("sources", '["a"]'), "is damaged: 8000 types"),
+    (lambda file: file["types"].__setitem__(0, 9), "is damaged"),
+    (lambda file: file.attrs.__setitem__("mgml_repeats", 7), "not of this version")])
+def test_damaged_files(dumps, tmp_path, change, told, capfd):
+    path = tmp_path / "r.h5"
+    mgml("repeats", *paths(dumps), "-o", path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    assert main(["repeats", str(path)]) == 1
+    assert told in capfd.readouterr().err
+
+
+def test_what_is_refused(dumps, tmp_path, capfd):
+    one, two, three = map(str, paths(dumps))
+    (tmp_path / "same.dump").write_bytes((dumps / "1.dump").read_bytes())
+
+    def refused(words, *told):
+        assert main(["repeats", *words]) == 1
+        said = capfd.readouterr().err.strip()
+        assert len(said.splitlines()) == 1 and all(t in said for t in told), said
+
+    refused([one], one, "no other run of this glass")
+    refused([one, str(tmp_path / "same.dump")], "are one run")
+    frames = [f for f in read_frames(DUMP) if f.step in (0, 40)]
+    written(tmp_path / "mirrored.dump", frames, np.random.default_rng(4), -1.0)
+    refused([one, two, str(tmp_path / "mirrored.dump")], "mirrored.dump: no other run")
+    refused([one, two, "--strain", "0.06"], "no frame at strain 0.06", "0.02, 0.04")
+    refused([one, str(tmp_path / "none.dump")], "No such file")
+    mgml("repeats", one, two, "-o", tmp_path / "seen.h5")
+    with h5py.File(tmp_path / "seen.h5", "r+") as file:
+        file.attrs["name"] = "glass-21"
+    refused([str(tmp_path / "seen.h5")], "cuzr was trained on glass-21")
