@@ -75,26 +75,44 @@ def test_numbers(dumps, d2):
         assert x["low95"] < x["value"] < x["high95"]
 
 
-def test_packed_file_says_the_same(dumps, tmp_path):
-    text = mgml("repeats", *paths(dumps), "-o", tmp_path / "r.h5", "--made", "a test")
-    again = mgml("repeats", tmp_path / "r.h5")
-    assert "glass-x" in text and (tmp_path / "r.h5").stat().st_size < 400_000
+@pytest.fixture(scope="module")
+def packed(dumps):
+    path = dumps.parent / "r.h5"
+    said = mgml("pack", *paths(dumps), "-o", path, "--made", "a test", "--rate", "1e13")
+    assert "3 runs" in said and path.stat().st_size < 400_000
+    return path
 
-    def three(line):
-        return [float(w) for w in line.replace("(", " ").replace(")", " ").split() if w.startswith("0.")]
-    assert three(again.splitlines()[-1]) == pytest.approx(three(text.splitlines()[-1]), abs=0.002)
-    with h5py.File(tmp_path / "r.h5") as file:
-        assert file.attrs["made"] == "a test" and file["d2min"].shape == (3, 2, 8000)
+
+def test_packed_file_says_the_same(dumps, packed, d2):
+    def numbers(path):
+        found, = json.loads(mgml("repeats", *path, "--json"))
+        return found["plastic"], [x["value"] for x in (*found["auc_by_others"], found["auc_by_model"])]
+    (plastic, exact), (kept, rounded) = numbers(paths(dumps)), numbers([packed])
+    assert kept == plastic and rounded == pytest.approx(exact, abs=1e-3)
+    with h5py.File(packed) as file:
+        assert file.attrs["made"] == "a test" and file["runs/2/d2min"].shape == (2, 8000)
+        kept = file["runs/0/d2min"][1].astype(float)
+    assert (kept >= d2[0] * (1 - 1e-6)).all() and (kept <= np.maximum(d2[0] * 1.016, 1e-4)).all()
+    assert np.array_equal(kept > 5.0, d2[0].astype(np.float32) > 5.0)
+
+
+def test_packed_file_in_a_study(dumps, packed, tmp_path, capfd):
+    one = tmp_path / "one.h5"
+    mgml("pack", dumps / "1.dump", "-o", one, "--rate", "1e13", "--strains", "0.04")
+    said = mgml("study", one, "-o", tmp_path / "study", "--only", "2b")
+    assert "Cu65Zr35, 1e13 K/s" in said and "z-compression to 0.04" in said
+    assert main(["study", str(packed), "-o", str(tmp_path / "study")]) == 1
+    assert "has repeats of z-compression: for these there is mgml repeats" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("change, told", [
-    (lambda file: file.attrs.__delitem__("label"), "holds no repeats, or is damaged"),
-    (lambda file: file.attrs.__setitem__("sources", '["a"]'), "is damaged: 8000 types"),
-    (lambda file: file["types"].__setitem__(0, 9), "is damaged"),
-    (lambda file: file.attrs.__setitem__("mgml_repeats", 7), "not of this version")])
-def test_damaged_files(dumps, tmp_path, change, told, capfd):
+    (lambda file: file["runs/0"].attrs.__delitem__("label"), "no file of mgml pack, or damaged"),
+    (lambda file: file["types"].__setitem__(0, 9), "or damaged: 8000 types of 2 elements"),
+    (lambda file: file["runs/1/strain"].__setitem__(1, 0.0), "or damaged: run 1 has 2 strains"),
+    (lambda file: file.attrs.__setitem__("mgml_runs", 7), "of another version of mgml pack")])
+def test_damaged_files(packed, tmp_path, change, told, capfd):
     path = tmp_path / "r.h5"
-    mgml("repeats", *paths(dumps), "-o", path)
+    path.write_bytes(packed.read_bytes())
     with h5py.File(path, "r+") as file:
         change(file)
     assert main(["repeats", str(path)]) == 1
@@ -117,7 +135,11 @@ def test_what_is_refused(dumps, tmp_path, capfd):
     refused([one, two, str(tmp_path / "mirrored.dump")], "mirrored.dump: no other run")
     refused([one, two, "--strain", "0.06"], "no frame at strain 0.06", "0.02, 0.04")
     refused([one, str(tmp_path / "none.dump")], "No such file")
-    mgml("repeats", one, two, "-o", tmp_path / "seen.h5")
+    mgml("pack", one, two, "-o", tmp_path / "seen.h5")
     with h5py.File(tmp_path / "seen.h5", "r+") as file:
         file.attrs["name"] = "glass-21"
     refused([str(tmp_path / "seen.h5")], "cuzr was trained on glass-21")
+    for words, told in ((["--strains", "a"], "write it as 0.02,0.04"), (["--rate", "-1"], "above 0"),
+                        ([str(tmp_path / "mirrored.dump")], "is not of the glass of")):
+        assert main(["pack", one, *words, "-o", str(tmp_path / "none.h5")]) == 1
+        assert told in capfd.readouterr().err and not (tmp_path / "none.h5").exists()

@@ -13,7 +13,7 @@ from lammps_mgml import api
 from lammps_mgml.cli import main
 from lammps_mgml.io.dump import read_data
 from lammps_mgml.models.model import load_model
-from lammps_mgml.study import figures, result, runs, stages
+from lammps_mgml.study import figures, reading, result, runs, stages
 from lammps_mgml.study.cases import RESAMPLINGS, Score
 
 GLASSES = ROOT / "inputs" / "glasses"
@@ -195,7 +195,7 @@ def test_fall_of_auc_against_fall_of_stress(tmp_path):
     """Three glasses whose AUC falls the more the more their stress falls."""
     paths = [glass_file(tmp_path / f"{k}.h5", f"g{k}", 0.25 * k * k, 0.1 * k, k) for k in range(3)]
     model = load_model("cuzr")
-    read = runs.read(paths, model)
+    read = reading.read(paths, model)
     figure = stages.drop_figure(read, model, "")
     assert figure.missing is None
     fall = np.asarray(figure.columns["auc_fall"])
@@ -243,7 +243,7 @@ def write(path, frames, without=()):
 def test_a_dump_gives_what_it_holds(tmp_path, dumped, softness):
     path = write(tmp_path / "run.dump", dumped)
     model = load_model("cuzr")
-    run, = runs.read([path], model)
+    run, = reading.read([path], model)
     loading, = run.loadings
     assert (loading.label, run.composition, run.rate, run.seen, run.name) == (
         "x-tension", "Cu65Zr35", None, None, "run")
@@ -255,7 +255,7 @@ def test_a_dump_gives_what_it_holds(tmp_path, dumped, softness):
     assert "Whether the training of cuzr saw run is not known" in figure.caption
     # without S^q, and without D2min, both are computed: all but the atoms' ranks within a step
     for without in (("d_sq",), ("d_sq", "d_d2min", "d_eta", "i_site")):
-        other, = runs.read([write(tmp_path / "run.dump", dumped, without)], model)
+        other, = reading.read([write(tmp_path / "run.dump", dumped, without)], model)
         np.testing.assert_allclose(other.loadings[0].d2min, loading.d2min, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(runs.scored(other, model).softness, softness, atol=1e-6)
     assert "against its first frame, step 0" in other.notes[0]
@@ -265,7 +265,7 @@ def test_a_table_of_a_run(tmp_path, dumped, softness):
     """Without positions there is an AUC, and no interval."""
     path, model = tmp_path / "run.h5", load_model("cuzr")
     put_table(path, dumped)
-    run, = runs.read([path], model)
+    run, = reading.read([path], model)
     assert run.structure is None and run.loadings[0].label == "x-tension"
     found = {f.number: f for f in figures.figures_of([run], model, 0.03, ["2a", "2b", "3a", "3b", "4a"])}
     assert "tables have no positions" in found["2a"].missing
@@ -295,7 +295,7 @@ def test_loadings_of_a_glass_in_two_files_are_one_run(tmp_path):
         shutil.copy(G13, tmp_path / f"{name}.h5")
         with h5py.File(tmp_path / f"{name}.h5", "r+") as file:
             del file["loadings"][gone]
-    run, = runs.read([tmp_path / "a.h5", tmp_path / "b.h5"], load_model("cuzr"))
+    run, = reading.read([tmp_path / "a.h5", tmp_path / "b.h5"], load_model("cuzr"))
     assert [x.label for x in run.loadings] == ["z-compression", "x-compression"]
 
 
@@ -306,7 +306,7 @@ def test_elements_in_another_order_or_fewer_are_those_of_the_model(tmp_path):
         file.attrs["elements"], file.attrs["name"] = ["Zr", "Cu"], "turned"
         file["types"][:] = 3 - file["types"][:]
     model = load_model("cuzr")
-    turned, straight = runs.read([path, G13], model)
+    turned, straight = reading.read([path, G13], model)
     assert turned.composition == "Zr35Cu65"
     np.testing.assert_allclose(*(runs.scored(run, model).margin for run in (turned, straight)))
 
@@ -384,11 +384,11 @@ def test_softness_of_another_model_is_refused(tmp_path, dumped, capsys):
 
 def test_runs_that_the_model_has_seen_are_in_no_score(tmp_path):
     model = load_model("cuzr")
-    seen, = runs.read([G21], model)
+    seen, = reading.read([G21], model)
     assert seen.seen
     for figure in stages.figures([seen], model, 0.04):
         assert "was trained on glass-21: a score there says nothing" in figure.missing
-    figure = next(f for f in stages.figures([seen, *runs.read([G13], model)], model, 0.04)
+    figure = next(f for f in stages.figures([seen, *reading.read([G13], model)], model, 0.04)
                   if f.number == "4a")
     assert set(figure.columns["condition"]) == {"Cu65Zr35, 1e13 K/s"}
 

@@ -22,8 +22,8 @@ from lammps_mgml.study.cases import (
     spread_of,
     table3,
 )
+from lammps_mgml.study.reading import read
 from lammps_mgml.study.result import Figure
-from lammps_mgml.study.runs import read
 from lammps_mgml.train.evaluate import bootstrap
 
 STRAIN = 0.04

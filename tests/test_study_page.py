@@ -16,7 +16,7 @@ from decks import ROOT
 from PIL import Image
 
 from lammps_mgml.models.model import load_model
-from lammps_mgml.study import page, result, runs, slices
+from lammps_mgml.study import page, reading, result, runs, slices
 from lammps_mgml.system.box import Box
 
 HOSTILE = "</script><script>window.hit = 1</script><img src=x onerror='window.hit = 2'>"
@@ -36,7 +36,7 @@ def study(tmp_path_factory):
             del file["loadings"][name]
         next(iter(file["loadings"].values())).attrs["sense"] = "<i>pull</i>"
     model = load_model("cuzr")
-    read = runs.read([source, folder / FILE], model)
+    read = reading.read([source, folder / FILE], model)
     d2 = read[1].loadings[0].d2min.copy()
     d2[:, ::3] = np.nan                                # as of atoms that were not evaluated
     read[1] = replace(read[1], loadings=(replace(read[1].loadings[0], d2min=d2),))

@@ -7,8 +7,8 @@ import lammps_mgml
 from lammps_mgml.io.glass import read_glass
 from lammps_mgml.models.model import load_model
 from lammps_mgml.study import why
+from lammps_mgml.study.reading import read
 from lammps_mgml.study.result import write
-from lammps_mgml.study.runs import read
 
 GLASSES = ROOT / "inputs" / "glasses"
 STRAIN = 0.04

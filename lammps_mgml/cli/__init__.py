@@ -24,6 +24,7 @@ VERBS = {
     "why": "tell what makes atoms soft: what each family of features adds",
     "model": "list the shipped models, print a model's card",
     "report": "figure and strain-by-strain AUC from the dump of a run",
+    "pack": "loaded runs of one glass in one small file, for study and repeats",
     "repeats": "how well repeats of a run predict each other, and how near a model comes",
     "study": "the figures of the paper from runs, and one page with all of them",
     "ovito": "picture or movie of a dump by OVITO, without a display",

@@ -14,41 +14,28 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN",
                         help="dumps of runs of one glass under one load that differ in their "
-                             "velocities; or files that --output wrote")
+                             "velocities; or files of mgml pack")
     parser.add_argument("--model", default="cuzr",
                         help="a shipped model's name or a model file (cuzr)")
     parser.add_argument("--strain", type=float, default=0.04,
                         help="of the plastic atoms: the frames next to it (0.04)")
-    parser.add_argument("-o", "--output", metavar="FILE",
-                        help="also write the repeats of one glass into one small file (.h5)")
-    parser.add_argument("--made", default="", metavar="TEXT",
-                        help="of --output: how the runs were made, to be kept in the file")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..errors import OptionError
     from ..models.model import load_model
     from ..progress import track
-    from ..study.repeats import read, told, write
-    from . import check_output
+    from ..study.repeats import read, told
 
-    if args.output:
-        check_output(args.output)
     model = load_model(args.model)
     found = read(args.runs, model.elements)
-    if args.output and len(found) > 1:
-        raise OptionError(f"--output: these are repeats of {len(found)} glasses or loads "
-                          f"({', '.join(x.name for x in found)}): give those of one")
     some = [told(x, model, args.strain) for x in track(found, "repeats", "glasses")]
-    if args.output:
-        write(args.output, found[0], args.made)
     if args.json:
         import json
 
         print(json.dumps([_told(x) for x in some], indent=1))
     else:
-        _print(some, model.name)
+        _print(some)
 
 
 def _told(x: Told) -> dict[str, Any]:
@@ -60,11 +47,11 @@ def _told(x: Told) -> dict[str, Any]:
             "auc_by_model": number(x.model), "share": number(x.share)}
 
 
-def _print(some: Sequence[Told], model: str) -> None:
+def _print(some: Sequence[Told]) -> None:
     from ..study.repeats import together
 
     print(f"{'glass':<16} {'load':<15} repeats plastic  AUC by one other        by all others        "
-          f"   by {model:<20} share of the way from 0.5")
+          f"   by the model            share of the way from 0.5")
     for x in some:
         print(f"{x.repeats.name:<16} {x.repeats.label:<15} {len(x.repeats):<7} "
               f"{sum(x.plastic) / len(x.plastic):<8.0f} {_text(x.by_others[0]):<23} "

@@ -9,8 +9,9 @@ from os import PathLike
 from ..errors import OptionError
 from ..models.model import SoftnessModel
 from ..progress import track
+from .reading import read
 from .result import Figure, write
-from .runs import Run, read
+from .runs import Run
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ for this glass, load, rate and temperature.
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,24 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, ModelError
-from ..io.dump import first_bytes
-from ..io.whole import write_whole
 from ..models.model import SoftnessModel
 from ..progress import track
 from ..report.drawing import BLUE, GREY, ORANGE, SQ
 from ..system.arrays import AnyArray, Bools, Floats
-from ..system.box import Box
 from ..train.dataset import THRESHOLD, Structure
 from ..train.evaluate import LEAST_BLOCKS, auc, resampled_auc
-from . import runs as files
+from . import reading
 from .cases import NEAR, RESAMPLINGS, Score, mean, seed_of
 from .result import Figure
-from .runs import Loading, Run
+from .runs import Run, same_structure, scored, seen_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-FORMAT = 1
 LEAST = 2              # repeats: one predicts the other
 TINY = 1e-12           # A^2, added to D2min in logarithms: an atom may not have moved at all
 TITLE = "what repeats of a run tell of each other"
@@ -46,7 +40,7 @@ class Repeats:
     """A glass loaded several times.
 
     run : the undeformed glass, with the first of the loadings.  strain : (m,) that all have frames
-    at.  d2min : (r, m, n) A^2 of each.  sources : the dumps.
+    at.  d2min : (r, m, n) A^2 of each.  sources : the files, of each.
     """
 
     run: Run
@@ -82,7 +76,7 @@ class Repeats:
 
 def read(paths: Iterable[str | PathLike[str]],
          elements: Sequence[str] = ("Cu", "Zr")) -> list[Repeats]:
-    """Repeats of dumps, one a run, and of files of ``write``; one for each glass and kind of load.
+    """Repeats of dumps, one a run, and of files of ``packed``; one for each glass and kind of load.
 
     elements : symbols of types 1, 2, ... of dumps that do not tell them.
 
@@ -90,32 +84,26 @@ def read(paths: Iterable[str | PathLike[str]],
     ------
     InputError : none of these files; a single run of a glass; a run twice; frames at other strains.
     """
-    found: list[Repeats] = []
     groups: list[list[Run]] = []
     for path in track([str(p) for p in paths], "reading", "files"):
-        if _is_packed(path):
-            found.append(_unpacked(path))
-            continue
-        run = files.read([path], None, elements)[0]
-        if run.structure is None:
-            raise InputError(f"{path}: a table has no positions, so nothing tells whether it is of "
-                             f"the same glass: give the dump")
-        if len(run.loadings) > 1:
-            raise InputError(f"{path}: has several loadings, where one run is wanted: give its dump")
-        group = next((g for g in groups if _same(g[0], run)), None)
-        if group is None:
-            groups.append([run])
-        else:
-            group.append(run)
-    for group in groups:
-        found.append(_grouped(group))
-    return found
+        for run in reading.each(path, elements):
+            if run.structure is None:
+                raise InputError(f"{path}: a table has no positions, so nothing tells whether it is "
+                                 f"of the same glass: give the dump")
+            for loading in run.loadings:
+                one = replace(run, loadings=(loading,))
+                group = next((g for g in groups if _same(g[0], one)), None)
+                if group is None:
+                    groups.append([one])
+                else:
+                    group.append(one)
+    return [_grouped(group) for group in groups]
 
 
 def _same(one: Run, other: Run) -> bool:
     a, b = one.structure, other.structure
     return (a is not None and b is not None and one.loadings[0].label == other.loadings[0].label
-            and files.same_structure(a, b))
+            and same_structure(a, b))
 
 
 def _grouped(group: Sequence[Run]) -> Repeats:
@@ -139,82 +127,6 @@ def _grouped(group: Sequence[Run]) -> Repeats:
     # any model may be asked, not only the one that the runs had
     return Repeats(replace(first, name=name, own=None), strain, d2min,
                    tuple(run.path for run in group))
-
-
-# Files -------------------------------------------------------------------------------------------
-
-def write(path: str | PathLike[str], repeats: Repeats, made: str = "") -> None:
-    """One HDF5 file; it appears whole or not at all.  D2min is rounded to float16 (0.05 %).
-
-    made : how the runs were made, a sentence or command.
-
-    Raises
-    ------
-    InputError : cannot write, disk full.
-    """
-    import h5py
-
-    packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-    store, x = BytesIO(), repeats.structure
-    with h5py.File(store, "w") as file:
-        file.attrs.update({
-            "mgml_repeats": FORMAT, "name": repeats.name, "elements": list(x.elements),
-            "label": repeats.label, "sources": json.dumps(repeats.sources), "made": made,
-            "box": x.box.edges})
-        file.create_dataset("types", data=x.types.astype(np.uint8), **packed)
-        file.create_dataset("reference", data=x.positions.astype(np.float32), **packed)
-        file["strain"] = repeats.strain
-        most = np.finfo(np.float16).max
-        file.create_dataset("d2min", data=np.minimum(repeats.d2min, most).astype(np.float16),
-                            chunks=(1, 1, len(x.types)), **packed)
-    write_whole(path, store.getvalue())
-
-
-def _is_packed(path: str) -> bool:
-    try:
-        if not first_bytes(path).startswith(files.HDF5):
-            return False
-    except OSError as e:
-        raise InputError(f"{path}: {e.strerror or e}") from None
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return "mgml_repeats" in file.attrs
-    except OSError as e:
-        raise InputError(f"{path} is damaged: {e}") from None
-
-
-def _unpacked(path: str) -> Repeats:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs["mgml_repeats"] != FORMAT:
-                raise InputError(f"{path}: these repeats are not of this version")
-            elements = tuple(map(str, file.attrs["elements"]))
-            box = Box.make(np.asarray(file.attrs["box"], np.float64), (True,) * 3)
-            types = np.asarray(file["types"][:], np.int32)
-            positions = np.asarray(file["reference"][:], np.float64)
-            strain = np.asarray(file["strain"][:], np.float64)
-            d2min = np.asarray(file["d2min"][:], np.float32)
-            name, label = str(file.attrs["name"]), str(file.attrs["label"])
-            sources = tuple(map(str, json.loads(file.attrs["sources"])))
-    except InputError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as e:
-        raise InputError(f"{path} holds no repeats, or is damaged: {e}") from None
-    n = len(types)
-    if (positions.shape != (n, 3) or d2min.shape != (len(sources), len(strain), n) or not n
-            or len(sources) < LEAST or not len(strain)
-            or types.min() < 1 or types.max() > len(elements)):
-        raise InputError(f"{path} is damaged: {n} types, positions {positions.shape}, D2min "
-                         f"{d2min.shape}, {len(strain)} strains, {len(sources)} runs")
-    structure = Structure(name, elements, positions, types, box)
-    composition = files.composition_of(elements, types)
-    run = Run(name, path, elements, composition, None, files.condition_of(composition, None),
-              structure, (Loading(label, strain, d2min[0]),), n)
-    return Repeats(run, strain, d2min, sources)
 
 
 # What they tell ----------------------------------------------------------------------------------
@@ -252,10 +164,10 @@ def told(repeats: Repeats, model: SoftnessModel, strain: float, threshold: float
     ModelError : the model was trained on this glass.
     """
     d2 = repeats.at(strain)
-    if files.seen_by(repeats.run, model):
+    if seen_by(repeats.run, model):
         raise ModelError(f"model {model.name} was trained on {repeats.name}: a score there says "
                          f"nothing; take another glass or model")
-    found = files.scored(repeats.run, model, repeats.run.loadings[0])
+    found = scored(repeats.run, model, repeats.run.loadings[0])
     ok = ~np.isnan(d2).any(axis=0) & ~np.isnan(found.margin)
     blocks = repeats.structure.blocks()[ok]
     labels: Bools = d2[:, ok] > threshold

@@ -1,0 +1,46 @@
+"""mgml pack"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN",
+                        help="dumps of loaded runs of one glass, as mgml study takes them")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the file (.h5)")
+    parser.add_argument("--elements", default="Cu Zr",
+                        help='of types 1, 2, ... in dumps that do not tell them ("Cu Zr")')
+    parser.add_argument("--rate", type=float, help="K/s of the quench, for the figures of mgml study")
+    parser.add_argument("--made", default="", metavar="TEXT",
+                        help="how the runs were made, to be kept in the file")
+    parser.add_argument("--strains", metavar="LIST",
+                        help="strains of the frames to keep, as 0.02,0.04 (all)")
+
+
+def run(args: argparse.Namespace) -> None:
+    import os
+
+    from ..errors import OptionError
+    from ..progress import track
+    from ..study.packed import pack
+    from ..study.reading import read
+    from . import check_output
+
+    check_output(args.output)
+    strains = None
+    if args.strains is not None:
+        try:
+            strains = [float(word) for word in args.strains.split(",")]
+        except ValueError:
+            raise OptionError(f"--strains {args.strains!r}: write it as 0.02,0.04") from None
+    if args.rate is not None and not args.rate > 0:
+        raise OptionError(f"--rate {args.rate:g}: K/s, above 0")
+    runs = [run for path in track(args.runs, "reading", "files")
+            for run in read([path], None, args.elements.split())]
+    pack(args.output, runs, args.rate, args.made, strains)
+    loadings = sum(len(run.loadings) for run in runs)
+    print(f"wrote {args.output}: {runs[0].name}, {runs[0].n} atoms, {loadings} runs, "
+          f"{os.path.getsize(args.output) / 1e6:.1f} MB")

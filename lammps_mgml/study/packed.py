@@ -1,0 +1,57 @@
+"""Runs of one glass to one small file, and back: see ``io.packed``."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+
+import numpy as np
+
+from ..errors import InputError
+from ..io.packed import Packed, PackedRun, read_packed, write_packed
+from ..train.dataset import Structure
+from .runs import Loading, Run, composition_of, condition_of, same_structure
+
+
+def pack(path: str | PathLike[str], runs: Sequence[Run], rate: float | None = None,
+         made: str = "", strains: Sequence[float] | None = None) -> None:
+    """One file of runs of one glass; it appears whole or not at all.
+
+    rate : K/s of the quench; that of the first run without it.  made : how the runs were made, a
+    sentence or command.  strains : of the frames that are kept (those next to these); all without it.
+
+    Raises
+    ------
+    InputError : runs of several glasses; a run without positions; cannot write, disk full.
+    """
+    first = runs[0]
+    x = first.structure
+    for run in runs:
+        if x is None or run.structure is None:
+            raise InputError(f"{run.path}: a table has no positions to be kept: give the dump")
+        if not same_structure(x, run.structure):
+            raise InputError(f"{run.path}: is not of the glass of {first.path} (its reference frame "
+                             f"has other atoms or places): give runs of one glass")
+    assert x is not None
+    kept = []
+    for run in runs:
+        for one in run.loadings:
+            rows = np.arange(len(one.strain)) if strains is None else np.unique(
+                [one.at(s) for s in strains])
+            kept.append(PackedRun(one.label, run.path, one.strain[rows], one.d2min[rows], one.curve))
+    write_packed(path, Packed(first.name, x.elements, x.types, x.positions, x.box,
+                              rate or first.rate, made, tuple(kept)))
+
+
+def unpack(path: str) -> list[Run]:
+    """The runs of a file of ``pack``, each with one loading; InputError if it is damaged."""
+    packed = read_packed(path)
+    structure = Structure(packed.name, packed.elements, packed.positions, packed.types, packed.box)
+    composition = composition_of(packed.elements, packed.types)
+    runs = []
+    for one in packed.runs:
+        stress = None if one.curve is None else np.interp(one.strain, *one.curve.T)
+        loading = Loading(one.label, one.strain, one.d2min, stress, one.curve)
+        runs.append(Run(packed.name, path, packed.elements, composition, packed.rate,
+                        condition_of(composition, packed.rate), structure, (loading,),
+                        len(packed.types)))
+    return runs
