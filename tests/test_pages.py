@@ -321,7 +321,7 @@ def test_the_road_of_training(tmp_path):
     # the exchange of species needs a box of 30 A at least
     large = [(a, b.replace("--n 6", "--n 13")) for a, b in small]
     shell(tmp_path, block("roads/train.md", "aged", [*large, ("21-23", "23"), ("--age 400", "--age 1")]),
-          timeout=900)
+          timeout=1800)
     text = shell(tmp_path, block("roads/train.md", "show"))
     assert re.search(r"^glass-23-aged +2197 ", text, re.M) and re.search(r"^glass-22 +216 ", text, re.M)
     # training on the glasses of the repository, since so small ones have no plastic atoms
@@ -377,6 +377,16 @@ def test_a_study_as_on_its_pages(place):
     assert re.search(r"^run +8000 +Cu65Zr35, rate unknown +not known +z-compression to 0.04$", text, re.M)
     assert "Cu65Zr35, 1e13 K/s 0.04 0.7" in python(place, block("roads/study.md", "python"))
     assert "figure 2b" in shell(place, block("pieces/commands/study.md", "study"))
+
+
+@runs("pieces/commands/pack.md", "pack")
+@runs("pieces/commands/repeats.md", "repeats")
+def test_packed_runs_as_on_their_pages(place):
+    text = shell(place, block("pieces/commands/pack.md", "pack", [
+        ("mgml study run.h5", "mgml study run.h5 --strain 0.02")]))
+    assert "1 runs" in text and "z-compression to 0.04" in text
+    text = shell(place, block("pieces/commands/repeats.md", "repeats"))
+    assert text.splitlines()[-1].startswith("mean of 2 ")
 
 
 @runs("pieces/commands/report.md", "report")

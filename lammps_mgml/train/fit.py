@@ -229,7 +229,8 @@ def one_system(loadings: Sequence[Loading]) -> tuple[tuple[str, ...], tuple[floa
                              f"{' '.join(first.elements)}: one model has one list of elements")
         differ = first.lengths.differences(one.lengths)
         if differ:
-            raise InputError(f"the lengths of {first.glass} and {one.glass} differ: {differ}")
+            raise InputError(f"the lengths of {first.glass} and {one.glass} differ: {differ}; make "
+                             f"both in one folder, or with [cutoffs] in the system file")
         if (one.masses or first.masses) and masses_of(one) != masses_of(first):
             raise InputError(f"the masses of {first.glass} and {one.glass} differ: "
                              f"{masses_of(first)} and {masses_of(one)}")
