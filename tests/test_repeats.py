@@ -1,4 +1,5 @@
 """``mgml repeats``: how well repeats of a run predict each other, against numbers computed here."""
+import csv
 import json
 
 import h5py
@@ -105,6 +106,23 @@ def test_packed_file_in_a_study(dumps, packed, tmp_path, capfd):
     assert "has repeats of z-compression: for these there is mgml repeats" in capfd.readouterr().err
 
 
+def test_figure_of_repeats_in_a_study(packed, dumps, tmp_path):
+    page = tmp_path / "claims.md"
+    said = mgml("study", ROOT / "inputs" / "glasses" / "glass-13.h5", "--repeats", packed, "-o",
+                tmp_path / "study", "--only", "7,2c", "--claims", page)
+    assert "figure 7" in said and (tmp_path / "study" / "figure-7.png").exists()
+    one, = json.loads(mgml("repeats", packed, "--json"))
+    with open(tmp_path / "study" / "figure-7.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(r["auc"]) for r in rows] == pytest.approx([x["value"] for x in one["auc_by_others"]], abs=1e-6)
+    text = page.read_text()
+    line, = [x for x in text.splitlines() if x.startswith("| glass-x | z-compression | 3 |")]
+    assert f"| {one['auc_by_others'][1]['value']:.3f} (" in line and "as such shares: Cu65Zr35, 1e13 K/s: 0." in text
+    mgml("study", packed.parent / "glass-x" / "1.dump", "--repeats", packed, "-o", tmp_path / "study", "--only", "7",
+         "--claims", page)
+    assert "## What can be known" in page.read_text()
+
+
 @pytest.mark.parametrize("change, told", [
     (lambda file: file["runs/0"].attrs.__delitem__("label"), "no file of mgml pack, or damaged"),
     (lambda file: file["types"].__setitem__(0, 9), "or damaged: 8000 types of 2 elements"),
@@ -135,9 +153,7 @@ def test_what_is_refused(dumps, tmp_path, capfd):
     refused([one, two, str(tmp_path / "mirrored.dump")], "mirrored.dump: no other run")
     refused([one, two, "--strain", "0.06"], "no frame at strain 0.06", "0.02, 0.04")
     refused([one, str(tmp_path / "none.dump")], "No such file")
-    mgml("pack", one, two, "-o", tmp_path / "seen.h5")
-    with h5py.File(tmp_path / "seen.h5", "r+") as file:
-        file.attrs["name"] = "glass-21"
+    mgml("pack", one, two, "-o", tmp_path / "seen.h5", "--name", "glass-21")
     refused([str(tmp_path / "seen.h5")], "cuzr was trained on glass-21")
     for words, told in ((["--strains", "a"], "write it as 0.02,0.04"), (["--rate", "-1"], "above 0"),
                         ([str(tmp_path / "mirrored.dump")], "is not of the glass of")):

@@ -13,6 +13,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the file (.h5)")
     parser.add_argument("--elements", default="Cu Zr",
                         help='of types 1, 2, ... in dumps that do not tell them ("Cu Zr")')
+    parser.add_argument("--name", help="of the glass (as the first run's log tells it, else the name "
+                                       "of its folder)")
     parser.add_argument("--rate", type=float, help="K/s of the quench, for the figures of mgml study")
     parser.add_argument("--made", default="", metavar="TEXT",
                         help="how the runs were made, to be kept in the file")
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         raise OptionError(f"--rate {args.rate:g}: K/s, above 0")
     runs = [run for path in track(args.runs, "reading", "files")
             for run in read([path], None, args.elements.split())]
-    pack(args.output, runs, args.rate, args.made, strains)
+    pack(args.output, runs, args.rate, args.made, strains, args.name)
     loadings = sum(len(run.loadings) for run in runs)
-    print(f"wrote {args.output}: {runs[0].name}, {runs[0].n} atoms, {loadings} runs, "
+    print(f"wrote {args.output}: {args.name or runs[0].glass}, {runs[0].n} atoms, {loadings} runs, "
           f"{os.path.getsize(args.output) / 1e6:.1f} MB")

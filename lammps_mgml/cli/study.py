@@ -25,6 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--claims", metavar="FILE",
                         help="also write a page (Markdown) of the paper's claims beside these runs' "
                              "numbers; best with --model cuzr-wang13, the paper's recipe")
+    parser.add_argument("--repeats", metavar="FILE", nargs="+", default=[],
+                        help="dumps of repeats of a loading with other velocities, or files of mgml "
+                             "pack: figure 7, how well they predict each other (see mgml repeats)")
     parser.add_argument("--only", default="", metavar="NUMBERS",
                         help="these figures only: 2a,3b, or 4 for all of 4 (all)")
 
@@ -60,7 +63,7 @@ def print_study(done: Study) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ..models.model import load_model
-    from ..study.claims import write_page
+    from ..study.claims_page import write_page
     from ..study.figures import study
     from . import check_output
 
@@ -69,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
         check_output(args.claims, "--claims")
     only = [word for word in args.only.split(",") if word]
     model = load_model(args.model)
-    done = study(args.runs, args.output, model, args.strain, only)
+    done = study(args.runs, args.output, model, args.strain, only, args.repeats)
     if args.claims:
         write_page(args.claims, done.figures, done.runs, model, args.strain)
     print_study(done)

@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..features import TABLE3, catalogue
-from ..io.whole import write_whole
 from ..models.model import SoftnessModel
 from ..report.rows import SOFT
 from .result import Figure
@@ -110,7 +108,8 @@ def _number(table: dict[str, Any], key: str, k: Any) -> tuple[float, float, floa
     return value, low, high
 
 
-def _at(table: dict[str, Any], key: str, k: Any, digits: int = 3) -> str:
+def in_row(table: dict[str, Any], key: str, k: Any, digits: int = 3) -> str:
+    """Text of a number and its interval in row k of a table."""
     return interval(*_number(table, key, k), digits)
 
 
@@ -288,7 +287,7 @@ def _score(key: str, paper: float, note: str = "") -> Callable[[Study], Answer]:
     def answer(s: Study) -> Answer:
         t = s.table("2c")
         rows = _by_composition(s, key, "Cu65Zr35") or list(range(len(t["condition"])))
-        ours = "; ".join(f"{t['condition'][k]}: {_at(t, key, k)}" for k in rows)
+        ours = "; ".join(f"{t['condition'][k]}: {in_row(t, key, k)}" for k in rows)
         rates = {run.condition: run.rate for run in s.runs}
         same = [k for k in rows if rates.get(str(t["condition"][k])) is not None
                 and rates[str(t["condition"][k])] <= RATE * 1.01]  # type: ignore[operator]
@@ -323,7 +322,7 @@ def _elastic(s: Study) -> Answer:
     t, fall = s.table("4a"), s.table("3c")
     rows = np.flatnonzero((t["condition"] == s.main) & ~np.isnan(t["auc"].astype(float))
                           & (t["strain"] <= s.strain + 1e-9))
-    ours = ", ".join(f"{_at(t, 'auc', k)} at {t['strain'][k]:g}" for k in rows)
+    ours = ", ".join(f"{in_row(t, 'auc', k)} at {t['strain'][k]:g}" for k in rows)
     at = np.flatnonzero((fall["condition"] == s.main) & (fall["quantity"] == "auc"))
     if not len(at):
         raise MissingFigure(f"too few plastic atoms at a smaller strain in {s.main}")
@@ -331,7 +330,7 @@ def _elastic(s: Study) -> Answer:
     verdict = of_order([fall["fall"][k]], [fall["fall_low95"][k]])
     above = bool((t["auc"][rows] > 0.70).all())
     return Answer(f"{ours}; fall from {fall['from_strain'][k]:g} to {fall['to_strain'][k]:g}: "
-                  f"{_at(fall, 'fall', k, -3)}", s.basis(s.main),
+                  f"{in_row(fall, 'fall', k, -3)}", s.basis(s.main),
                   verdict if above else PARTLY, "" if above else "it does not stay above 0.70")
 
 
@@ -358,7 +357,7 @@ def _basis_of_drop(s: Study) -> str:
 def _order_of_slip(s: Study) -> Answer:
     t = s.table("3c")
     at = np.flatnonzero(t["quantity"] == "plastic_softness")
-    ours = "; ".join(f"{t['condition'][k]}: {_at(t, 'fall', k, -3)}" for k in at)
+    ours = "; ".join(f"{t['condition'][k]}: {in_row(t, 'fall', k, -3)}" for k in at)
     return Answer(f"mean S^q of the plastic atoms at {t['from_strain'][at[0]]:g} less that at "
                   f"{t['to_strain'][at[0]]:g}: {ours}", s.basis(s.main),
                   of_order(t["fall"][at], t["fall_low95"][at]),
@@ -398,7 +397,7 @@ def _sets(names: dict[str, float]) -> Callable[[Study], Answer]:
     """Claims of numbers, of one set each."""
     def answer(s: Study) -> Answer:
         t, rows = _rows_of_sets(s, list(names))
-        ours = "; ".join(f"{t['set'][k]} {_at(t, 'auc', k)}" for k in rows)
+        ours = "; ".join(f"{t['set'][k]} {in_row(t, 'auc', k)}" for k in rows)
         verdicts = [of_number(*_number(t, "auc", k), paper) for k, paper in zip(rows, names.values())]
         return Answer(ours, _basis_of_sets(s), worst(verdicts))
     return answer
@@ -412,8 +411,8 @@ def _best(s: Study) -> Answer:
     verdict = of_order(below, low)
     if verdict == PARTLY and not (below > 0).all():
         verdict = PARTLY if _rank(t, "facet_area_stats") <= 3 else DIFFERS
-    return Answer(f"{_at(t, 'auc', k)}, rank {_rank(t, 'facet_area_stats')} of the 12 SRO sets; "
-                  f"above {t['set'][j]} by {_at(t, 'below_facets', j, -3)}",
+    return Answer(f"{in_row(t, 'auc', k)}, rank {_rank(t, 'facet_area_stats')} of the 12 SRO sets; "
+                  f"above {t['set'][j]} by {in_row(t, 'below_facets', j, -3)}",
                   _basis_of_sets(s), verdict)
 
 
@@ -421,7 +420,7 @@ def _among_best(s: Study) -> Answer:
     names = ["subpoly_vol_stats", "distance_stats"]
     t, rows = _rows_of_sets(s, names)
     ranks = [_rank(t, name) for name in names]
-    return Answer("; ".join(f"{n} {_at(t, 'auc', k)}, rank {r} of 12" for n, k, r in zip(
+    return Answer("; ".join(f"{n} {in_row(t, 'auc', k)}, rank {r} of 12" for n, k, r in zip(
         names, rows, ranks)), _basis_of_sets(s),
         REPRODUCED if max(ranks) <= 4 else PARTLY if min(ranks) <= 4 else DIFFERS)
 
@@ -431,8 +430,8 @@ def _csro(s: Study) -> Answer:
     fall, low = -float(t["above_it"][b]), -float(t["above_it_high95"][b])
     number = worst(of_number(*_number(t, "auc", k), paper) for k, paper in ((a, 0.626), (b, 0.610)))
     order = of_order([fall], [low])
-    return Answer(f"SRO {_at(t, 'auc', a)}; MRO {_at(t, 'auc', b)}; MRO less SRO "
-                  f"{_at(t, 'above_it', b, -3)}", _basis_of_sets(s), worst([number, order]),
+    return Answer(f"SRO {in_row(t, 'auc', a)}; MRO {in_row(t, 'auc', b)}; MRO less SRO "
+                  f"{in_row(t, 'above_it', b, -3)}", _basis_of_sets(s), worst([number, order]),
                   "" if fall > 0 else "here the MRO set is no exception")
 
 
@@ -440,7 +439,7 @@ def _worst_set(s: Study) -> Answer:
     t, (k,) = _rows_of_sets(s, ["boop_w"])
     rank = _rank(t, "boop_w")
     number = of_number(*_number(t, "auc", k), 0.576)
-    return Answer(f"{_at(t, 'auc', k)}, rank {rank} of the 12 SRO sets", _basis_of_sets(s),
+    return Answer(f"{in_row(t, 'auc', k)}, rank {rank} of the 12 SRO sets", _basis_of_sets(s),
                   worst([number, REPRODUCED if rank == 12 else DIFFERS]),
                   "" if rank == 12 else f"{_sro_in_order(t)[-1]} is the worst here")
 
@@ -456,7 +455,7 @@ def _medium_range(s: Study) -> Answer:
     verdict = REPRODUCED if len(sure) >= len(at) - 1 else PARTLY if len(up) > len(at) / 2 else DIFFERS
     why = "" if verdict != DIFFERS else (
         "the MRO sets here hold the neighbours' values only, not the atom's own; with them, in "
-        f"structural_difference, {_at(t, 'auc', list(t['set']).index('structural_difference'))}. "
+        f"structural_difference, {in_row(t, 'auc', list(t['set']).index('structural_difference'))}. "
         "Whether the paper's sets are meant so is not known")
     return Answer(ours, _basis_of_sets(s), verdict, why)
 
@@ -528,7 +527,7 @@ def _compositions(s: Study) -> Answer:
         raise MissingFigure("no quench is there for two compositions")
     lowest = [row for row in rows if copper(row[1]) == 50]
     t = s.table("2c")
-    one = "; ".join(f"{t['condition'][k]} {_at(t, 'auc', k)}" for k in range(len(t["condition"])))
+    one = "; ".join(f"{t['condition'][k]} {in_row(t, 'auc', k)}" for k in range(len(t["condition"])))
     return Answer(_told(rows), _basis_of_own(s),
                   of_order([r[2] for r in lowest or rows], [r[3] for r in lowest or rows]),
                   f"one model for all ({s.model.name}): {one}")
@@ -536,7 +535,7 @@ def _compositions(s: Study) -> Answer:
 
 def _spreads(s: Study) -> Answer:
     t = s.table("4c")
-    ours = "; ".join(f"{name} {_at(t, 'sigma_s', k)}" for k, name in enumerate(t["condition"]))
+    ours = "; ".join(f"{name} {in_row(t, 'sigma_s', k)}" for k, name in enumerate(t["condition"]))
     rows = _by_copper(s, "sigma")
     if not rows:
         raise MissingFigure("no quench is there for two compositions")
@@ -546,7 +545,7 @@ def _spreads(s: Study) -> Answer:
     return Answer(f"{ours}. {_told(rows)}", _basis_of_own(s),
                   of_order([r[2] for r in rows], [r[3] for r in rows]),
                   "; ".join([*wrong, f"one model for all ({s.model.name}): " + "; ".join(
-                      f"{one['condition'][k]} {_at(one, 'sigma_s', k)}" for k in first)]))
+                      f"{one['condition'][k]} {in_row(one, 'sigma_s', k)}" for k in first)]))
 
 
 def _drop(s: Study) -> Answer:
@@ -567,7 +566,7 @@ def _transfers(s: Study) -> Answer:
     uneven = (f"; models of one glass ({'; '.join(few)}) beside those of two, so that on these "
               f"conditions the ratio is high, and from them low") if few else ""
     return Answer(f"{n} of {len(at)} ordered pairs above {SHARE:g} of the glass's own models; median "
-                  f"{np.median(ratio):.3f}; lowest {_at(t, 'ratio', k)}, {t['trained_on'][k]} on "
+                  f"{np.median(ratio):.3f}; lowest {in_row(t, 'ratio', k)}, {t['trained_on'][k]} on "
                   f"{t['tested_on'][k]}",
                   f"models of {min(t['training_glasses'])} to {max(t['training_glasses'])} glasses, "
                   f"{sum(dict(zip(t['tested_on'], t['plastic'])).values())} plastic atoms in the "
@@ -678,61 +677,3 @@ SECTIONS: dict[str, tuple[Claim, ...]] = {
               _motifs)),
 }
 CLAIMS: dict[str, Claim] = {claim.id: claim for some in SECTIONS.values() for claim in some}
-
-SLIPS = (
-    "345 600 atoms do not fit into 120 x 24 x 240 Å: each length is short by about 2.",
-    "\"81 pairs\": 9 + 18 + 18 + 45 is 90; pairs that differ in both composition and rate are 36.",
-    "The strain rate is 2.5e7 /s in the Methods and 5e7 /s in the Discussion.",
-    "Eq. 4 takes r(t - dt), Eq. 2 the undeformed frame. Here the reference is the undeformed glass.",
-    "Eq. 4 divides by N, OVITO does not. The threshold of 5 Å² fits the plain sum only.",
-    "S^q = 0.5 is no probability of one half: both classes were made equal. It means \"as likely as "
-    "the average atom\".",
-    "The version in Nat. Commun. 10, 5537 (2019) has other features and other alloys: its numbers "
-    "are not those of this page.")
-
-
-def page(figures: Iterable[Figure], runs: Sequence[Run], model: SoftnessModel, strain: float) -> str:
-    """The page in Markdown: each claim with the paper's number, ours, and the verdict."""
-    study = Study({figure.number: figure for figure in figures}, runs, model, strain)
-    answers = {name: claim.answered(study) for name, claim in CLAIMS.items()}
-    counts = {verdict: sum(a.verdict == verdict for a in answers.values()) for verdict in VERDICTS}
-    lines = [
-        "# Reproduction", "",
-        "Every numbered claim of Wang & Jain beside what this package finds, by one command "
-        "(`make study`, from the glasses in `inputs/glasses`). Each number of ours is in a table "
-        "(`figure-NUMBER.csv`) of that study. In parentheses: 95 % intervals from resampling whole "
-        "15 Å cubes, the same ones for both sides of a difference on the same atoms. They do not "
-        "hold what another quench, or another choice of training glasses, would change.", "",
-        f"Of {len(answers)} claims: " + ", ".join(f"{n} {v}" for v, n in counts.items()) + ".", "",
-        *_table(("verdict", "meaning"), VERDICTS.items())]
-    for title, claims in SECTIONS.items():
-        rows = []
-        for claim in claims:
-            a = answers[claim.id]
-            verdict = f"**{a.verdict}**" + (f": {a.why}" if a.why else "")
-            rows.append((claim.id, claim.text, claim.paper, a.ours or "-", a.basis or "-", verdict))
-        lines += ["", f"## {title}", "", *_table(
-            ("", "claim", "paper", "ours", "preparation and size", "verdict"), rows)]
-    lines += ["", "## Slips in the paper", "",
-              "Not reproduced, on purpose:", "", *(f"- {text}" for text in SLIPS),
-              "", "## The runs", "", *_table(
-                  ("glass", "condition", "atoms", "loads, to strain", "model"),
-                  [(run.name, run.condition, str(run.n), "; ".join(
-                      f"{x.label} {x.strain[-1]:g}" for x in run.loadings),
-                    {True: "seen", False: "unseen", None: "not known"}[run.seen]) for run in runs]),
-              "", f"Model: {model.name} ({model.checksum[:15]}). Labels at strain {strain:g}.", ""]
-    return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |"
-
-
-def write_page(path: str | PathLike[str], figures: Iterable[Figure], runs: Sequence[Run],
-               model: SoftnessModel, strain: float) -> None:
-    """Write the page, whole or not at all; InputError if it cannot be."""
-    write_whole(path, page(figures, runs, model, strain).encode())

@@ -9,6 +9,7 @@ from os import PathLike
 from ..errors import OptionError
 from ..models.model import SoftnessModel
 from ..progress import track
+from . import repeats as of_repeats
 from .reading import read
 from .result import Figure, write
 from .runs import Run
@@ -45,7 +46,7 @@ def chosen(only: Iterable[str]) -> set[str]:
     ------
     OptionError : a word names none.
     """
-    known = [number for part in PARTS for number in part.numbers]
+    known = [*(number for part in PARTS for number in part.numbers), of_repeats.NUMBER]
     words = [word.strip() for word in only]
     for word in words:
         if not any(number.startswith(word) for number in known) or not word:
@@ -73,10 +74,12 @@ class Study:
 
 
 def study(paths: Iterable[str | PathLike[str]], folder: str | PathLike[str], model: SoftnessModel,
-          strain: float = 0.04, only: Iterable[str] = ()) -> Study:
+          strain: float = 0.04, only: Iterable[str] = (),
+          repeats: Iterable[str | PathLike[str]] = ()) -> Study:
     """Write the figures of these runs and the report into ``folder``.
 
-    strain : of the figures of a single strain: the frames next to it.
+    strain : of the figures of a single strain: the frames next to it.  repeats : files of repeats of
+    a loading, of which figure 7 is drawn (see ``repeats.read``); without them there is none.
 
     Raises
     ------
@@ -84,9 +87,13 @@ def study(paths: Iterable[str | PathLike[str]], folder: str | PathLike[str], mod
     """
     from . import page
 
-    only = list(only)
-    chosen(only)                             # before the work
+    only, repeats = list(only), list(repeats)
+    wanted = chosen(only)                    # before the work
+    again = of_repeats.read(repeats, model.elements)
     runs = read(paths, model)
     figures = figures_of(runs, model, strain, only)
+    if repeats and of_repeats.NUMBER in wanted:
+        figures = sorted([*figures, of_repeats.figure(again, model, strain)],
+                         key=lambda figure: figure.number)
     files = write(figures, folder)
     return Study(runs, figures, page.write(folder, figures, files, runs, model))

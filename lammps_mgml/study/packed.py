@@ -13,11 +13,12 @@ from .runs import Loading, Run, composition_of, condition_of, same_structure
 
 
 def pack(path: str | PathLike[str], runs: Sequence[Run], rate: float | None = None,
-         made: str = "", strains: Sequence[float] | None = None) -> None:
+         made: str = "", strains: Sequence[float] | None = None, name: str | None = None) -> None:
     """One file of runs of one glass; it appears whole or not at all.
 
     rate : K/s of the quench; that of the first run without it.  made : how the runs were made, a
     sentence or command.  strains : of the frames that are kept (those next to these); all without it.
+    name : of the glass; without it that which the first run tells.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def pack(path: str | PathLike[str], runs: Sequence[Run], rate: float | None = No
             rows = np.arange(len(one.strain)) if strains is None else np.unique(
                 [one.at(s) for s in strains])
             kept.append(PackedRun(one.label, run.path, one.strain[rows], one.d2min[rows], one.curve))
-    write_packed(path, Packed(first.name, x.elements, x.types, x.positions, x.box,
+    write_packed(path, Packed(name or first.glass, x.elements, x.types, x.positions, x.box,
                               rate or first.rate, made, tuple(kept)))
 
 

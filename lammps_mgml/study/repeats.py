@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 LEAST = 2              # repeats: one predicts the other
 TINY = 1e-12           # A^2, added to D2min in logarithms: an atom may not have moved at all
+NUMBER = "7"
 TITLE = "what repeats of a run tell of each other"
 
 
@@ -123,9 +123,8 @@ def _grouped(group: Sequence[Run]) -> Repeats:
             if np.array_equal(d2min[j], d2min[k], equal_nan=True):
                 raise InputError(f"{group[k].path} and {group[j].path} are one run (all D2min are "
                                  f"equal): give each other velocities")
-    name = first.name if first.named else Path(first.path).resolve().parent.name
     # any model may be asked, not only the one that the runs had
-    return Repeats(replace(first, name=name, own=None), strain, d2min,
+    return Repeats(replace(first, name=first.glass, own=None), strain, d2min,
                    tuple(run.path for run in group))
 
 
@@ -203,9 +202,12 @@ def together(some: Sequence[Told]) -> tuple[Score, Score, Score]:
 
 
 def figure(some: Sequence[Repeats], model: SoftnessModel, strain: float) -> Figure:
-    """Figure 7: AUC by the number of other repeats, and that of the model."""
-    if not some:
-        return Figure("7", TITLE, missing="needs repeats of a loading (--repeats; mgml repeats)")
+    """Figure 7: AUC by the number of other repeats, and that of the model.
+
+    Raises
+    ------
+    InputError, ModelError : see ``told``.
+    """
     answers = [told(x, model, strain) for x in track(some, "repeats", "glasses")]
     rows: list[dict[str, Any]] = []
     for x in answers:
@@ -235,7 +237,7 @@ def figure(some: Sequence[Repeats], model: SoftnessModel, strain: float) -> Figu
         ax.set_ylabel("AUC for the plastic atoms of a repeat")
         ax.legend(loc="lower right")
     return Figure(
-        "7", TITLE,
+        NUMBER, TITLE,
         f"How well other repeats of a loading predict the plastic atoms of one (mean log D2min of "
         f"the others, each repeat in turn), and how well {model.name} does, at strain {strain:g}. "
         f"All others: AUC {ceiling.value:.3f} ({ceiling.low:.3f} to {ceiling.high:.3f}); "

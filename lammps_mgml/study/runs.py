@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,11 @@ class Run:
     named: bool = True
     notes: tuple[str, ...] = ()
     _known: dict[Any, Scored] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def glass(self) -> str:
+        """Its name, or that of the folder where the file does not tell the glass."""
+        return self.name if self.named else Path(self.path).resolve().parent.name
 
     @property
     def blocks(self) -> Ints | None:
