@@ -465,6 +465,28 @@ def test_stress_temperature_rate_and_model_are_those_of_the_log(real_run, tmp_pa
     assert read_csv(tmp_path / "a-map.csv")["element"][:1] in (["Cu"], ["Zr"])
 
 
+def test_stress_of_a_glass_with_free_surfaces(tmp_path):
+    """pzz is a mean over the box and its vacuum: it is not taken for the stress of the glass."""
+    deck = RUN.replace("pair_style", "change_box all x delta -20 20 boundary f p p\npair_style").replace(
+        "run 20", "run 10")
+    own = deck.replace("thermo_style custom step temp pzz lx ly lz",
+                       "variable stress_GPa equal -pzz*1e-4*lx/(lx-40)\n"
+                       "thermo_style custom step temp pzz lx ly lz v_stress_GPa")
+    for name, text in (("without", deck), ("with", own)):
+        folder = tmp_path / name
+        folder.mkdir()
+        done = run_lammps(folder, text)
+        assert done.returncode == 0, done.stdout[-2000:]
+        said = mgml("report", folder / "run.dump", "-o", folder / "a.svg", "--csv", folder / "a.csv")
+        if name == "without":
+            assert "no stress: with free surfaces pzz is that of the box with its vacuum" in said
+            assert not (folder / "a-stress.csv").exists()
+        else:
+            stress = read_csv(folder / "a-stress.csv")
+            rows = re.findall(r"^ +(?:0|5|10) .* (\S+) *$", (folder / "log.lammps").read_text(), re.MULTILINE)
+            np.testing.assert_allclose(stress["stress_GPa"], np.array(rows, float), rtol=1e-6)
+
+
 def test_log_of_another_run_is_not_taken(real_run, tmp_path):
     (tmp_path / "run.dump").write_bytes((real_run / "run.dump").read_bytes())
     log, other = (real_run / "log.lammps").read_text(), tmp_path / "log.lammps"

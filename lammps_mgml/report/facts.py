@@ -21,6 +21,7 @@ from .rows import Report
 LOG = "log.lammps"     # LAMMPS' own name for it
 GPA = {"metal": 1e-4, "real": 1.01325e-4}    # of a unit of pressure (bar, atm)
 STRESS = {**GPA, "lj": 1.0}                  # its own unit stays
+OWN_STRESS = "v_stress_GPa"  # of a deck that computes it itself, positive in the sense of the load
 PS = {"metal": 1.0, "real": 1e-3}            # of a unit of time
 SAME_BOX = 1e-5        # relative; thermo output has 8 digits
 STEADY = 0.02          # of the largest strain: deviation from a constant rate
@@ -218,10 +219,18 @@ def _stress(report: Report, log: RunLog, notes: list[str]) -> tuple[Floats | Non
         notes.append("no stress: the log does not tell its units" if log.units is None else
                      f"no stress: units {log.units}")
         return None, None
-    span, values = _span(report), _loaded(report, log, keyword)
+    span, own = _span(report), _loaded(report, log, OWN_STRESS)
     if span is None:
         notes.append("no stress: the dump has several runs, or steps that go back")
         return None, None
+    if len(own) >= 2 and not (np.diff(own[:, 0]) < 0).any():
+        strain = np.interp(own[:, 0], span[0], span[1])
+        return np.stack([strain, own[:, 1]], axis=1), OWN_STRESS
+    if report.reference is not None and not report.reference.box.periodic.all():
+        notes.append(f"no stress: with free surfaces {keyword.lower()} is that of the box with its "
+                     f"vacuum; a thermo column {OWN_STRESS} tells that of the glass (in.compress)")
+        return None, None
+    values = _loaded(report, log, keyword)
     if len(values) < 2 or (np.diff(values[:, 0]) < 0).any():
         notes.append(f"no stress: the thermo output has no {keyword.lower()} (thermo_style custom "
                      f"step temp {keyword.lower()} lx ly lz ...)" if len(values) < 2 else
