@@ -123,6 +123,22 @@ def test_figure_of_repeats_in_a_study(packed, dumps, tmp_path):
     assert "## What can be known" in page.read_text()
 
 
+def test_claims_of_a_run_with_free_surfaces(dumps, tmp_path):
+    path, page = tmp_path / "slab.h5", tmp_path / "claims.md"
+    mgml("pack", dumps / "1.dump", "-o", path, "--name", "slab")
+    with h5py.File(path, "r+") as file:
+        file.attrs["periodic"] = [False, True, True]
+        x, box, types = file["reference"][:].astype(float), file.attrs["box"], file["types"][:]
+    mgml("study", path, "-o", tmp_path / "study", "--only", "2c,4a", "--claims", page)
+    rows = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("| D")}
+    model = load_model("cuzr")
+    features = api.featurize(x, types.astype(int), box, (False, True, True), features=model.features)
+    kept = 100 * np.isfinite(features).all(axis=1).mean()
+    assert 50 < kept < 95 and f"| {kept:.0f} % of the atoms of slab, all atoms of the others |" in rows["D6"]
+    assert "slab: inputs/in.compress, free surfaces across x" in rows["D5"]
+    assert "| to 0.04, 2 strains | Cu65Zr35, rate unknown;" in rows["D9"]
+
+
 @pytest.mark.parametrize("change, told", [
     (lambda file: file["runs/0"].attrs.__delitem__("label"), "no file of mgml pack, or damaged"),
     (lambda file: file["types"].__setitem__(0, 9), "or damaged: 8000 types of 2 elements"),

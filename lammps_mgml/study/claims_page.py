@@ -33,7 +33,7 @@ def page(figures: Iterable[Figure], runs: Sequence[Run], model: SoftnessModel, s
     lines = [
         "# Reproduction", "",
         "Every numbered claim of Wang & Jain beside what this package finds, by one command "
-        "(`make study`, from the glasses in `inputs/glasses`). Each number of ours is in a table "
+        "(`make study`, from the glasses in `inputs`). Each number of ours is in a table "
         "(`figure-NUMBER.csv`) of that study. In parentheses: 95 % intervals from resampling whole "
         "15 Å cubes, the same ones for both sides of a difference on the same atoms. They do not "
         "hold what another quench, or another choice of training glasses, would change.", "",
