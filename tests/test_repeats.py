@@ -167,6 +167,7 @@ def test_what_is_refused(dumps, tmp_path, capfd):
     frames = [f for f in read_frames(DUMP) if f.step in (0, 40)]
     written(tmp_path / "mirrored.dump", frames, np.random.default_rng(4), -1.0)
     refused([one, two, str(tmp_path / "mirrored.dump")], "mirrored.dump: no other run")
+    refused([one, two, "--model", "ka", "--strain", "0.04"], "model ka", "these are others")
     refused([one, two, "--strain", "0.06"], "no frame at strain 0.06", "0.02, 0.04")
     refused([one, str(tmp_path / "none.dump")], "No such file")
     mgml("pack", one, two, "-o", tmp_path / "seen.h5", "--name", "glass-21")

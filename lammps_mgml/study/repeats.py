@@ -24,7 +24,7 @@ from ..train.evaluate import LEAST_BLOCKS, auc, resampled_auc
 from . import reading
 from .cases import NEAR, RESAMPLINGS, Score, mean, seed_of
 from .result import Figure
-from .runs import Run, same_structure, scored, seen_by
+from .runs import LENGTHS, Run, must_be_usual, same_structure, scored, seen_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -158,10 +158,11 @@ def told(repeats: Repeats, model: SoftnessModel, strain: float, threshold: float
 
     Raises
     ------
-    InputError : no frame at ``strain``; a repeat without plastic atoms; what the model needs is not
-        there.
+    InputError : a model of other lengths than Cu-Zr's; no frame at ``strain``; a repeat without
+        plastic atoms; what the model needs is not there.
     ModelError : the model was trained on this glass.
     """
+    must_be_usual(f"model {model.name}", LENGTHS.differences(model.lengths))
     d2 = repeats.at(strain)
     if seen_by(repeats.run, model):
         raise ModelError(f"model {model.name} was trained on {repeats.name}: a score there says "
