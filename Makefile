@@ -93,7 +93,7 @@ model: .venv/ready
 	    --strain $${s#*:} --name $${s%:*} -o lammps_mgml/models/$${s%:*}.mgml || exit 1; done
 
 study: .venv/ready
-	mgml study inputs/glasses/*.h5 inputs/study/*.h5 --model cuzr-wang13 -o study-output --claims docs/reproduction.md
+	mgml study inputs/glasses/*.h5 inputs/study/*.h5 --repeats inputs/repeats/*.h5 --model cuzr-wang13 -o study-output --claims docs/reproduction.md
 
 .PHONY: mutation matrix gpu study
 gpu: .venv/ready-test
