@@ -88,7 +88,8 @@ def known_lines(study: Study) -> list[str]:
     shares = "; ".join(
         f"{name}: {(auc - 0.5) / (ceiling - 0.5):.2f}"
         for name, auc in zip(scores["condition"], np.asarray(scores["auc"], float)))
-    return [*lines, "", f"The AUCs of this study, most of them of athermal loadings, as such shares: {shares}."]
+    return [*lines, "", "The AUCs of this study, most of them of athermal loadings, as such shares: "
+            f"{shares}."]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
