@@ -236,7 +236,7 @@ def figure(some: Sequence[Repeats], model: SoftnessModel, strain: float) -> Figu
         ax.set_ylim(0.45, 1.0)
         ax.set_xlabel("other repeats that predict")
         ax.set_ylabel("AUC for the plastic atoms of a repeat")
-        ax.legend(loc="lower right")
+        ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.66))
     return Figure(
         NUMBER, TITLE,
         f"How well other repeats of a loading predict the plastic atoms of one (mean log D2min of "

@@ -504,7 +504,8 @@ def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
             ax.set_xlabel("strain")
             ax.set_xlim(0, 1.05 * last)
             auc_scale(ax)
-            ax.legend(loc="lower left")
+            # below: with several bands there is no free place in the axes
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18))
         low = min(ax.get_ylim()[0] for ax in axes[:2])
         high = max(ax.get_ylim()[1] for ax in axes[:2])
         for ax in axes[:2]:
@@ -523,7 +524,8 @@ def conditions_figure(curves: Sequence[Curve], tail: str) -> Figure:
         f"composition; and sigma_S, the standard deviation of S^q over the atoms of the undeformed "
         f"glasses (95 % by block bootstrap). One model for all conditions, where the "
         f"paper has one for each. {sizes}."
-        + (f" Here {' and '.join(few)}." if few else "") + tail, columns, draw, size=(7.2, 2.8))
+        + (f" Here {' and '.join(few)}." if few else "") + tail, columns, draw,
+        size=(7.2, 2.8 + 0.17 * max(len({k[1] for k in kinds}), len({k[0] for k in kinds}))))
 
 
 def _preparation(curve: Curve) -> str:
