@@ -545,8 +545,26 @@ def _rates(s: Study) -> Answer:
     why = f"the rates differ by a factor of {ratio:.0f}, the paper's by 100" if ratio < 30 else ""
     if aged:
         why += f"{'; ' if why else ''}aged glasses, further in that direction: {_told(aged)}"
+    why += _one_model_by_rate(s)
     return Answer(_told(rows), _basis_of_own(s), of_order([r[2] for r in rows], [r[3] for r in rows]),
                   why)
+
+
+def _one_model_by_rate(s: Study) -> str:
+    """The AUCs of the study's model, the slowest quench first, for compositions of three rates."""
+    try:
+        t = s.table("2c")
+    except MissingFigure:
+        return ""
+    runs = {run.condition: run for run in s.runs if "aged" not in run.condition and run.rate}
+    found: dict[str, list[tuple[float, int]]] = {}
+    for k, name in enumerate(map(str, t["condition"])):
+        if name in runs:
+            found.setdefault(runs[name].composition, []).append((runs[name].rate or 0.0, k))
+    texts = [f"{composition}: " + ", ".join(
+        f"{rate:.3g} ".replace("e+", "e") + in_row(t, "auc", k) for rate, k in sorted(some))
+        for composition, some in found.items() if len(some) >= 3]
+    return f"; one model for all ({s.model.name}), by K/s: {'; '.join(texts)}" if texts else ""
 
 
 def copper(condition: str) -> float:
