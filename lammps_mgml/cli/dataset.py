@@ -4,8 +4,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -176,6 +174,7 @@ def command_of(text: str) -> list[str]:
 
 
 def _data(paths: Iterable[str], output: Path) -> None:
+    from ..errors import InputError
     from ..io.glass import read_glass, write_data
     from ..progress import say
 

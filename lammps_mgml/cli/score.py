@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from ..models.model import SoftnessModel
     from ..train.dataset import Loading
 
-
 SAME_LABEL = 0.01      # relative: a cutoff or threshold of D2min that is nearer labels the same atoms
 
 
@@ -46,13 +45,14 @@ def check_system(model: SoftnessModel, loadings: Sequence[Loading]) -> None:
             raise ModelError(f"model {model.name} is of {' '.join(model.elements)}, {x.glass} of "
                              f"{' '.join(x.structure.elements)}")
         ours, theirs = model.lengths, x.lengths
+        differ = ["units"] if ours.units != theirs.units else []
         # of another campaign's glasses they are measured anew, and differ by some 0.1 %
-        far = [what for what in ("d2_cutoff", "d2_threshold")
-               if abs(getattr(ours, what) - getattr(theirs, what)) > SAME_LABEL * getattr(ours, what)]
-        for what in ["units"] * (ours.units != theirs.units) + far:
-            raise ModelError(f"{what} of model {model.name} is {getattr(ours, what)}, of {x.glass} "
-                             f"{getattr(theirs, what)}: its plastic atoms are not those that the "
-                             f"model was trained for")
+        differ += [what for what in ("d2_cutoff", "d2_threshold") if abs(
+            getattr(ours, what) - getattr(theirs, what)) > SAME_LABEL * getattr(ours, what)]
+        if differ:
+            raise ModelError(f"{differ[0]} of model {model.name} is {getattr(ours, differ[0])}, of "
+                             f"{x.glass} {getattr(theirs, differ[0])}: its plastic atoms are not "
+                             f"those that the model was trained for")
 
 
 def score(model: SoftnessModel, loading: Loading, strain: float, known: Any = None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import numpy as np
 from ..errors import InputError
 from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.lengths import Lengths
+from .hdf5 import opened
 from .whole import write_whole
 
 FORMAT = 1
@@ -143,18 +144,10 @@ def read_glass(path: str | PathLike[str]) -> Glass:
     ------
     InputError : it is not that, or its parts do not fit each other (named by part and shape).
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("mgml_glass") != FORMAT:
-                raise InputError(f"{path} is no glass file of this version (mgml dataset makes them)")
-            return _checked(file)
-    except InputError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as e:
-        # h5py raises all of these for files that are cut off or have other things in these places
-        raise InputError(f"{path} is no glass file, or damaged: {e}") from None
+    with opened(path, "glass file") as file:
+        if file.attrs.get("mgml_glass") != FORMAT:
+            raise InputError(f"{path} is no glass file of this version (mgml dataset makes them)")
+        return _checked(file)
 
 
 def _checked(file: Any) -> Glass:

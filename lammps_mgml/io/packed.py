@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import InputError
 from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.box import Box
+from .hdf5 import opened
 from .whole import write_whole
 
 FORMAT = 1
@@ -105,18 +106,10 @@ def read_packed(path: str | PathLike[str]) -> Packed:
     ------
     InputError : it is not that, or its parts do not fit each other.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs["mgml_runs"] != FORMAT:
-                raise InputError(f"{path} is of another version of mgml pack: make it again")
-            return _checked(file)
-    except InputError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as e:
-        # h5py raises all of these for files that are cut off or have other things in these places
-        raise InputError(f"{path} is no file of mgml pack, or damaged: {e}") from None
+    with opened(path, "file of mgml pack") as file:
+        if file.attrs["mgml_runs"] != FORMAT:
+            raise InputError(f"{path} is of another version of mgml pack: make it again")
+        return _checked(file)
 
 
 def _checked(file: Any) -> Packed:

@@ -215,7 +215,8 @@ def figure(some: Sequence[Repeats], model: SoftnessModel, strain: float) -> Figu
         for others, score in enumerate(x.by_others, start=1):
             rows.append({
                 "glass": x.repeats.name, "load": x.repeats.label, "strain": strain,
-                "repeats": len(x.repeats), "plastic": int(np.mean(x.plastic)), "by_others": others,
+                "repeats": len(x.repeats), "plastic": round(float(np.mean(x.plastic))),
+                "by_others": others,
                 "auc": score.value, "auc_low95": score.low, "auc_high95": score.high,
                 "model_auc": x.model.value, "model_auc_low95": x.model.low,
                 "model_auc_high95": x.model.high, "share": x.share.value,
