@@ -97,7 +97,8 @@ def watched(structure, temp):
         fix md all npt temp {temp} {temp} 0.1 iso 0 0 1.0
         run 1500
         unfix md
-        fix md all nvt temp {temp} {temp} 0.1""")
+        fix md all nvt temp {temp} {temp} 0.1
+        run 0 post no""")               # "pre no" does not set the new fix up
     low, high = lmp.extract_box()[:2]
     edges = np.array(high) - np.array(low)
     first, frames = by_id(lmp, "x"), []

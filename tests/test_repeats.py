@@ -97,6 +97,41 @@ def test_packed_file_says_the_same(dumps, packed, d2):
     assert np.array_equal(kept > 5.0, d2[0].astype(np.float32) > 5.0)
 
 
+def test_packed_files_are_sets_of_their_own(dumps, packed, tmp_path):
+    """Two files of one glass may be of another temperature: they are not mixed; packed again they are."""
+    other = tmp_path / "other.h5"
+    mgml("pack", dumps / "1.dump", dumps / "2.dump", "-o", other, "--strains", "0.04")
+    found = json.loads(mgml("repeats", packed, other, "--json"))
+    assert [len(x["plastic"]) for x in found] == [3, 2]
+    joined = tmp_path / "joined.h5"
+    mgml("pack", packed, dumps / "1.dump", "-o", joined, "--strains", "0.04", "--name", "glass-x")
+    with h5py.File(joined) as file:
+        assert len(file["runs"]) == 4 and file.attrs["name"] == "glass-x"
+
+
+def test_packed_vibrations(dumps, tmp_path, capfd):
+    """The vibrations of a glass file come along, and a model that needs them takes them from there."""
+    glass, path = ROOT / "inputs" / "glasses" / "glass-13.h5", tmp_path / "r.h5"
+    mgml("pack", *paths(dumps), "-o", path, "--vibrations", glass, "--strains", "0.04")
+    with h5py.File(glass) as file, h5py.File(path) as out:
+        assert np.array_equal(file["msd"][:], out["msd"][:])
+        msd = out["msd"][:].astype(float)
+    found, = json.loads(mgml("repeats", path, "--model", "cuzr-axial-vibration", "--json"))
+    first = next(read_frames(dumps / "1.dump"))
+    model = load_model("cuzr-axial-vibration")
+    margins = model.margins(api.featurize(first.positions, first.types, first.box.edges,
+                                          features=model.features, load="z compression", msd=msd))
+    plastic = [api.d2min(first.positions, first.box.edges, last.positions, last.box.edges).d2min > 5.0
+               for last in (list(read_frames(p))[-1] for p in paths(dumps))]
+    ours = np.mean([roc_auc_score(row, margins) for row in plastic])
+    assert found["auc_by_model"]["value"] == pytest.approx(ours, abs=1e-5)
+    for words, told in ((["--vibrations", ROOT / "inputs" / "glasses" / "glass-12.h5"], "is not of the glass of"),
+                        (["--vibrations", dumps / "1.dump"], "has no vibrations"),
+                        (["--strains", "0.06"], "no frame at strain 0.06: the nearest is at 0.04")):
+        assert main(["pack", str(dumps / "1.dump"), *map(str, words), "-o", str(tmp_path / "none.h5")]) == 1
+        assert told in capfd.readouterr().err and not (tmp_path / "none.h5").exists()
+
+
 def test_packed_file_in_a_study(dumps, packed, tmp_path, capfd):
     one = tmp_path / "one.h5"
     mgml("pack", dumps / "1.dump", "-o", one, "--rate", "1e13", "--strains", "0.04")

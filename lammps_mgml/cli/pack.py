@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN",
-                        help="dumps of loaded runs of one glass, as mgml study takes them")
+                        help="dumps of loaded runs of one glass, as mgml study takes them, and files "
+                             "of this command")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the file (.h5)")
     parser.add_argument("--elements", default="Cu Zr",
                         help='of types 1, 2, ... in dumps that do not tell them ("Cu Zr")')
@@ -20,6 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="how the runs were made, to be kept in the file")
     parser.add_argument("--strains", metavar="LIST",
                         help="strains of the frames to keep, as 0.02,0.04 (all)")
+    parser.add_argument("--vibrations", metavar="FILE",
+                        help="glass file, or dump with d_msd, of the same glass: keep how its "
+                             "atoms vibrate (that of the first run, if it tells)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -28,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     from ..errors import OptionError
     from ..progress import track
     from ..study.packed import pack
-    from ..study.reading import read
+    from ..study.reading import each
     from . import check_output
 
     check_output(args.output)
@@ -41,8 +45,9 @@ def run(args: argparse.Namespace) -> None:
     if args.rate is not None and not args.rate > 0:
         raise OptionError(f"--rate {args.rate:g}: K/s, above 0")
     runs = [run for path in track(args.runs, "reading", "files")
-            for run in read([path], None, args.elements.split())]
-    pack(args.output, runs, args.rate, args.made, strains, args.name)
+            for run in each(path, args.elements.split())]
+    watched = each(args.vibrations, args.elements.split())[0] if args.vibrations else None
+    pack(args.output, runs, args.rate, args.made, strains, args.name, watched)
     loadings = sum(len(run.loadings) for run in runs)
     print(f"wrote {args.output}: {args.name or runs[0].glass}, {runs[0].n} atoms, {loadings} runs, "
           f"{os.path.getsize(args.output) / 1e6:.1f} MB")

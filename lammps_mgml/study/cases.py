@@ -19,9 +19,8 @@ from ..train.dataset import Structure
 from ..train.evaluate import auc, drawn_blocks, resampled_auc
 from ..train.fit import calibrated
 from ..train.recipes import paper_learner
-from .runs import Loading, Run, plastic
+from .runs import NEAR, Loading, Run, plastic
 
-NEAR = 0.0025          # strain: a frame that is farther from the strain asked for is of another one
 RESAMPLINGS = 300
 OTHERS = 6             # atoms kept in training for each plastic one
 

@@ -22,9 +22,9 @@ from ..system.arrays import AnyArray, Bools, Floats
 from ..train.dataset import THRESHOLD, Structure
 from ..train.evaluate import LEAST_BLOCKS, auc, resampled_auc
 from . import reading
-from .cases import NEAR, RESAMPLINGS, Score, mean, seed_of
+from .cases import RESAMPLINGS, Score, mean, seed_of
 from .result import Figure
-from .runs import LENGTHS, Run, must_be_usual, same_structure, scored, seen_by
+from .runs import LENGTHS, NEAR, Run, must_be_usual, same_structure, scored, seen_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -78,26 +78,41 @@ def read(paths: Iterable[str | PathLike[str]],
          elements: Sequence[str] = ("Cu", "Zr")) -> list[Repeats]:
     """Repeats of dumps, one a run, and of files of ``packed``; one for each glass and kind of load.
 
+    What a file of ``packed`` has of one load is a set of its own: other files of the same glass may
+    be of another temperature or rate, which neither tells.
+
     elements : symbols of types 1, 2, ... of dumps that do not tell them.
 
     Raises
     ------
     InputError : none of these files; a single run of a glass; a run twice; frames at other strains.
     """
-    groups: list[list[Run]] = []
+    whole: list[list[Run]] = []
+    single: list[Run] = []
     for path in track([str(p) for p in paths], "reading", "files"):
-        for run in reading.each(path, elements):
-            if run.structure is None:
-                raise InputError(f"{path}: a table has no positions, so nothing tells whether it is "
-                                 f"of the same glass: give the dump")
-            for loading in run.loadings:
-                one = replace(run, loadings=(loading,))
-                group = next((g for g in groups if _same(g[0], one)), None)
-                if group is None:
-                    groups.append([one])
-                else:
-                    group.append(one)
-    return [_grouped(group) for group in groups]
+        found = reading.each(path, elements)
+        if any(run.structure is None for run in found):
+            raise InputError(f"{path}: a table has no positions, so nothing tells whether it is "
+                             f"of the same glass: give the dump")
+        ones = [replace(run, loadings=(x,)) for run in found for x in run.loadings]
+        for group in _together(ones):
+            if len(group) < LEAST:
+                single += group
+            else:
+                whole.append(group)
+    return [_grouped(group) for group in (*whole, *_together(single))]
+
+
+def _together(runs: Sequence[Run]) -> list[list[Run]]:
+    """Those of one glass and load, each."""
+    groups: list[list[Run]] = []
+    for run in runs:
+        group = next((g for g in groups if _same(g[0], run)), None)
+        if group is None:
+            groups.append([run])
+        else:
+            group.append(run)
+    return groups
 
 
 def _same(one: Run, other: Run) -> bool:
@@ -110,7 +125,8 @@ def _grouped(group: Sequence[Run]) -> Repeats:
     first = group[0]
     if len(group) < LEAST:
         raise InputError(f"{first.path}: no other run of this glass and load is given (equal "
-                         f"positions in the reference frame): repeats are two or more")
+                         f"positions in the reference frame): repeats are two or more, and those in "
+                         f"a file of mgml pack are a set of their own")
     strain = np.array([s for s in first.loadings[0].strain if all(
         abs(run.loadings[0].strain - s).min() < NEAR / 10 for run in group)])
     if not len(strain):

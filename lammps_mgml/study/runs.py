@@ -20,6 +20,7 @@ from ..train.dataset import THRESHOLD, Structure
 LENGTHS = Lengths()    # those of all glasses of a study
 SAME_SOFTNESS = 0.02   # largest median difference of S^q in a file from that of the model
 SAME_PLACE = 1e-3      # A: positions in two files of one glass
+NEAR = 0.0025          # strain: a frame that is farther from the strain asked for is of another one
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ from ..progress import track
 from ..report.drawing import BLUE, GREY, ORANGE, SQ
 from ..report.rows import SOFT
 from .cases import (
-    NEAR,
     Case,
     Score,
     auc_of,
@@ -26,7 +25,7 @@ from .cases import (
     moments,
 )
 from .result import Figure
-from .runs import Run, scored
+from .runs import NEAR, Run, scored
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

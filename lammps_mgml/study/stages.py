@@ -34,7 +34,7 @@ from ..train.dataset import THRESHOLD
 from ..train.evaluate import auc
 from .cases import RESAMPLINGS, Case, Score, auc_of, common_loads, mean, moments, spread_of
 from .result import Figure
-from .runs import LENGTHS, Loading, Run, Scored, component_of, plastic, scored
+from .runs import LENGTHS, NEAR, Loading, Run, Scored, component_of, plastic, scored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,6 @@ WINDOW = 0.01          # strain, over which the derivative of an AUC is taken
 BEFORE = 0.02          # strain before that window, with which it is compared
 ABRUPT = 2.0           # times the slope there: a fall that is faster is abrupt
 DROP = 0.06, 0.08      # strains of Fig. 4b
-NEAR = 0.0025          # strain: a frame farther away is of another one
 GLASSES = 3            # for a correlation
 
 
