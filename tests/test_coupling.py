@@ -457,6 +457,24 @@ def test_lines_before_fix_deform_warn_once(tmp_path, deck, run):
     assert len(warnings) == 1, done.stdout[-2000:]
 
 
+@pytest.mark.parametrize("said, load, told", [
+    ("x tension", "deform 2 x erate 1.5 remap x", False), ("xy shear", "deform 1 xy erate 3 remap x", False),
+    ("x compression", "deform 2 x erate 1.5 remap x", True), ("z compression", "deform 1 xy erate 3 remap x", True),
+    ("xy reversed shear", "deform 1 xy erate 3 remap x", True), ("z", "deform 1 x erate 1.5 remap x", True)])
+def test_load_that_is_not_that_of_the_box(tmp_path, deck, said, load, told):
+    text = (deck + "change_box all triclinic\n" + NVE + f"fix squeeze all {load}\n"
+            + mgml(options=f"model cuzr-axial;load {said}"))
+    done = ends_well(run_lammps(tmp_path, text + "run 20\nrun 10\n", 2, out="out.dump"))
+    warnings = [w for w in done.stdout.splitlines() if "mgml_load says" in w]
+    assert len(warnings) == told, done.stdout[-2000:]
+    if told:
+        edges = np.array([f.edges for f in read(tmp_path / "out.dump")])
+        shape = np.linalg.inv(edges[0]) @ edges[1] - np.eye(3)
+        strain = (shape + shape.T) / 2
+        strain -= np.eye(3) * np.trace(strain) / 3
+        assert f"step 10: mgml_load says {said}," in warnings[0] and f"xx {strain[0, 0]:+.3f}" in warnings[0]
+
+
 # A10 to A14, A18: refused
 
 FLAT = """units metal

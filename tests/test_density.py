@@ -136,6 +136,24 @@ def test_axial_densities_of_three_axes_cancel():
             system.positions, system.types, system.edges, features="axial", load=load))
 
 
+@pytest.mark.parametrize("load, stretched, shortened", [
+    ("xy shear", (1, 1, 0), (1, -1, 0)), ("zx shear", (1, 0, 1), (1, 0, -1)),
+    ("yz reversed shear", (0, 1, -1), (0, 1, 1))])
+def test_shear_is_tension_and_compression_under_45_degrees(load, stretched, shortened):
+    """Minus the strain, as large as that of an axis: (compression - tension along the two) / sqrt 3."""
+    n = np.array([stretched, shortened]) / np.sqrt(2)
+    along = [1.5 * np.outer(v, v) - np.eye(3) / 2 for v in n]
+    e = (along[1] - along[0]) / np.sqrt(3)
+    xx, yy, zz, xy, xz, yz = load_tensor(load)
+    np.testing.assert_allclose([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], e, atol=1e-12)
+    assert (e * e).sum() == pytest.approx((along[0] * along[0]).sum())
+    system = liquid()
+    words = " ".join(map(str, shortened)), " ".join(map(str, stretched))
+    one, other, found = (featurize(system.positions, system.types, system.edges, features="axial", load=x)
+                         for x in (*words, load))
+    np.testing.assert_allclose(found, (one - other) / np.sqrt(3), rtol=1e-9, atol=1e-10)
+
+
 def test_some_columns_are_those_of_all():
     system = liquid()
     whole = densities_of(system)

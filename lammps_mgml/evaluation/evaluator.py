@@ -96,7 +96,8 @@ class Outcome:
     to be kept.
     new_reference : the snapshot's structure has become the reference, and its ``number``,
     ``reference``, ``partners`` are to be kept with the atoms.  live : {name: value}.
-    counts : live.Counts."""
+    counts : live.Counts.  shape : (3, 3) F - 1 of the box since the reference, row vectors, without
+    flips."""
 
     evaluated: Evaluated
     features: Sites | None
@@ -104,6 +105,7 @@ class Outcome:
     new_reference: bool
     live: dict[str, float]
     counts: Counts
+    shape: Floats
 
 
 class _Scores:
@@ -182,15 +184,17 @@ class Evaluator:
         evaluated = Evaluated(softness, probability, found.d2min, found.eta, found.partners, site)
         self._add("model", since)
         since = perf_counter()
-        measured = self._measure(snap, evaluated, edges, first)
+        assert self.state is not None
+        shape = np.linalg.inv(np.asarray(self.state.edges)) @ edges - np.eye(3)
+        measured = self._measure(snap, evaluated, shape, first)
         self._add("live", since)
         self.evaluations += 1
-        return Outcome(evaluated, features, table, first, *measured)
+        return Outcome(evaluated, features, table, first, *measured, shape)
 
-    def _measure(self, snap: Snapshot, evaluated: Evaluated, edges: Floats,
+    def _measure(self, snap: Snapshot, evaluated: Evaluated, shape: Floats,
                  first: bool) -> tuple[dict[str, float], Counts]:
-        state, reference, monitor = self.state, self._reference, self._monitor
-        assert state is not None and reference is not None
+        reference, monitor = self._reference, self._monitor
+        assert reference is not None
         known = snap.number != 0
         quenched = evaluated.softness if first else snap.quenched
         if quenched is None:
@@ -198,7 +202,6 @@ class Evaluator:
         quenched = np.where(known, quenched, np.nan)
         if not first and monitor.ranking is None:
             monitor.ranking = Ranking(self.domain, reference.at_home(quenched[known]))
-        shape = np.linalg.inv(np.asarray(state.edges)) @ edges - np.eye(3)
         return monitor.measure(evaluated, quenched, reference.d2min, shape)
 
     def forget_plan(self) -> None:

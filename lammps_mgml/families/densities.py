@@ -22,30 +22,46 @@ KINDS = {"density": "", "axial": ", weighted by P2(cos) to the axis of the load,
 
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 SENSES = {"compression": 1.0, "tension": -1.0}
+PLANES = {"xy": (0, 1), "xz": (0, 2), "yz": (1, 2)}
+SHEARS = {"shear": 1.0, "reversed shear": -1.0}
 
 
 def load_tensor(load: object) -> Floats:
-    """(6,) xx yy zz xy xz yz of the tensor that stands for a uniaxial load.
+    """(6,) xx yy zz xy xz yz of the tensor that stands for a uniaxial load or a simple shear.
 
     load : text of an axis (x, y, z or three numbers) and, perhaps, of a sense: "z", "x tension",
-    "0 1 1 compression".  The tensor is 3/2 n n - 1/2 (P2 of the angle to n), minus that in tension.
+    "0 1 1 compression"; or of a tilt of LAMMPS' box, "xy shear", "xz reversed shear" (the tilt
+    falls).  The tensor is 3/2 n n - 1/2 (P2 of the angle to n), minus that in tension; in shear minus
+    the strain, scaled to the same sum of squares, 3/2: deviatoric strains that are equal but for a
+    rotation have equal tensors but for it.
 
     Raises
     ------
     OptionError : it is none of these.
     """
     words = str(load).split()
+    plane, rest = "".join(sorted(words[0])) if words else "", " ".join(words[1:])
+    if plane in PLANES and rest in SHEARS:
+        e = np.zeros((3, 3))
+        i, j = PLANES[plane]
+        e[i, j] = -SHEARS[rest] * np.sqrt(0.75)
+        return _six(e)
     sign = SENSES[words.pop()] if words and words[-1] in SENSES else 1.0
     try:
         n = np.array(AXES[words[0]] if len(words) == 1 else words, dtype=np.float64)
         length = np.linalg.norm(n)
         if n.shape == (3,) and np.isfinite(length) and length > 0:
             e = sign * (1.5 * np.outer(n, n) / length**2 - 0.5 * np.eye(3))
-            return e[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+            return _six(e)
     except (KeyError, ValueError, IndexError):
         pass
     raise OptionError(f"load {load!r}: give x, y, z or three numbers, then compression (the "
-                      f"default) or tension")
+                      f"default) or tension; or xy, xz, yz, then shear or reversed shear")
+
+
+def _six(e: Floats) -> Floats:
+    six: Floats = e[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+    return six
 
 
 class Densities(Family):
@@ -54,7 +70,7 @@ class Densities(Family):
     order, title, stage = "PAIR", "two-body densities, not in the paper", "density"
     averaged = True
     measure_reads = ()
-    inputs = {"load": "the axis and the sense of the load, as \"z compression\""}
+    inputs = {"load": "the axis and the sense of the load, as \"z compression\" or \"xy shear\""}
     sets = {
         "density": Set("atoms of each element by distance, in cubic splines"),
         "axial": Set("the same weighted by the angle to the axis of the load"),

@@ -18,7 +18,7 @@ from ..features import by_name, needs, reach, read_input, resolve
 from ..io.table import TableWriter, header
 from ..models.model import SoftnessModel, load_model
 from ..pipeline import PARAMETERS, Sites
-from ..system.arrays import Floats, Int32s
+from ..system.arrays import Bools, Floats, Int32s
 from ..system.elements import MASSES, element_of_mass
 from ..system.lengths import Lengths, kind_of
 from ..system.mpi import MpiDomain
@@ -32,6 +32,8 @@ from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Event, Ph
 CITE = "Wang and Jain, quench-in softness of metallic glasses"
 
 
+LOADED = 0.02                # deviatoric strain (norm) of the box from which its load is clear
+LIKE = 0.5                   # least cosine of the strain to that of mgml_load
 KEEPS_COLUMNS = 20231121     # first LAMMPS whose KOKKOS keeps them on a device (its PR 3930)
 
 
@@ -54,7 +56,7 @@ class Session:
         self._evaluations = 0
         self._kept_by = -1                        # atoms that carry the state
         self._boxes: dict[str, tuple[int, Floats]] = {}      # for the order of fixes: see _watch_box
-        self._warned_of_order = False
+        self._warned_of_order = self._warned_of_load = False
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -273,6 +275,8 @@ class Session:
                     adapter.own_units(outcome.live[q.name], q.unit)))
         if outcome.new_reference:
             self._warn_if_unfit(evaluator)
+            self._warned_of_load = False
+        self._warn_if_other_load(evaluator.request, outcome.shape, snap.box.periodic)
         if outcome.features is not None:
             self.sites = outcome.features
         if outcome.table is not None:
@@ -328,6 +332,31 @@ class Session:
                 f"atoms are about {here:.3g} {style.name} from their nearest neighbours, the cutoffs "
                 f"are those of a glass where they are {usual:.3g} {style.name} apart: scale them by  "
                 f"variable mgml_nearest string {here:.3g}")
+
+    def _warn_if_other_load(self, request: Request, shape: Floats,
+                            periodic: Bools) -> None:
+        """A line if the box is deformed otherwise than ``mgml_load`` says, which nothing can mend
+        once the reference has been ranked for that load."""
+        if request.load is None or self._warned_of_load:
+            return
+        shape = np.where(periodic, shape.T, 0.0).T           # a free edge follows the atoms
+        strain = (shape + shape.T) / 2.0
+        strain -= np.trace(strain) / 3.0 * np.eye(3)
+        six = strain[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+        twice = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+        size = np.sqrt((twice * six) @ six)
+        if size < LOADED:
+            return
+        likeness = -(twice * six) @ request.load / (size * np.sqrt((twice * request.load)
+                                                                   @ request.load))
+        if likeness < LIKE:
+            self._warned_of_load = True
+            told = ", ".join(f"{name} {value:+.3f}" for name, value in zip(
+                ("xx", "yy", "zz", "xy", "xz", "yz"), six))
+            self._warn(f"step {self.adapter.step}: mgml_load says {request.settings.load}, but since "
+                       f"the reference the box has been deformed by {told} (less the change of "
+                       f"volume). d_sq of the reference ranks atoms for the load that was told: run "
+                       f"again with the mgml_load of this run")
 
     def _warn(self, text: str) -> None:
         if self.domain.rank == 0:

@@ -146,7 +146,7 @@ def _of_dump(path: str, elements: tuple[str, ...]) -> Run:
     strain = np.array([row.strain for row in report.rows])
     d2 = np.stack([_aligned(one, of, reference.columns["id"]) for one, of in zip(frames, ids)])
     keep_rows = _growing(path, strain)
-    label = f"{report.name if report.sense == 'shear' else report.name[0]}-{report.sense}"
+    label = _label(report.component, report.sense, report.sign)
     curve = facts.stress
     stress = None if curve is None else np.interp(strain[keep_rows], *curve.T)
     own = reference.columns["d_sq"]
@@ -255,12 +255,18 @@ def _of_table(path: str) -> Run:
 
 def _loading(path: str, shapes: Floats, found: AnyArray) -> Loading:
     """Loading of (m, 3, 3) F - 1 of the box and (m, n) D2min."""
-    component, sense, _, _ = strain_of(shapes, None)
+    component, sense, sign, _ = strain_of(shapes, None)
     strain = abs(shapes[:, component[0], component[1]])
     keep = _growing(path, strain)
+    return Loading(_label(component, sense, sign), strain[keep], found[keep])
+
+
+def _label(component: tuple[int, int], sense: str, sign: int) -> str:
+    """As "z-compression", "xy-shear" or, where the tilt falls, "xy-reversed-shear"."""
     row, column = component
-    name = f"{'xyz'[column]}{'xyz'[row]}" if sense == "shear" else "xyz"[row]
-    return Loading(f"{name}-{sense}", strain[keep], found[keep])
+    if sense != "shear":
+        return f"{'xyz'[row]}-{sense}"
+    return f"{'xyz'[column]}{'xyz'[row]}-{'reversed-' if sign < 0 else ''}{sense}"
 
 
 def _growing(path: str, strain: Floats) -> Ints:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, ModelError
+from ..errors import InputError, ModelError, OptionError
+from ..families.densities import load_tensor
 from ..features import needs
 from ..models.model import SoftnessModel
 from ..system.arrays import AnyArray, Floats, Ints
@@ -27,10 +28,10 @@ NEAR = 0.0025          # strain: a frame that is farther from the strain asked f
 class Loading:
     """A glass loaded once.
 
-    label : "z-compression", "xy-shear" ...  strain : (m,) of the box, above 0 and growing.
-    d2min : (m, n) A^2 against the undeformed structure, NaN where unknown.  stress : (m,) GPa at
-    these strains, positive in the sense of the load, or None.  curve : (k, 2) strain and stress
-    (GPa) at all strains where it is known, or None.
+    label : "z-compression", "xy-shear", "xy-reversed-shear" ...  strain : (m,) of the box, above
+    0 and growing.  d2min : (m, n) A^2 against the undeformed structure, NaN where unknown.  stress :
+    (m,) GPa at these strains, positive in the sense of the load, or None.  curve : (k, 2) strain and
+    stress (GPa) at all strains where it is known, or None.
     """
 
     label: str
@@ -116,9 +117,13 @@ def scored(run: Run, model: SoftnessModel, loading: Loading | None = None) -> Sc
     InputError : elements that the model does not know; what its features need is not there; the run's
         own S^q are those of another model.
     """
-    load = loading.load if loading is not None and loading.label.count("-") == 1 else None
-    if "load" not in needs(model.features, model.elements):
-        load = None
+    load = None
+    if loading is not None and "load" in needs(model.features, model.elements):
+        try:
+            load_tensor(loading.load)
+            load = loading.load
+        except OptionError:                  # a glass file may call its loadings anything
+            pass
     key = model.checksum, load
     if key not in run._known:
         run._known[key] = _score(run, model, load)
