@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..api import sites
-from ..errors import InputError
+from ..errors import InputError, OptionError
+from ..families.densities import load_tensor
 from ..features import needs, resolve
 from ..io.dump import read_dump
 from ..io.glass import read_glass
@@ -166,7 +167,8 @@ def _of_glass(path: str, elements: Sequence[str] | None) -> list[Loading]:
 
 def _of_dump(path: str, elements: Sequence[str] | None, lengths: Lengths,
              step: float = 0.001) -> Loading:
-    """Loading from GLASS.AXIS-SENSE.dump, whose step number counts increments of ``step``."""
+    """Loading from GLASS.AXIS-SENSE.dump, or that with .SEED, whose step number counts increments
+    of ``step``."""
     frames = read_dump(path)
     first = next(frames, None)
     if first is None:
@@ -186,4 +188,16 @@ def _of_dump(path: str, elements: Sequence[str] | None, lengths: Lengths,
             first.box.periodic, lengths.d2_cutoff).d2min
     structure = Structure(words[0], tuple(elements), first.positions, first.types, first.box,
                           first.columns.get("d_msd"), lengths)
-    return Loading(structure, words[-1].replace("-", " "), labels)
+    return Loading(structure, _load_of(words), labels)
+
+
+def _load_of(words: Sequence[str]) -> str:
+    """The load among the words of a dump's name, of which a repeat has one more at its end."""
+    loads = [word.replace("-", " ") for word in words]
+    for load in reversed(loads):
+        try:
+            load_tensor(load)
+            return load
+        except OptionError:
+            continue
+    return loads[-1]
