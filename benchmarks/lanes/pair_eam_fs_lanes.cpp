@@ -1,5 +1,5 @@
 // pair_style eam/fs/lanes: eam/fs on cubic pieces 16 times wider than the knots of the potential's file, so that
-// they fit in the cache, four pairs at a time (AVX2).  Energies agree with eam/fs to 2e-10 eV an atom (Cu-Zr), and
+// they fit in the cache, four pairs at a time (AVX2) or eight (AVX-512).  Energies agree with eam/fs to 2e-10 eV an atom (Cu-Zr), and
 // forces are their derivatives.  For the glasses of inputs/ only; see README.md there.
 #include "pair_eam_fs_lanes.h"
 #include "atom.h"
@@ -59,8 +59,71 @@ void PairEAMFSLanes::init_style()
   }
 }
 
-static inline void turn(__m256d a, __m256d b, __m256d c, __m256d d,
-                        __m256d &x, __m256d &y, __m256d &z, __m256d &w)
+// Vectors of LANES doubles: GCC's own operators, and intrinsics where they have no word for it.
+#ifdef __AVX512F__
+static constexpr int LANES = 8;
+typedef __m512d Lanes;
+static inline Lanes all(double x) { return _mm512_set1_pd(x); }
+static inline Lanes load(const double *x) { return _mm512_load_pd(x); }
+static inline void store(double *to, Lanes x) { _mm512_store_pd(to, x); }
+static inline Lanes root(Lanes x) { return _mm512_sqrt_pd(x); }
+static inline Lanes lower(Lanes x) { return _mm512_floor_pd(x); }
+static inline Lanes least(Lanes x, Lanes y) { return _mm512_min_pd(x, y); }
+static inline Lanes only(Lanes x, int n) { return _mm512_maskz_mov_pd((1 << n) - 1, x); }
+static inline double sum_of(Lanes x) { return _mm512_reduce_add_pd(x); }
+static inline void whole(int *to, Lanes x) { _mm256_store_si256((__m256i *) to, _mm512_cvttpd_epi32(x)); }
+
+static inline Lanes two(const double *a, const double *b)
+{
+  return _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_load_pd(a)), _mm256_load_pd(b), 1);
+}
+
+// rows of four doubles into four columns
+template <class Row> static inline void turn(Row row, Lanes &x, Lanes &y, Lanes &z, Lanes &w)
+{
+  const Lanes a = two(row(0), row(2)), b = two(row(1), row(3)), c = two(row(4), row(6)), d = two(row(5), row(7));
+  const Lanes t0 = _mm512_unpacklo_pd(a, b), t1 = _mm512_unpackhi_pd(a, b);
+  const Lanes t2 = _mm512_unpacklo_pd(c, d), t3 = _mm512_unpackhi_pd(c, d);
+  x = _mm512_shuffle_f64x2(t0, t2, 0x88);
+  y = _mm512_shuffle_f64x2(t1, t3, 0x88);
+  z = _mm512_shuffle_f64x2(t0, t2, 0xdd);
+  w = _mm512_shuffle_f64x2(t1, t3, 0xdd);
+}
+
+static inline void back(Lanes x, Lanes y, Lanes z, __m256d *row)
+{
+  const Lanes zero = all(0.0);
+  const Lanes a = _mm512_unpacklo_pd(x, y), b = _mm512_unpackhi_pd(x, y);
+  const Lanes c = _mm512_unpacklo_pd(z, zero), d = _mm512_unpackhi_pd(z, zero);
+  for (int h = 0; h < 2; h++) {
+    const __m256d p = h ? _mm512_extractf64x4_pd(a, 1) : _mm512_castpd512_pd256(a);
+    const __m256d q = h ? _mm512_extractf64x4_pd(c, 1) : _mm512_castpd512_pd256(c);
+    const __m256d r = h ? _mm512_extractf64x4_pd(b, 1) : _mm512_castpd512_pd256(b);
+    const __m256d s = h ? _mm512_extractf64x4_pd(d, 1) : _mm512_castpd512_pd256(d);
+    row[4*h] = _mm256_permute2f128_pd(p, q, 0x20);
+    row[4*h+1] = _mm256_permute2f128_pd(r, s, 0x20);
+    row[4*h+2] = _mm256_permute2f128_pd(p, q, 0x31);
+    row[4*h+3] = _mm256_permute2f128_pd(r, s, 0x31);
+  }
+}
+#else
+static constexpr int LANES = 4;
+typedef __m256d Lanes;
+static inline Lanes all(double x) { return _mm256_set1_pd(x); }
+static inline Lanes load(const double *x) { return _mm256_load_pd(x); }
+static inline void store(double *to, Lanes x) { _mm256_store_pd(to, x); }
+static inline Lanes root(Lanes x) { return _mm256_sqrt_pd(x); }
+static inline Lanes lower(Lanes x) { return _mm256_floor_pd(x); }
+static inline Lanes least(Lanes x, Lanes y) { return _mm256_min_pd(x, y); }
+static inline Lanes only(Lanes x, int n)
+{
+  const Lanes k = _mm256_set_pd(3, 2, 1, 0);
+  return _mm256_and_pd(x, _mm256_cmp_pd(k, all(n), _CMP_LT_OQ));
+}
+static inline double sum_of(Lanes x) { return x[0] + x[1] + x[2] + x[3]; }
+static inline void whole(int *to, Lanes x) { _mm_store_si128((__m128i *) to, _mm256_cvttpd_epi32(x)); }
+
+static inline void turn(__m256d a, __m256d b, __m256d c, __m256d d, Lanes &x, Lanes &y, Lanes &z, Lanes &w)
 {
   const __m256d t0 = _mm256_unpacklo_pd(a, b), t1 = _mm256_unpackhi_pd(a, b);
   const __m256d t2 = _mm256_unpacklo_pd(c, d), t3 = _mm256_unpackhi_pd(c, d);
@@ -69,6 +132,21 @@ static inline void turn(__m256d a, __m256d b, __m256d c, __m256d d,
   z = _mm256_permute2f128_pd(t0, t2, 0x31);
   w = _mm256_permute2f128_pd(t1, t3, 0x31);
 }
+
+// rows of four doubles into four columns
+template <class Row> static inline void turn(Row row, Lanes &x, Lanes &y, Lanes &z, Lanes &w)
+{
+  turn(_mm256_load_pd(row(0)), _mm256_load_pd(row(1)), _mm256_load_pd(row(2)), _mm256_load_pd(row(3)), x, y, z, w);
+}
+
+static inline void back(Lanes x, Lanes y, Lanes z, __m256d *row)
+{
+  turn(x, y, z, all(0.0), row[0], row[1], row[2], row[3]);
+}
+#endif
+
+static inline Lanes cubic(Lanes a, Lanes b, Lanes c, Lanes d, Lanes p) { return ((d*p + c)*p + b)*p + a; }
+static inline Lanes slope(Lanes b, Lanes c, Lanes d, Lanes p) { return (3.0*d*p + 2.0*c)*p + b; }
 
 void PairEAMFSLanes::compute(int eflag, int vflag)
 {
@@ -94,10 +172,11 @@ void PairEAMFSLanes::compute(int eflag, int vflag)
     room = nall + nall/4 + 64;
     rows = (double *) more(rows, room*32);
     push = (double *) more(push, room*32);
+    fps = (double *) more(fps, room*8);
   }
-  size_t all = 0;
-  for (int ii = 0; ii < inum; ii++) all += numneigh[ilist[ii]] + 8;
-  if (all > room_kept) { room_kept = all + all/4; kept = (int *) more(kept, room_kept*sizeof(int)); }
+  size_t most = 0;
+  for (int ii = 0; ii < inum; ii++) most += numneigh[ilist[ii]] + 2*LANES;
+  if (most > room_kept) { room_kept = most + most/4; kept = (int *) more(kept, room_kept*sizeof(int)); }
   first.resize(inum+1);
   for (int i = 0; i < nall; i++) {
     double *r = rows + 4*(size_t)i;
@@ -109,12 +188,9 @@ void PairEAMFSLanes::compute(int eflag, int vflag)
   const int far = nall;
   rows[4*(size_t)far] = rows[4*(size_t)far+1] = rows[4*(size_t)far+2] = 1e10; rows[4*(size_t)far+3] = 0;
 
-  const __m256d cut = _mm256_set1_pd(cutforcesq), scale_r = _mm256_set1_pd(rstep);
-  const __m256d zero = _mm256_setzero_pd(), one = _mm256_set1_pd(1.0);
-  const __m256d top = _mm256_set1_pd(knots-1);
-  alignas(32) double buffer[4];
-  alignas(32) double rbuf[4096+8];
-  alignas(32) int where[4096+8];
+  const Lanes cut = all(cutforcesq), scale_r = all(rstep), top = all(knots-1);
+  alignas(64) double rbuf[4096+LANES], buffer[LANES];
+  alignas(64) int where[4096+LANES];
   size_t at = 0;
 
   for (int ii = 0; ii < inum; ii++) {
@@ -122,57 +198,53 @@ void PairEAMFSLanes::compute(int eflag, int vflag)
     const int *jlist = firstneigh[i];
     const int jnum = numneigh[i];
     const double *own = rows + 4*(size_t)i;
-    const __m256d xi = _mm256_set1_pd(own[0]), yi = _mm256_set1_pd(own[1]), zi = _mm256_set1_pd(own[2]);
+    const Lanes xi = all(own[0]), yi = all(own[1]), zi = all(own[2]);
     const double *tables = table + (size_t)(type[i]-1)*n*knots*12;
     if (jnum > 4096) error->one(FLERR, "eam/fs/lanes: more than 4096 neighbors");
     first[ii] = at;
     int *keep = kept + at;
     int count = 0;
-    for (int jj = 0; jj < jnum; jj += 4) {
-      int j[4];
-      for (int k = 0; k < 4; k++) j[k] = jj+k < jnum ? (jlist[jj+k] & NEIGHMASK) : far;
-      __m256d dx, dy, dz, dt;
-      turn(_mm256_load_pd(rows+4*(size_t)j[0]), _mm256_load_pd(rows+4*(size_t)j[1]),
-           _mm256_load_pd(rows+4*(size_t)j[2]), _mm256_load_pd(rows+4*(size_t)j[3]), dx, dy, dz, dt);
-      dx = _mm256_sub_pd(xi, dx); dy = _mm256_sub_pd(yi, dy); dz = _mm256_sub_pd(zi, dz);
-      const __m256d rsq = _mm256_fmadd_pd(dx, dx, _mm256_fmadd_pd(dy, dy, _mm256_mul_pd(dz, dz)));
-      const int in = _mm256_movemask_pd(_mm256_cmp_pd(rsq, cut, _CMP_LT_OQ));
+    for (int jj = 0; jj < jnum; jj += LANES) {
+      alignas(32) int j[LANES];
+      for (int k = 0; k < LANES; k++) j[k] = jj+k < jnum ? (jlist[jj+k] & NEIGHMASK) : far;
+      Lanes dx, dy, dz, dt;
+      turn([&](int k) { return rows + 4*(size_t)j[k]; }, dx, dy, dz, dt);
+      dx = xi - dx; dy = yi - dy; dz = zi - dz;
+      const Lanes rsq = dx*dx + (dy*dy + dz*dz);
       // r and the place in the table, kept side by side without a branch
-      const __m256d s = _mm256_mul_pd(_mm256_sqrt_pd(rsq), scale_r);
-      const __m256d m = _mm256_min_pd(_mm256_floor_pd(s), top);
-      const __m128i w = _mm256_cvttpd_epi32(_mm256_add_pd(m, dt));
-      alignas(16) int wk[4]; alignas(32) double pk[4];
-      _mm_store_si128((__m128i *) wk, w);
-      _mm256_store_pd(pk, _mm256_sub_pd(s, m));
-      for (int k = 0; k < 4; k++) {
+      const Lanes s = root(rsq)*scale_r;
+      const Lanes m = least(lower(s), top);
+#ifdef __AVX512F__
+      const __mmask8 in = _mm512_cmp_pd_mask(rsq, cut, _CMP_LT_OQ);
+      _mm256_mask_compressstoreu_epi32(keep+count, in, _mm256_load_si256((__m256i *) j));
+      _mm256_mask_compressstoreu_epi32(where+count, in, _mm512_cvttpd_epi32(m + dt));
+      _mm512_mask_compressstoreu_pd(rbuf+count, in, s - m);
+      count += __builtin_popcount(in);
+#else
+      const int in = _mm256_movemask_pd(_mm256_cmp_pd(rsq, cut, _CMP_LT_OQ));
+      alignas(32) int wk[LANES]; alignas(64) double pk[LANES];
+      whole(wk, m + dt);
+      store(pk, s - m);
+      for (int k = 0; k < LANES; k++) {
         keep[count] = j[k]; where[count] = wk[k]; rbuf[count] = pk[k];
         count += (in >> k) & 1;
       }
+#endif
     }
     numforce[i] = count;
     const int full = count;
-    while (count & 3) { keep[count] = far; where[count] = 0; rbuf[count] = 0; count++; }
-    __m256d sum = zero;
-    for (int c = 0; c < count; c += 4) {
-      const __m256d p = _mm256_load_pd(rbuf+c);
-      const double *t0 = tables + 12*(size_t)where[c], *t1 = tables + 12*(size_t)where[c+1];
-      const double *t2 = tables + 12*(size_t)where[c+2], *t3 = tables + 12*(size_t)where[c+3];
-      __m256d a, b, d, e;
-      turn(_mm256_load_pd(t0), _mm256_load_pd(t1), _mm256_load_pd(t2), _mm256_load_pd(t3), a, b, d, e);
-      __m256d v = _mm256_fmadd_pd(_mm256_fmadd_pd(_mm256_fmadd_pd(e, p, d), p, b), p, a);
-      if (c + 4 > full) {
-        alignas(32) double m4[4];
-        for (int k = 0; k < 4; k++) m4[k] = c+k < full ? 1.0 : 0.0;
-        v = _mm256_mul_pd(v, _mm256_load_pd(m4));
-      }
-      sum = _mm256_add_pd(sum, v);
-      turn(_mm256_load_pd(t0+4), _mm256_load_pd(t1+4), _mm256_load_pd(t2+4), _mm256_load_pd(t3+4), a, b, d, e);
-      v = _mm256_fmadd_pd(_mm256_fmadd_pd(_mm256_fmadd_pd(e, p, d), p, b), p, a);
-      _mm256_store_pd(buffer, v);
-      for (int k = 0; k < 4 && c+k < full; k++) rho[keep[c+k]] += buffer[k];
+    while (count % LANES) { keep[count] = far; where[count] = 0; rbuf[count] = 0; count++; }
+    Lanes sum = all(0.0);
+    for (int c = 0; c < count; c += LANES) {
+      const Lanes p = load(rbuf+c);
+      Lanes a, b, d, e;
+      turn([&](int k) { return tables + 12*(size_t)where[c+k]; }, a, b, d, e);
+      sum += only(cubic(a, b, d, e, p), full-c < LANES ? full-c : LANES);
+      turn([&](int k) { return tables + 12*(size_t)where[c+k] + 4; }, a, b, d, e);
+      store(buffer, cubic(a, b, d, e, p));
+      for (int k = 0; k < LANES && c+k < full; k++) rho[keep[c+k]] += buffer[k];
     }
-    _mm256_store_pd(buffer, sum);
-    rho[i] += buffer[0] + buffer[1] + buffer[2] + buffer[3];
+    rho[i] += sum_of(sum);
     at += count;
   }
   first[inum] = at;
@@ -196,70 +268,55 @@ void PairEAMFSLanes::compute(int eflag, int vflag)
   embedstep = update->ntimestep;
 
   // fp goes along with the positions now
-  const double *base = table;
-  __m256d energy = zero;
+  for (int i = 0; i < nall; i++) fps[i] = fp[i];
+  fps[far] = 0.0;
+  Lanes energy = all(0.0);
   for (int ii = 0; ii < inum; ii++) {
     const int i = ilist[ii];
     const double *own = rows + 4*(size_t)i;
-    const __m256d xi = _mm256_set1_pd(own[0]), yi = _mm256_set1_pd(own[1]), zi = _mm256_set1_pd(own[2]);
-    const __m256d fpi = _mm256_set1_pd(fp[i]);
-    const double *tables = base + (size_t)(type[i]-1)*n*knots*12;
+    const Lanes xi = all(own[0]), yi = all(own[1]), zi = all(own[2]), fpi = all(fp[i]);
+    const double *tables = table + (size_t)(type[i]-1)*n*knots*12;
     const int *keep = kept + first[ii];
     const int full = numforce[i];
-    __m256d fx = zero, fy = zero, fz = zero;
-    for (int c = 0; c < full; c += 4) {
-      const size_t j0 = keep[c], j1 = keep[c+1], j2 = keep[c+2], j3 = keep[c+3];
-      __m256d dx, dy, dz, dt;
-      turn(_mm256_load_pd(rows+4*j0), _mm256_load_pd(rows+4*j1),
-           _mm256_load_pd(rows+4*j2), _mm256_load_pd(rows+4*j3), dx, dy, dz, dt);
-      dx = _mm256_sub_pd(xi, dx); dy = _mm256_sub_pd(yi, dy); dz = _mm256_sub_pd(zi, dz);
-      const __m256d rsq = _mm256_fmadd_pd(dx, dx, _mm256_fmadd_pd(dy, dy, _mm256_mul_pd(dz, dz)));
-      const __m256d r = _mm256_sqrt_pd(rsq);
-      const __m256d s = _mm256_mul_pd(r, scale_r);
-      const __m256d m = _mm256_min_pd(_mm256_floor_pd(s), top);
-      const __m256d p = _mm256_sub_pd(s, m);
-      const __m128i w = _mm256_cvttpd_epi32(_mm256_add_pd(m, dt));
-      const double *t0 = tables + 12*(size_t)_mm_extract_epi32(w,0), *t1 = tables + 12*(size_t)_mm_extract_epi32(w,1);
-      const double *t2 = tables + 12*(size_t)_mm_extract_epi32(w,2), *t3 = tables + 12*(size_t)_mm_extract_epi32(w,3);
-      const __m256d two = _mm256_set1_pd(2.0), three = _mm256_set1_pd(3.0);
-      __m256d a, b, d, e;
-      turn(_mm256_load_pd(t0), _mm256_load_pd(t1), _mm256_load_pd(t2), _mm256_load_pd(t3), a, b, d, e);
-      const __m256d at_i = _mm256_fmadd_pd(_mm256_fmadd_pd(_mm256_mul_pd(three,e), p, _mm256_mul_pd(two,d)), p, b);
-      turn(_mm256_load_pd(t0+4), _mm256_load_pd(t1+4), _mm256_load_pd(t2+4), _mm256_load_pd(t3+4), a, b, d, e);
-      const __m256d at_j = _mm256_fmadd_pd(_mm256_fmadd_pd(_mm256_mul_pd(three,e), p, _mm256_mul_pd(two,d)), p, b);
-      turn(_mm256_load_pd(t0+8), _mm256_load_pd(t1+8), _mm256_load_pd(t2+8), _mm256_load_pd(t3+8), a, b, d, e);
-      const __m256d z2 = _mm256_fmadd_pd(_mm256_fmadd_pd(_mm256_fmadd_pd(e, p, d), p, b), p, a);
-      const __m256d z2p = _mm256_fmadd_pd(_mm256_fmadd_pd(_mm256_mul_pd(three,e), p, _mm256_mul_pd(two,d)), p, b);
-      const __m256d fpj = _mm256_set_pd(j3 == (size_t)far ? 0 : fp[j3], j2 == (size_t)far ? 0 : fp[j2],
-                                        j1 == (size_t)far ? 0 : fp[j1], fp[j0]);
-      const __m256d recip = _mm256_div_pd(one, r);
-      __m256d phi = _mm256_mul_pd(z2, recip);
-      const __m256d phip = _mm256_mul_pd(recip, _mm256_fmsub_pd(z2p, scale_r, phi));
-      __m256d psip = _mm256_fmadd_pd(_mm256_fmadd_pd(fpi, at_i, _mm256_mul_pd(fpj, at_j)), scale_r, phip);
-      __m256d fpair = _mm256_mul_pd(_mm256_sub_pd(zero, psip), recip);
-      if (c + 4 > full) {
-        alignas(32) long long m4[4];
-        for (int k = 0; k < 4; k++) m4[k] = c+k < full ? -1LL : 0LL;
-        const __m256d mask = _mm256_load_pd((double *) m4);
-        phi = _mm256_and_pd(phi, mask);
-        fpair = _mm256_and_pd(fpair, mask);
+    Lanes fx = all(0.0), fy = fx, fz = fx;
+    for (int c = 0; c < full; c += LANES) {
+      const int *j = keep + c, here = full-c < LANES ? full-c : LANES;
+      Lanes dx, dy, dz, dt, a, b, d, e;
+      turn([&](int k) { return rows + 4*(size_t)j[k]; }, dx, dy, dz, dt);
+      dx = xi - dx; dy = yi - dy; dz = zi - dz;
+      const Lanes r = root(dx*dx + (dy*dy + dz*dz));
+      const Lanes s = r*scale_r;
+      const Lanes m = least(lower(s), top);
+      const Lanes p = s - m;
+      alignas(32) int where[LANES];
+      whole(where, m + dt);
+      turn([&](int k) { return tables + 12*(size_t)where[k]; }, a, b, d, e);
+      const Lanes at_i = slope(b, d, e, p);
+      turn([&](int k) { return tables + 12*(size_t)where[k] + 4; }, a, b, d, e);
+      const Lanes at_j = slope(b, d, e, p);
+      turn([&](int k) { return tables + 12*(size_t)where[k] + 8; }, a, b, d, e);
+      const Lanes z2 = cubic(a, b, d, e, p), z2p = slope(b, d, e, p);
+      alignas(64) double fj[LANES];
+      for (int k = 0; k < LANES; k++) fj[k] = fps[j[k]];
+      const Lanes recip = 1.0/r;
+      const Lanes phi = z2*recip;
+      const Lanes phip = recip*(z2p*scale_r - phi);
+      const Lanes psip = (fpi*at_i + load(fj)*at_j)*scale_r + phip;
+      const Lanes fpair = only(-psip*recip, here);
+      energy += only(phi, here);
+      dx *= fpair; dy *= fpair; dz *= fpair;
+      fx += dx; fy += dy; fz += dz;
+      __m256d row[LANES];
+      back(dx, dy, dz, row);
+      for (int k = 0; k < LANES; k++) {            // of the far row nobody reads
+        double *to = push + 4*(size_t)j[k];
+        _mm256_store_pd(to, _mm256_load_pd(to) - row[k]);
       }
-      energy = _mm256_add_pd(energy, phi);
-      dx = _mm256_mul_pd(dx, fpair); dy = _mm256_mul_pd(dy, fpair); dz = _mm256_mul_pd(dz, fpair);
-      fx = _mm256_add_pd(fx, dx); fy = _mm256_add_pd(fy, dy); fz = _mm256_add_pd(fz, dz);
-      turn(dx, dy, dz, zero, a, b, d, e);
-      _mm256_store_pd(push+4*j0, _mm256_sub_pd(_mm256_load_pd(push+4*j0), a));
-      if (c+1 < full) _mm256_store_pd(push+4*j1, _mm256_sub_pd(_mm256_load_pd(push+4*j1), b));
-      if (c+2 < full) _mm256_store_pd(push+4*j2, _mm256_sub_pd(_mm256_load_pd(push+4*j2), d));
-      if (c+3 < full) _mm256_store_pd(push+4*j3, _mm256_sub_pd(_mm256_load_pd(push+4*j3), e));
     }
-    __m256d a, b, d, e;
-    turn(fx, fy, fz, zero, a, b, d, e);
-    const __m256d sum = _mm256_add_pd(_mm256_add_pd(a, b), _mm256_add_pd(d, e));
-    _mm256_store_pd(push+4*(size_t)i, _mm256_add_pd(_mm256_load_pd(push+4*(size_t)i), sum));
+    double *to = push + 4*(size_t)i;
+    to[0] += sum_of(fx); to[1] += sum_of(fy); to[2] += sum_of(fz);
   }
-  _mm256_store_pd(buffer, energy);
-  if (eflag_global) eng_vdwl += buffer[0] + buffer[1] + buffer[2] + buffer[3];
+  if (eflag_global) eng_vdwl += sum_of(energy);
   for (int i = 0; i < nall; i++)
     for (int k = 0; k < 3; k++) f[i][k] += push[4*(size_t)i+k];
   if (vflag_fdotr) virial_fdotr_compute();

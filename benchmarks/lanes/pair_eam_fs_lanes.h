@@ -12,7 +12,7 @@ class PairEAMFSLanes : public PairEAMFS {
   int knots = 0;
   double rstep = 0;               // knots in 1 A
   double *table = nullptr;        // [itype][jtype][knot][12]: rho at i, rho at j, z2
-  double *rows = nullptr, *push = nullptr;
+  double *rows = nullptr, *push = nullptr, *fps = nullptr;
   int *kept = nullptr;
   size_t room = 0, room_kept = 0;
   std::vector<size_t> first;
