@@ -90,7 +90,7 @@ def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (T
         normalise.  All others are still their neighbours
     normalize : False leaves areas, volumes, distances in A^2, A^3, A
     dtype : numpy.float32 halves the memory of large matrices
-    load : "z", "x tension", "0 1 1 compression": axis and sense, for features that go by the load
+    load : "z", "x tension", "0 1 1 compression", "xy shear": for features that go by the load
         (``axial_...``)
     msd : (n,) A^2, mean square displacement of each atom about its mean position in MD of the
         undeformed glass (20 ps at 300 K for the shipped models), for the vibrations

@@ -45,7 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--margin", type=float, default=0.0, metavar="A",
                         help="only atoms farther than this from the outermost atoms along the "
                              "axes that are not periodic")
-    parser.add_argument("--load", help="axis and sense, as \"z compression\" or \"0 1 1 tension\", "
+    parser.add_argument("--load", help="as \"z compression\", \"0 1 1 tension\" or \"xy shear\", "
                                        "for features that go by the load")
     parser.add_argument("--near-cutoff", type=float, help="of the dist neighbours, A (4.0)")
     parser.add_argument("--small-facet", type=float,

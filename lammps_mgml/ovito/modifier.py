@@ -44,7 +44,7 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
     """
 
     model = Str("cuzr", label="Model (name or file; none)")
-    load = Str("", label="Load, as z compression")
+    load = Str("", label="Load, as z compression or xy shear")
     reference_frame = Int(0, label="Reference frame")
     cutoff = Float(0.0, label="Cutoff of D2min (0: the model's, or 4.5 A)")
     running = Bool(False, label="Softness of the present structure, too")
