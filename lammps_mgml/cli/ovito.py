@@ -37,7 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--elements", help="symbols of types 1, 2, ... (the dump's column element)")
     parser.add_argument("--model", help="compute d_sq, d_s, d_d2min, d_eta by this model, against "
                                         "the first frame")
-    parser.add_argument("--load", default="", help="as \"z compression\" or \"xy shear\", for models that go by the load")
+    parser.add_argument("--load", default="", help="as \"z compression\" or \"xy shear\", for models "
+                                                   "that go by the load")
 
 
 def run(args: argparse.Namespace) -> None:

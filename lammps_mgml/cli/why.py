@@ -36,8 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                                            "dump's column element)")
     parser.add_argument("--boundary", help="\"p p f\": which edges are periodic (p), for files that "
                                            "do not tell")
-    parser.add_argument("--load", help="as \"z compression\" or \"xy shear\", for models that go by the "
-                                       "load")
+    parser.add_argument("--load", help="as \"z compression\" or \"xy shear\", for models that go by "
+                                       "the load")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ class Options:
     running : yes or no, the running softness d_s (no: the columns cost much less)
     reference : restart (go on with the reference that came with a restart file, if one did) or
         now (the structure at the first evaluation of this deck)
-    load : axis and sense, as "z compression", or "xy shear", for models and features that go by the load
+    load : as "z compression" or "xy shear", for models and features that go by the load
     columns : per-atom columns of the present structure's features, each d_<feature>
     features : sets or names of features whose matrix every evaluation adds to a file
     features_file : that HDF5 file
