@@ -32,7 +32,7 @@ ELEMENTS = PAPER_ELEMENTS
 
 
 def sites(positions: Any, types: Any, cell: Any, pbc: Any, names: Iterable[str],
-          elements: Sequence[str], parameters: Mapping[str, float] = PARAMETERS,
+          elements: Sequence[str], parameters: Mapping[str, Any] = PARAMETERS,
           means: Means | None = None, counted: Bools | None = None, dtype: DTypeLike = np.float64,
           model: str = "", **inputs: Any) -> Sites:
     """Sites of a whole system (see ``pipeline``).

@@ -20,6 +20,7 @@ from .families.distances import Distances
 from .families.facets import Facets
 from .families.family import Family, Feature, Means, Set
 from .families.neighbours import ListPlan
+from .families.stiffness import Stiffness
 from .families.vibrations import Vibrations
 from .system.arrays import Floats, Ints
 
@@ -34,6 +35,7 @@ FAMILIES: list[Family] = [
     Composition(),
     Densities(),
     Vibrations(),
+    Stiffness(),
 ]
 
 # The paper's sets in the order of its tables; they come before all others.

@@ -16,6 +16,7 @@ from .errors import InternalError, MissingInputError, OptionError
 from .families.averages import NEAR, averaged
 from .families.family import Family, Filling, Means, Product, Work
 from .families.neighbours import neighbour_statistics
+from .families.stiffness import INPUT as FORCE_CONSTANTS
 from .features import Plan
 from .features import inputs as known_inputs
 from .features import plan as plan_of
@@ -36,7 +37,8 @@ from .system.lengths import Lengths
 from .system.scratch import Scratch
 from .system.threads import threads
 
-PARAMETERS = Lengths().parameters      # Cu-Zr's
+# Cu-Zr's lengths; force constants of pairs (``families.stiffness``) are a model's own.
+PARAMETERS: dict[str, Any] = {**Lengths().parameters, FORCE_CONSTANTS: ()}
 ROWS_AT_ONCE = 4096    # of a table that are copied together, so that no second table comes to be
 SAME_VOLUME = 1e-9     # of the box: one missing neighbour of one cell shows
 
@@ -56,7 +58,7 @@ class Sites:
 
 
 def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements: tuple[str, ...],
-                  means: Means | None = None, parameters: Mapping[str, float] = PARAMETERS,
+                  means: Means | None = None, parameters: Mapping[str, Any] = PARAMETERS,
                   counted: Bools | None = None, dtype: DTypeLike = np.float64,
                   scratch: Scratch | None = None,
                   each: Callable[[slice, Features], None] | None = None, **inputs: Any) -> Sites:
@@ -84,6 +86,8 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     """
     clock, plan = _Clock(), plan_of(names, elements)
     parameters = {**PARAMETERS, **parameters}
+    if inputs.get(FORCE_CONSTANTS) is None and len(parameters[FORCE_CONSTANTS]):
+        inputs[FORCE_CONSTANTS] = np.array(parameters[FORCE_CONSTANTS], np.float64)
     room = scratch if scratch is not None else Scratch()
     with domain.raise_on_all():
         _check_inputs(plan, inputs)

@@ -14,7 +14,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from glasses import crystal, slab  # noqa: E402
 
 import lammps_mgml  # noqa: E402
-from lammps_mgml.families import averages, bond_order, composition, densities, facets  # noqa: E402
+from lammps_mgml.families import (  # noqa: E402
+    averages,
+    bond_order,
+    composition,
+    densities,
+    facets,
+    stiffness,
+)
 from lammps_mgml.families.distances import Distances  # noqa: E402
 from lammps_mgml.families.family import Means, Work  # noqa: E402
 from lammps_mgml.families.neighbours import neighbour_statistics  # noqa: E402
@@ -41,10 +48,11 @@ def stages():
     wanted = plan(names, ELEMENTS)
     plans = {task.family.__class__: task.plan for task in wanted.tasks}
     rng = np.random.default_rng(3)
+    springs = np.exp(-np.arange(4 * 18) % 18 / 4.0)
 
     def work(cells=None):
         return Work(atoms, cells or tessellate(atoms), ELEMENTS, PARAMETERS, np.ones(n, np.uint8),
-                    {"load": densities.load_tensor("0 1 2 tension")}, n, row_of,
+                    {"load": densities.load_tensor("0 1 2 tension"), "force_constants": springs}, n, row_of,
                     Means(composition=(0.65, 0.35)))
     ready = work()
     near = ready.rows["dist"]
@@ -61,6 +69,13 @@ def stages():
         sums = (family().measure(here, plan_of, out) if step == "measure"
                 else family().fill(here, plan_of, out, np.zeros(0)))
         return out, *([] if sums is None else [sums])
+
+    def stiff():
+        out = np.zeros((n, 7))
+        filling = stiffness.Stiffness().fill(ready, (True, True), out, np.zeros(0))
+        inverse = next(filling).copy()
+        list(filling)
+        return out, inverse
 
     def lists():
         cells = tessellate(atoms)
@@ -92,6 +107,7 @@ def stages():
         "distances": lambda: table(Distances, len(wanted.columns)),
         "element statistics": lambda: table(composition.Composition, len(wanted.columns), "fill"),
         "densities": lambda: table(densities.Densities, 72),
+        "stiffness": stiff,
         "averages": lambda: [averages.averaged(values, near, n)],
         "neighbour statistics": statistics,
         "bond order": lambda: [bond_order.bond_order(atoms, ready.cells, ready.lists["voro"], n)],

@@ -195,7 +195,7 @@ def test_a_family_is_one_class_and_one_line(registered, capsys, system):
     assert main(["features"]) == 0
     text = capsys.readouterr().out
     for line in ("LOPSIDED: 7 how one-sided neighbours lie", "neighbours' statistics of lopsided",
-                 "FIELDS: 3 of charges", "sro, mro, pair, fields."):
+                 "FIELDS: 3 of charges", "sro, mro, pair, elastic, fields."):
         assert line in text
     assert features.needs(("field_avg",), ("Cu", "Zr")) == {"charge"}
     assert features.reach(("field_avg",), ("Cu", "Zr"), PARAMETERS) == pytest.approx(9.0, rel=2e-3)

@@ -208,9 +208,10 @@ def test_a_new_system_file_is_that_of_a_shipped_one_with_its_own_name(tmp_path):
 
 def test_plans_go_by_the_system():
     plan = Plan.of(read_system("ka"), 4, 16)
-    quench, vibrate, *loadings = plan.steps()
+    quench, vibrate, forces, *loadings = plan.steps()
     assert quench.variables == {"system": "ka.lmp", "seed": 4, "x2": 0.2, "composition": "0.8,0.2", "n": 16,
                                 "rate": "0.004", "fast": "0.02"}
+    assert forces.done == "glass-4.forces" and forces.variables["system"] == "ka.lmp"
     assert len(loadings) == 2 and vibrate.variables["temp"] == "0.05"
     # 30 in the melt and at the end, 0.2 + 0.23 at 0.02, 0.35 at 0.004, in steps of 0.005
     assert quench.forces == pytest.approx((30 + 21.5 + 87.5) / 0.005)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|show|data")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|show|data|forces")
     make = verbs.add_parser("make", help="quench, age and load glasses (goes on where it stopped), "
                                          "then pack them")
     pack = verbs.add_parser("pack", help="glass files from what is ready in a folder")
@@ -23,6 +23,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                                          "files, for decks of one's own")
     data.add_argument("glasses", nargs="+", help="glass files (.h5)")
     data.add_argument("-o", "--output", default=".", help="folder for NAME.data (the present one)")
+    forces = verbs.add_parser("forces", help="forces on the atoms of glass files after small moves, "
+                              "by LAMMPS: kept in the files, for models that know how stiff an "
+                              "atom's place is")
+    forces.add_argument("glasses", nargs="+", help="glass files (.h5)")
+    forces.add_argument("--system", help="a shipped system's name or a system file, for its "
+                        "potential; without it that of the decks as they stand, Cu-Zr")
+    forces.add_argument("--decks", help="folder of in.forces (inputs)")
+    forces.add_argument("--lmp", default="lmp", help="LAMMPS command (lmp)")
     for one in (make, pack):
         one.add_argument("folder", help="where LAMMPS works; nothing that is there is made again, "
                                         "and other options than it was made with are refused")
@@ -92,6 +100,9 @@ def run(args: argparse.Namespace) -> None:
 
     if args.what == "show":
         _show(args.glasses)
+        return
+    if args.what == "forces":
+        _forces(args)
         return
     plans = [] if args.what == "data" else _plans(args)
     output = Path(args.output)
@@ -185,6 +196,20 @@ def _data(paths: Iterable[str], output: Path) -> None:
             raise InputError(f"{out} is there already: remove it, or give another folder (-o)")
         write_data(out, glass)
         say(f"wrote {out}")
+
+
+def _forces(args: argparse.Namespace) -> None:
+    from ..io.glass import add_response
+    from ..progress import say, track
+    from ..systems import read_system
+    from ..train.plan import deck_folder
+    from ..train.response import response_of
+
+    system = read_system(args.system) if args.system else None
+    decks, command = deck_folder(args.decks), command_of(args.lmp)
+    for path in track(args.glasses, "forces", "glasses"):
+        add_response(path, response_of(path, system, decks, command))
+        say(f"{path}: has moved and forces now")
 
 
 def _show(paths: Iterable[str]) -> None:

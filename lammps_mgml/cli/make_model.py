@@ -26,8 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=_count, default=4000, help="atoms of a glass, rounded up to a "
                         "cube of a whole number (4000)")
     parser.add_argument("--budget", default="2h", help="time that it may take, as 1h30m (2h)")
-    parser.add_argument("--recipe", default="pair", choices=tuple(RECIPES),
-                        help="as of mgml train (pair)")
+    parser.add_argument("--recipe", default="stiff", choices=tuple(RECIPES),
+                        help="as of mgml train (stiff)")
     parser.add_argument("--strain", type=float, help="strain of the labels, of those that are dumped "
                         "(the last one of the system file)")
     parser.add_argument("--seed", type=_count, default=1, help="of the first glass (1)")

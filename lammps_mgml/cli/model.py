@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from ..errors import ModelError, OptionError
+    from ..families.stiffness import INPUT as FORCE_CONSTANTS
     from ..features import needs
     from ..models.model import load_model, shipped_models
 
@@ -45,9 +46,10 @@ def run(args: argparse.Namespace) -> None:
                     + (" ..." if len(model.features) > 13 else ""),
         **{label: f"yes: {where}" if need in needed else "no"
            for need, (label, where) in INPUTS.items()},
-        **{f"takes {need}": "yes" for need in sorted(needed - set(INPUTS))},
+        **{f"takes {need}": "yes" for need in sorted(needed - {*INPUTS, FORCE_CONSTANTS})},
         "units": f"{model.lengths.units}, lengths in {unit}",
-        "parameters": ", ".join(f"{k} {v:g}" for k, v in model.parameters.items()),
+        "parameters": ", ".join(f"{k} {v:g}" for k, v in model.parameters.items()
+                                if k != FORCE_CONSTANTS),
         "positions": card["positions"],
         "label": f"D2min ({label['d2min']}, within {label['cutoff']} {unit}) above "
                  f"{label['threshold']} {unit}^2 at strain {label['strain']}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -48,7 +49,7 @@ class Request:
     settings: Settings
     model: SoftnessModel | None
     elements: tuple[str, ...]
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, Any]
     names: tuple[str, ...]
     table: tuple[str, ...]
     load: Floats | None

@@ -111,7 +111,7 @@ class Work:
     atoms: Atoms
     cells: Cells
     elements: tuple[str, ...]
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, Any]
     counted: Bytes
     inputs: Mapping[str, Any]
     n_rows: int

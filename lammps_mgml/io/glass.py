@@ -9,6 +9,8 @@
                             as quenched (50 K); attribute box (3, 3), row vectors, A
     msd                     (n,) float32, A^2, mean square displacement about the mean position in
                             MD of the undeformed glass (made: vibration_temp, vibration_time)
+    moved, forces           (n, 3) float32, small moves (A) of the atoms of the inherent structure,
+                            and the forces on them then (in the deck's units): see inputs/in.forces
     loadings/AXIS-SENSE     strain (m,), stress (m,) GPa along the axis, d2min (m, n) float32 A^2,
                             eta (m, n) float32, against the inherent structure
 """
@@ -18,6 +20,7 @@ import json
 from dataclasses import dataclass, field
 from io import BytesIO
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +32,7 @@ from .hdf5 import opened
 from .whole import write_whole
 
 FORMAT = 1
+RESPONSE = "moved", "forces"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Glass:
     msd: Floats | None = field(default=None, repr=False)
     lengths: Lengths = field(default_factory=Lengths)
     masses: tuple[float, ...] = ()               # () for those of the elements
+    response: Floats | None = field(default=None, repr=False)     # (2, n, 3): moved, forces
 
     def __len__(self) -> int:
         return len(self.types)
@@ -101,6 +106,8 @@ def write_glass(path: str | PathLike[str], glass: Glass) -> None:
             data.attrs["box"] = box
         if glass.msd is not None:
             file.create_dataset("msd", data=np.asarray(glass.msd, np.float32), **packed)
+        for name, values in zip(RESPONSE, () if glass.response is None else glass.response):
+            file.create_dataset(name, data=np.asarray(values, np.float32), **packed)
         for x in glass.loadings:
             group = file.create_group(f"loadings/{x.name}")
             group.attrs.update(axis=x.axis, sense=x.sense)
@@ -108,6 +115,28 @@ def write_glass(path: str | PathLike[str], glass: Glass) -> None:
             for name in ("d2min", "eta"):
                 group.create_dataset(name, data=np.asarray(getattr(x, name), np.float32),
                                      chunks=(1, len(glass)), **packed)
+    write_whole(path, store.getvalue())
+
+
+def add_response(path: str | PathLike[str], response: Floats) -> None:
+    """Keep ``response`` (2, n, 3) in a glass file, in place of another; the rest stays as it is.
+
+    Raises
+    ------
+    InputError : no glass file; cannot write, disk full: then the file is as it was.
+    """
+    import h5py
+
+    glass = read_glass(path)
+    if response.shape != (2, len(glass), 3) or not np.isfinite(response).all():
+        raise InputError(f"{path}: {len(glass)} atoms, a response of shape {response.shape}")
+    store = BytesIO(Path(path).read_bytes())
+    with h5py.File(store, "r+") as file:
+        for name, values in zip(RESPONSE, response):
+            if name in file:
+                del file[name]
+            file.create_dataset(name, data=np.asarray(values, np.float32), compression="gzip",
+                                compression_opts=9, shuffle=True)
     write_whole(path, store.getvalue())
 
 
@@ -183,7 +212,8 @@ def _checked(file: Any) -> Glass:
         {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")},
         _array(file, "msd", (n,)) if "msd" in file else None,
         Lengths.read(json.loads(file.attrs["lengths"])) if "lengths" in file.attrs else Lengths(),
-        masses)
+        masses, np.stack([_array(file, name, (n, 3)) for name in RESPONSE])
+        if RESPONSE[0] in file else None)
 
 
 def _array(group: Any, name: str, shape: tuple[int | None, ...],

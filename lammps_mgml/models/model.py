@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import InputError, ModelError
-from ..features import DEFINITION, by_name
+from ..families.stiffness import INPUT as FORCE_CONSTANTS
+from ..families.stiffness import n_constants
+from ..features import DEFINITION, by_name, needs
 from ..pipeline import PARAMETERS
 from ..system.arrays import Features, Floats
 from ..system.lengths import NEAREST, STYLES, Lengths, scale_of
@@ -89,7 +91,7 @@ class SoftnessModel:
     name: str
     elements: tuple[str, ...]
     features: tuple[str, ...]
-    parameters: dict[str, float]
+    parameters: dict[str, Any]
     calibration: Calibration
     scorer: Scorer
     checksum: str
@@ -321,6 +323,7 @@ def _model(card: Any) -> SoftnessModel:
     features = _features(entry(card, "features"), elements)
     units = _units(card.get("units", "metal"))
     parameters = _parameters(entry(card, "parameters"), units)
+    parameters[FORCE_CONSTANTS] = _force_constants(card, features, elements)
     a_text(entry(card, "positions"), "positions")
     for key, form in OPTIONAL.items():
         if key in card:
@@ -377,12 +380,12 @@ def _units(value: Any) -> str:
     return str(value)
 
 
-def _parameters(value: Any, units: str) -> dict[str, float]:
+def _parameters(value: Any, units: str) -> dict[str, Any]:
     an_object(value, "parameters")
-    unknown = [key for key in value if key not in PARAMETERS]
+    unknown = [key for key in value if key not in PARAMETERS or key == FORCE_CONSTANTS]
     if unknown:
         _wrong(f"parameters has {shown(unknown[0])}, which this version does not know: there are "
-               f"{', '.join(PARAMETERS)}")
+               f"{', '.join(key for key in PARAMETERS if key != FORCE_CONSTANTS)}")
     if "nearest" in value or units != "metal":
         nearest = a_number(entry(value, "nearest", "parameters."), "parameters.nearest",
                            *NEAREST_RANGES[units])
@@ -394,6 +397,20 @@ def _parameters(value: Any, units: str) -> dict[str, float]:
             out[key] = a_number(entry(value, key, "parameters."), f"parameters.{key}",
                                 *_scaled(allowed, nearest, units))
     return out
+
+
+def _force_constants(card: dict[str, Any], features: tuple[str, ...],
+                     elements: tuple[str, ...]) -> tuple[float, ...]:
+    """Of the pairs, () if no feature takes them."""
+    if FORCE_CONSTANTS not in needs(features, elements):
+        if FORCE_CONSTANTS in card:
+            _wrong(f"{FORCE_CONSTANTS} is there, but no feature takes it")
+        return ()
+    n = n_constants(len(elements))
+    values = numbers(entry(card, FORCE_CONSTANTS), FORCE_CONSTANTS, n)
+    if len(values) != n:
+        _wrong(f"{FORCE_CONSTANTS} has {len(values)} numbers: {len(elements)} elements take {n}")
+    return tuple(values.tolist())
 
 
 def _scaled(allowed: tuple[float, float, str], nearest: float,
@@ -409,11 +426,12 @@ def _scaled(allowed: tuple[float, float, str], nearest: float,
             unit.replace("A", STYLES[units].name))
 
 
-def _lengths(card: dict[str, Any], units: str, parameters: dict[str, float]) -> Lengths:
+def _lengths(card: dict[str, Any], units: str, parameters: dict[str, Any]) -> Lengths:
     """Lengths of a card whose parts have been read; a card without a label tells no D2min."""
     usual = Lengths.scaled(parameters["nearest"], units)
     label = card.get("label", {})
-    found: dict[str, Any] = {k: v for k, v in parameters.items() if k != "small_facet"}
+    found: dict[str, Any] = {k: v for k, v in parameters.items()
+                             if k not in ("small_facet", FORCE_CONSTANTS)}
     for key, name, allowed in (("cutoff", "d2_cutoff", CUTOFFS),
                                ("threshold", "d2_threshold", THRESHOLDS)):
         found[name] = getattr(usual, name) if key not in label else a_number(

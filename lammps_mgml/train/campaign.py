@@ -26,6 +26,7 @@ from .make import TimeIsUpError, make
 from .pack import glass_of
 from .plan import Plan, work_of
 from .record import check, is_done, is_ready
+from .springs import with_force_constants
 from .trial import trial
 
 UNSEEN, TRAINING = 2, 2                # the least of each
@@ -227,6 +228,7 @@ class Campaign:
             return
         loadings = self._loadings(seeds)
         learner, features = learn(loadings)
+        loadings = with_force_constants(loadings, features)
         now = _folds_of(loadings, learner, features, strain)
         point: dict[str, Any] = {"glasses": len(seeds), "auc": now.auc}
         if len(seeds) > TRAINING:

@@ -39,7 +39,8 @@ class Structure:
 
     msd : (n,) A^2, mean square displacements about the mean positions at temperature, or None.
     lengths : of the glass, in the units of the positions.  masses : of the elements, g/mol (lj:
-    LAMMPS' own).
+    LAMMPS' own).  response : (2, n, 3), how far its atoms were moved (A) and the forces on them then
+    (eV/A), or None.  force_constants : of pairs, fitted to these; for the features that take them.
     """
 
     glass: str
@@ -50,17 +51,20 @@ class Structure:
     msd: Floats | None = None
     lengths: Lengths = field(default_factory=Lengths)
     masses: tuple[float, ...] = ()
+    response: Floats | None = field(default=None, repr=False)
+    force_constants: tuple[float, ...] = ()
     _known: dict[Any, Features] = field(           # not of a copy
         default_factory=dict, init=False, repr=False)
 
     def features(self, names: str | Iterable[str], load: str | None = None,
                  dtype: DTypeLike = np.float64,
-                 parameters: Mapping[str, float] | None = None) -> Features:
+                 parameters: Mapping[str, Any] | None = None) -> Features:
         """(n, len(names)) features; ``load`` as for ``featurize``, for those that go by it.
 
         parameters : those of a model, if they are not to be the glass' own.
         """
-        parameters = {**self.lengths.parameters, **(parameters or {})}
+        parameters = {**self.lengths.parameters, "force_constants": self.force_constants,
+                      **(parameters or {})}
         resolved = resolve(names, self.elements)
         needed = needs(resolved, self.elements)
         if self.msd is None and "msd" in needed:
@@ -108,7 +112,7 @@ class Loading:
         return self.structure.lengths
 
     def features(self, names: str | Iterable[str], dtype: DTypeLike = np.float64,
-                 parameters: Mapping[str, float] | None = None) -> Features:
+                 parameters: Mapping[str, Any] | None = None) -> Features:
         return self.structure.features(names, self.load, dtype, parameters)
 
     def plastic(self, strain: float) -> Bools:
@@ -160,7 +164,8 @@ def _of_glass(path: str, elements: Sequence[str] | None) -> list[Loading]:
     if elements and glass.elements != tuple(elements):
         raise InputError(f"{path}: elements {' '.join(glass.elements)}, not {' '.join(elements)}")
     structure = Structure(glass.name, glass.elements, glass.positions, glass.types,
-                          Box.make(glass.box, (True,) * 3), glass.msd, glass.lengths, glass.masses)
+                          Box.make(glass.box, (True,) * 3), glass.msd, glass.lengths, glass.masses,
+                          glass.response)
     return [Loading(structure, x.load, dict(zip(x.strain.tolist(), x.d2min)))
             for x in glass.loadings]
 

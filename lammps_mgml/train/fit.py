@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import InputError
+from ..families.stiffness import INPUT as FORCE_CONSTANTS
+from ..features import needs
 from ..models.calibration import Calibration
 from ..pipeline import PARAMETERS
 from ..progress import track
@@ -21,6 +23,7 @@ from ..system.elements import MASSES
 from ..system.lengths import NEAREST, Lengths
 from .dataset import Loading, Structure
 from .evaluate import auc
+from .springs import with_force_constants
 
 if TYPE_CHECKING:
     from ..models.model import Linear
@@ -188,9 +191,11 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
 
     Raises
     ------
-    InputError : fewer than 2 glasses, or one class only; glasses of different elements or lengths.
+    InputError : fewer than 2 glasses, or one class only; glasses of different elements or lengths;
+        features that take force constants, and no glass with forces.
     """
     elements, masses, lengths = one_system(loadings)
+    loadings = with_force_constants(loadings, features)
     x, labels, glass = table(loadings, strain, features)
     margins = out_of_fold(learner, x, labels, glass)
     calibration = calibrated(margins, labels)
@@ -211,6 +216,8 @@ def train(loadings: Sequence[Loading], strain: float, name: str, learner: Learne
                      "atoms": len(labels), "plastic": int(labels.sum()),
                      "auc_out_of_fold": mean_fold_auc(margins, labels, glass),
                      **learner.told(), **(recipe or {})},
+        **({FORCE_CONSTANTS: list(loadings[0].structure.force_constants)}
+           if FORCE_CONSTANTS in needs(features, elements) else {}),
         **learner.content(fitted),
     }
 

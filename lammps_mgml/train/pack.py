@@ -14,6 +14,7 @@ from ..system.lengths import STYLES, Lengths, kind_of
 from ..systems import System
 from .plan import STEP, Plan, rounded
 from .record import check, curve_of, inherent_lines, one_potential
+from .response import of_frame
 
 if TYPE_CHECKING:
     from ..io.dump import Frame
@@ -69,6 +70,14 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
             raise InputError(f"{folder / plan.name}.msd has no column d_msd")
         frame.must_have_atoms_of(inherent)
         msd = frame.columns["d_msd"] * (scale**2 if frame.units is None else 1.0)
+    response, path = None, folder / f"{plan.name}.forces"
+    if path.exists():
+        moved = next(read_dump(path), None)
+        if moved is None or "fx" not in moved.columns:
+            raise InputError(f"{path} has no column fx")
+        moved.must_have_atoms_of(inherent)
+        response = of_frame(moved, positions, edges, scale if moved.units is None else 1.0,
+                            lengths.nearest, str(path))
     with data.open() as file:
         version = re.search(r"version ([^,]+)", file.readline())
     provenance = {"lammps": version[1] if version else run["lammps"], "potential": run["potential"],
@@ -81,7 +90,8 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
     masses = () if plan.system is None else tuple(
         m * STYLES[plan.system.units].mass for m in plan.system.masses)
     return Glass(plan.name, elements, inherent.types, positions, edges, before, float(energy),
-                 tuple(loadings), plan.made, provenance, msd, lengths, masses)
+                 tuple(loadings), plan.made, provenance, msd, lengths, masses,
+                 response)
 
 
 def _in_angstrom(frame: Frame, scale: float) -> tuple[Floats, Floats]:

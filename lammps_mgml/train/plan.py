@@ -118,6 +118,8 @@ class Plan:
             {"temp": "--vibration-temp"},
             (self._of("vibration.time", 20.0) + self._of("vibration.settle", 3.0))
             / self._of("dynamics.timestep", 0.002)))
+        out.append(Step(f"{name}.forces", "in.forces", {
+            **given, "name": name, "seed": self.seed}, (f"{name}.forces",), {}, 1.0))
         for axis, sense in self.loadings:
             one = f"{name}.{axis}-{sense}"
             out.append(Step(f"{one}.done", "in.aqs", {

@@ -14,7 +14,10 @@ from .fit import Boosting, Learner, Logistic, folds, table
 
 DENSITIES = "element_type,density,density_avg,density_avg2"
 RECIPES = {"pair": DENSITIES, "axial": "element_type,pair",
-           "vibration": f"{DENSITIES},vibration", "axial-vibration": "element_type,pair,vibration"}
+           "vibration": f"{DENSITIES},vibration", "axial-vibration": "element_type,pair,vibration",
+           "stiff": f"{DENSITIES},stiffness", "axial-stiff": "element_type,pair,elastic",
+           "stiff-vibration": f"{DENSITIES},stiffness,vibration",
+           "axial-stiff-vibration": "element_type,pair,elastic,vibration"}
 
 # scikit-learn's GradientBoostingClassifier as the authors' scripts call it, by LightGBM.
 PAPER = {"learning_rate": 0.1, "num_leaves": 4, "max_depth": 2, "min_data_in_leaf": 50}

@@ -24,6 +24,7 @@ from .plan import Plan, Step, rounded, same
 SECTIONS = {"in.quench": ("potential", "dynamics", "quench"),
             "in.vibrate": ("potential", "dynamics.timestep", "dynamics.atom_style",
                            "vibration.skin", "vibration.settle", "vibration.time"),
+            "in.forces": ("potential", "dynamics.atom_style"),
             "in.aqs": ("potential", "dynamics.pressure", "dynamics.atom_style", "loading.step",
                        "loading.force", "loading.largest_move"),
             "in.age": ("potential", "dynamics", "quench.force", "quench.end", "ageing.rate",
@@ -149,7 +150,7 @@ def _told_by_logs(folder: Path, plan: Plan, step: Step) -> dict[str, Any]:
     ------
     InputError : they do not tell all, or the stages of the run are not those of the options.
     """
-    if step.deck == "in.aqs":                # its variables are in the names of its files
+    if step.deck in ("in.aqs", "in.forces"):     # the variables are in the names of the files
         return {}
     path = folder / step.log
     text = path.read_text(errors="replace") if path.exists() else ""

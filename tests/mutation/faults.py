@@ -26,9 +26,9 @@ def _fault(id, file, old, new, tests, harm):
 
 
 DEFINITIONS = "features.py::test_features_are_those_of_the_definitions"
-BOOP, CELLS, SRO, MRO, DENSITY, D2MIN, SCORERS = (
+BOOP, CELLS, SRO, MRO, DENSITY, STIFFNESS, D2MIN, SCORERS = (
     f"cython_ext/{name}.pyx"
-    for name in ("boop", "cells", "sro", "mro", "density", "d2min", "scorers"))
+    for name in ("boop", "cells", "sro", "mro", "density", "stiffness", "d2min", "scorers"))
 CONVEX, GRID = "cython_ext/convex_cell.pxd", "cython_ext/grid.pxd"
 LANES = "cython_ext/cell_lanes.h"
 MPI, ROUTE, BOX, ATOMS = (
@@ -143,6 +143,27 @@ KERNELS = (
            "k = <int>ceil(reach / g.width[d])", "k = <int>(reach / g.width[d])",
            "density.py::test_densities_are_those_of_the_definition",
            "Far atoms are missing in densities where grid cells are wide."),
+    _fault("stiffness-reach", STIFFNESS,
+           "k = <int>ceil(reach / g.width[d])", "k = <int>(reach / g.width[d])",
+           "stiffness.py::test_stiffness_is_that_of_the_definition",
+           "Far atoms are missing in the stiffness where grid cells are wide."),
+    _fault("stiffness-pair", STIFFNESS,
+           "pair = <int64_t>(types[i] - 1) * springs.n_elements + types[j] - 1",
+           "pair = <int64_t>(types[j] - 1) * springs.n_elements + types[i] - 1",
+           "stiffness.py::test_stiffness_is_that_of_the_definition",
+           "Compliance by the neighbours takes the force constants of the wrong element."),
+    _fault("stiffness-floor", "cython_ext/stiffness.h",
+           "*lowest = w + lift;", "*lowest = w;",
+           "stiffness.py::test_stiffness_is_that_of_the_definition",
+           "Atoms that little holds in one direction have no softness."),
+    _fault("stiffness-constants", "lammps_mgml/train/springs.py",
+           "(weight > 0) & (x.types[j] == e + 1)", "(weight > 0) & (x.types[i] == e + 1)",
+           "stiffness.py::test_force_constants_are_found_again",
+           "Force constants mix the elements of the neighbours."),
+    _fault("load-of-shear", "lammps_mgml/families/densities.py",
+           "e[i, j] = -SHEARS[rest] * np.sqrt(0.75)", "e[i, j] = SHEARS[rest] * np.sqrt(0.75)",
+           "density.py::test_shear_is_tension_and_compression_under_45_degrees",
+           "Axial models rank atoms for the shear of the other sign."),
     _fault("density-average", DENSITY,
            "own[k] /= count[i] + 1", "own[k] /= max(count[i], 1)",
            "vibration.py::test_features_are_logarithms_and_their_averages",

@@ -1,0 +1,165 @@
+/* Stiffness of the place of one atom: pairs pull with k u u + t 1, k and t cubic in the distance between even
+   knots.  Passes without branches that the compiler turns into vector lanes; the sums are made in the order of
+   the atoms, so that they do not depend on them. */
+#ifndef MGML_STIFFNESS_H
+#define MGML_STIFFNESS_H
+#include <math.h>
+#include <stdint.h>
+
+#include "clones.h"
+
+#define STIFF_AT_ONCE 128
+#define STIFF_FLOOR 0.1           /* of the mean eigenvalue: none counts as lower */
+
+typedef struct {
+    const double *x, *y, *z;      /* positions in grid order */
+    const int32_t *element;       /* 0, 1, ... in grid order; -1 pulls at nothing */
+    double first, spacing;        /* knot m begins at first + (m - 2) * spacing */
+    int n_knots, n_elements;
+    const double *pieces;         /* (n_elements, n_elements, n_knots, 8): k and t, powers 0 to 3 each */
+} Springs;
+
+/* k and t of a pair r apart.  row : of the two elements. */
+static inline void spring(const Springs *s, int64_t row, double r, double *k, double *t)
+{
+    const double at = (r - s->first) / s->spacing + 2.0;
+    const int32_t knot = (int32_t)at;
+    if (!(at > 0.0) || knot >= s->n_knots) {
+        *k = *t = 0.0;
+        return;
+    }
+    const double u = at - knot, *c = s->pieces + 8 * (row * s->n_knots + knot);
+    *k = c[0] + u * (c[1] + u * (c[2] + u * c[3]));
+    *t = c[4] + u * (c[5] + u * (c[6] + u * c[7]));
+}
+
+static inline __attribute__((always_inline)) void pull_pairs(
+    const Springs *s, int n, const double *dx, const double *dy, const double *dz, const double *r2,
+    const int64_t *row, double *sum)
+{
+    double k[STIFF_AT_ONCE], t[STIFF_AT_ONCE];
+    for (int p = 0; p < n; p++) {
+        const double at = (sqrt(r2[p]) - s->first) / s->spacing + 2.0;
+        const double inside = at > 0.0 ? 1.0 : 0.0;
+        const int32_t knot = (int32_t)(inside * at);
+        const double u = inside * at - knot, *c = s->pieces + 8 * (row[p] * s->n_knots + knot);
+        k[p] = inside * (c[0] + u * (c[1] + u * (c[2] + u * c[3]))) / r2[p];
+        t[p] = inside * (c[4] + u * (c[5] + u * (c[6] + u * c[7])));
+    }
+    for (int p = 0; p < n; p++) {
+        sum[0] += k[p] * dx[p] * dx[p] + t[p];
+        sum[1] += k[p] * dy[p] * dy[p] + t[p];
+        sum[2] += k[p] * dz[p] * dz[p] + t[p];
+        sum[3] += k[p] * dx[p] * dy[p];
+        sum[4] += k[p] * dx[p] * dz[p];
+        sum[5] += k[p] * dy[p] * dz[p];
+    }
+}
+
+/* Adds the pairs of the atom at ``self`` with those at the places from[k] .. to[k] - 1 to sum (6):
+   xx yy zz xy xz yz. */
+MGML_CLONES static void add_springs(const Springs *s, int64_t self, int n_rows, const int64_t *from,
+                                    const int64_t *to, double *sum)
+{
+    double dx[STIFF_AT_ONCE], dy[STIFF_AT_ONCE], dz[STIFF_AT_ONCE], r2[STIFF_AT_ONCE];
+    int64_t row[STIFF_AT_ONCE];
+    const double x = s->x[self], y = s->y[self], z = s->z[self];
+    const double reach = s->first + (s->n_knots - 2) * s->spacing, most = reach * reach;
+    const int64_t own = (int64_t)s->element[self] * s->n_elements;
+    int n = 0;
+    for (int q = 0; q < n_rows; q++) {
+        for (int64_t at = from[q]; at < to[q]; at++) {
+            if (n > STIFF_AT_ONCE - 2) {
+                pull_pairs(s, n, dx, dy, dz, r2, row, sum);
+                n = 0;
+            }
+            dx[n] = s->x[at] - x;
+            dy[n] = s->y[at] - y;
+            dz[n] = s->z[at] - z;
+            r2[n] = dx[n] * dx[n] + dy[n] * dy[n] + dz[n] * dz[n];
+            row[n] = own + s->element[at];
+            /* always written, kept if near */
+            n += (r2[n] < most) & (at != self) & (s->element[at] >= 0);
+        }
+    }
+    pull_pairs(s, n, dx, dy, dz, r2, row, sum);
+}
+
+static inline double trace(const double *m) { return m[0] + m[1] + m[2]; }
+
+/* E : M / trace M of symmetric matrices. */
+static inline double along(const double *m, const double *e)
+{
+    return (m[0] * e[0] + m[1] * e[1] + m[2] * e[2]
+            + 2.0 * (m[3] * e[3] + m[4] * e[4] + m[5] * e[5])) / trace(m);
+}
+
+/* Lowest eigenvalue of a symmetric matrix (O. K. Smith, Commun. ACM 4, 168, 1961). */
+static inline double lowest_eigenvalue(const double *m)
+{
+    const double mean = trace(m) / 3.0, off = m[3] * m[3] + m[4] * m[4] + m[5] * m[5];
+    const double a = m[0] - mean, b = m[1] - mean, c = m[2] - mean;
+    const double p = sqrt((a * a + b * b + c * c + 2.0 * off) / 6.0);
+    if (p == 0.0)
+        return mean;
+    double r = (a * (b * c - m[5] * m[5]) - m[3] * (m[3] * c - m[5] * m[4])
+                + m[4] * (m[3] * m[5] - b * m[4])) / (2.0 * p * p * p);
+    r = r < -1.0 ? -1.0 : r > 1.0 ? 1.0 : r;
+    return mean + 2.0 * p * cos((acos(r) + 6.283185307179586) / 3.0);
+}
+
+/* inverse (6) of a symmetric matrix; its lowest eigenvalue, which a multiple of 1 lifts to the floor before.
+   Returns 0 if the mean eigenvalue is not above 0. */
+static inline int invert(const double *m, double *lowest, double *inverse)
+{
+    const double mean = trace(m) / 3.0, least = STIFF_FLOOR * mean;
+    if (!(mean > 0.0))
+        return 0;
+    const double w = lowest_eigenvalue(m), lift = w < least ? least - w : 0.0;
+    const double a = m[0] + lift, b = m[1] + lift, c = m[2] + lift, f = m[3], g = m[4], h = m[5];
+    const double bc = b * c - h * h, fg = g * h - f * c, gh = f * h - b * g;
+    const double one = 1.0 / (a * bc + f * fg + g * gh);
+    *lowest = w + lift;
+    inverse[0] = one * bc;
+    inverse[1] = one * (a * c - g * g);
+    inverse[2] = one * (a * b - f * f);
+    inverse[3] = one * fg;
+    inverse[4] = one * gh;
+    inverse[5] = one * (f * g - a * h);
+    return 1;
+}
+
+/* sum += B X B, B = k u u + t 1, d the vector along u. */
+static inline void add_give(double k, double t, const double *d, double r2, const double *x, double *sum)
+{
+    const double kk = k / r2;
+    const double vx = x[0] * d[0] + x[3] * d[1] + x[4] * d[2];
+    const double vy = x[3] * d[0] + x[1] * d[1] + x[5] * d[2];
+    const double vz = x[4] * d[0] + x[5] * d[1] + x[2] * d[2];
+    const double uxu = kk * kk * (vx * d[0] + vy * d[1] + vz * d[2]), kt = kk * t, tt = t * t;
+    sum[0] += uxu * d[0] * d[0] + 2.0 * kt * d[0] * vx + tt * x[0];
+    sum[1] += uxu * d[1] * d[1] + 2.0 * kt * d[1] * vy + tt * x[1];
+    sum[2] += uxu * d[2] * d[2] + 2.0 * kt * d[2] * vz + tt * x[2];
+    sum[3] += uxu * d[0] * d[1] + kt * (d[0] * vy + d[1] * vx) + tt * x[3];
+    sum[4] += uxu * d[0] * d[2] + kt * (d[0] * vz + d[2] * vx) + tt * x[4];
+    sum[5] += uxu * d[1] * d[2] + kt * (d[1] * vz + d[2] * vy) + tt * x[5];
+}
+
+/* out = A S A of symmetric matrices. */
+static inline void between(const double *a, const double *s, double *out)
+{
+    double b[9];                                   /* S A */
+    const double sx[3] = {s[0], s[3], s[4]}, sy[3] = {s[3], s[1], s[5]}, sz[3] = {s[4], s[5], s[2]};
+    const double ax[3] = {a[0], a[3], a[4]}, ay[3] = {a[3], a[1], a[5]}, az[3] = {a[4], a[5], a[2]};
+    const double *rows[3] = {sx, sy, sz}, *columns[3] = {ax, ay, az};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            b[3 * i + j] = rows[i][0] * columns[j][0] + rows[i][1] * columns[j][1] + rows[i][2] * columns[j][2];
+    out[0] = ax[0] * b[0] + ax[1] * b[3] + ax[2] * b[6];
+    out[1] = ay[0] * b[1] + ay[1] * b[4] + ay[2] * b[7];
+    out[2] = az[0] * b[2] + az[1] * b[5] + az[2] * b[8];
+    out[3] = ax[0] * b[1] + ax[1] * b[4] + ax[2] * b[7];
+    out[4] = ax[0] * b[2] + ax[1] * b[5] + ax[2] * b[8];
+    out[5] = ay[0] * b[2] + ay[1] * b[5] + ay[2] * b[8];
+}
+#endif

