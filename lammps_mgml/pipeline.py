@@ -37,8 +37,7 @@ from .system.lengths import Lengths
 from .system.scratch import Scratch
 from .system.threads import threads
 
-# Cu-Zr's lengths; force constants of pairs (``families.stiffness``) are a model's own.
-PARAMETERS: dict[str, Any] = {**Lengths().parameters, FORCE_CONSTANTS: ()}
+PARAMETERS = Lengths().parameters      # Cu-Zr's
 ROWS_AT_ONCE = 4096    # of a table that are copied together, so that no second table comes to be
 SAME_VOLUME = 1e-9     # of the box: one missing neighbour of one cell shows
 
@@ -71,7 +70,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     names : tuple of feature names
     elements : symbols of types 1, 2, ...
     means : Means of a reference, or None for those of this configuration
-    parameters : those of PARAMETERS that are other ones
+    parameters : those of PARAMETERS that are other ones; and the force constants of a model
     counted : (n_own,) bool, the atoms whose pairs enter the means, or None for all
     dtype : of the features, float64 or float32
     scratch : room for the tables, the features among them; None for fresh memory
@@ -86,7 +85,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     """
     clock, plan = _Clock(), plan_of(names, elements)
     parameters = {**PARAMETERS, **parameters}
-    if inputs.get(FORCE_CONSTANTS) is None and len(parameters[FORCE_CONSTANTS]):
+    if inputs.get(FORCE_CONSTANTS) is None and parameters.get(FORCE_CONSTANTS):
         inputs[FORCE_CONSTANTS] = np.array(parameters[FORCE_CONSTANTS], np.float64)
     room = scratch if scratch is not None else Scratch()
     with domain.raise_on_all():

@@ -3,7 +3,18 @@ import h5py
 import numpy as np
 import pytest
 from decks import ROOT, mgml
-from glasses import crystal, glass, liquid, moved, other_edges, random_system, rotation, sheared, slab, wound
+from glasses import (
+    crystal,
+    glass,
+    liquid,
+    moved,
+    other_edges,
+    random_system,
+    rotation,
+    sheared,
+    slab,
+    wound,
+)
 from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
 
@@ -38,9 +49,9 @@ def text_of(vector):
     return " ".join(f"{v:.17g}" for v in vector)
 
 
-def stiffness_of(system, load=text_of(AXIS), **more):
-    return featurize(system.positions, system.types, system.edges, system.pbc, features="elastic", load=load,
-                     force_constants=constants(), **more)
+def stiffness_of(system, load=None):
+    return featurize(system.positions, system.types, system.edges, system.pbc, features="elastic",
+                     load=load or text_of(AXIS), force_constants=constants())
 
 
 def springs(c, kinds_i, kinds_j, r):

@@ -83,7 +83,8 @@ class SoftnessModel:
     """A trained model and all that one must know to use it.
 
     elements : symbols of types 1, 2, ...  features : names, in the order of the columns that the
-    methods get.  parameters : as ``pipeline.PARAMETERS``.  lengths : Lengths of its glasses, with the
+    methods get.  parameters : as ``pipeline.PARAMETERS``, and the force constants of pairs if a
+    feature takes them.  lengths : Lengths of its glasses, with the
     units that they are in.  scorer : makes the
     margins (see ``scorers``).  card : the file, without what a scorer leaves out of it.
     """
@@ -323,7 +324,9 @@ def _model(card: Any) -> SoftnessModel:
     features = _features(entry(card, "features"), elements)
     units = _units(card.get("units", "metal"))
     parameters = _parameters(entry(card, "parameters"), units)
-    parameters[FORCE_CONSTANTS] = _force_constants(card, features, elements)
+    constants = _force_constants(card, features, elements)
+    if constants:
+        parameters[FORCE_CONSTANTS] = constants
     a_text(entry(card, "positions"), "positions")
     for key, form in OPTIONAL.items():
         if key in card:
@@ -382,10 +385,10 @@ def _units(value: Any) -> str:
 
 def _parameters(value: Any, units: str) -> dict[str, Any]:
     an_object(value, "parameters")
-    unknown = [key for key in value if key not in PARAMETERS or key == FORCE_CONSTANTS]
+    unknown = [key for key in value if key not in PARAMETERS]
     if unknown:
         _wrong(f"parameters has {shown(unknown[0])}, which this version does not know: there are "
-               f"{', '.join(key for key in PARAMETERS if key != FORCE_CONSTANTS)}")
+               f"{', '.join(PARAMETERS)}")
     if "nearest" in value or units != "metal":
         nearest = a_number(entry(value, "nearest", "parameters."), "parameters.nearest",
                            *NEAREST_RANGES[units])
