@@ -13,6 +13,7 @@ Half an hour with six training glasses.
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -29,6 +30,7 @@ from lammps_mgml.train.dataset import Loading, read_loadings  # noqa: E402
 from lammps_mgml.train.evaluate import auc, together  # noqa: E402
 from lammps_mgml.train.fit import Boosting  # noqa: E402
 from lammps_mgml.train.recipes import OURS, RECIPES, paper_learner  # noqa: E402
+from lammps_mgml.train.springs import with_force_constants  # noqa: E402
 
 STRAIN = 0.04
 MEASURE = "Table 3, the paper's learner"
@@ -170,11 +172,16 @@ def candidates(own=None):
             "all 746, trees 300 x 8": (LARGE, resolve("all"), None),
             "isotropic densities, trees 120 x 4": (SMALL, ISO, None),
             "isotropic densities, trees 300 x 8": (LARGE, ISO, None),
-            "isotropic densities, logistic (cuzr)": (OURS, ISO, None),
+            "isotropic densities, logistic": (OURS, ISO, None),
+            "stiffness alone, logistic": (OURS, resolve("element_type,stiffness"), None),
+            "isotropic densities, stiffness, logistic (cuzr)": (
+                OURS, resolve(RECIPES["stiff"]), None),
             AVERAGED: (OURS, ISO, None),
             "axial too, trees 120 x 4": (SMALL, AXIAL, None),
             "axial too, trees 300 x 8": (LARGE, AXIAL, None),
-            "axial too, logistic (cuzr-axial)": (OURS, AXIAL, None),
+            "axial too, logistic": (OURS, AXIAL, None),
+            "axial too, stiffness, logistic (cuzr-axial)": (
+                OURS, resolve(RECIPES["axial-stiff"]), None),
             "axial too, Table 3, logistic": (OURS, (*AXIAL, *TABLE3), None),
             "axial too, P4, logistic": (OURS, AXIAL, along_fourth),
             "axial too, l = 2 invariants, logistic": (OURS, AXIAL, invariant),
@@ -184,10 +191,12 @@ def candidates(own=None):
             "vibration alone, logistic": (OURS, resolve("element_type,vibration"), None),
             "Table 3 and vibration, the paper's learner": (
                 paper_learner(16), (*TABLE3, *resolve("vibration")), None),
-            "isotropic densities, vibration, logistic (cuzr-vibration)": (
-                OURS, resolve(RECIPES["vibration"]), None),
-            "axial too, vibration, logistic (cuzr-axial-vibration)": (
-                OURS, resolve(RECIPES["axial-vibration"]), None)}
+            "isotropic densities, vibration, logistic": (OURS, resolve(RECIPES["vibration"]), None),
+            "isotropic densities, stiffness, vibration, logistic (cuzr-vibration)": (
+                OURS, resolve(RECIPES["stiff-vibration"]), None),
+            "axial too, vibration, logistic": (OURS, resolve(RECIPES["axial-vibration"]), None),
+            "axial too, stiffness, vibration, logistic (cuzr-axial-vibration)": (
+                OURS, resolve(RECIPES["axial-stiff-vibration"]), None)}
 
 
 def averaged(loadings):
@@ -212,7 +221,7 @@ def costs(loading, every, rounds=5):
         for names in every:
             start = perf_counter()
             sites(s.positions, s.types, s.box.edges, s.box.periodic, names, s.elements,
-                  load=loading.load, msd=s.msd)
+                  load=loading.load, msd=s.msd, force_constants=s.force_constants)
             times[names].append(1e6 * (perf_counter() - start) / len(s.types))
     return {names: float(np.median(some)) for names, some in times.items()}
 
@@ -226,7 +235,10 @@ def main():
     parser.add_argument("--costs", action="store_true", help="nothing but the costs")
     parser.add_argument("--json")
     args = parser.parse_args()
-    training, unseen = read_loadings(args.training), read_loadings(args.unseen)
+    training = with_force_constants(read_loadings(args.training), resolve("stiffness"))
+    known, held = training[0].structure.force_constants, {}
+    unseen = [replace(x, structure=held.setdefault(x.glass, replace(
+        x.structure, force_constants=known))) for x in read_loadings(args.unseen)]
     every = {name: it for name, it in candidates(args.own.split(",") if args.own else None).items()
              if not args.only or args.only in name or name == MEASURE}
     cell = ("cn_voro",)

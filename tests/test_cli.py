@@ -141,6 +141,8 @@ CASES = [
     (("pack", LOADED, "-o", "{tmp}/r.h5", "--elements", "Cu Zr", "--name", "a", "--rate", "1e13", "--made", "b",
       "--strains", "0.02,0.04"), True, lambda text, tmp: "a, 8000 atoms, 1 runs" in text),
     (("pack", LOADED, "-o", "{tmp}/none/r.h5"), False, lambda text, tmp: "there is no folder" in text),
+    (("dataset", "forces", "{tmp}/none.h5", "--system", "ka", "--decks", "{tmp}", "--lmp", "lmp"), False,
+     lambda text, tmp: "no decks in" in text),
     (("pack", LOADED, "-o", "{tmp}/r.h5", "--vibrations", LOADED), False, lambda text, tmp: "has no vibrations" in text),
     (("repeats", LOADED, "--model", "cuzr", "--strain", "0.04", "--json"), False,
      lambda text, tmp: "no other run of this glass" in text),

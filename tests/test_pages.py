@@ -417,7 +417,7 @@ def test_reading_by_mdanalysis(place):
 @runs("pieces/commands/deck.md", "deck")
 @runs("pieces/commands/features.md", "features")
 @runs("pieces/commands/featurize.md", "featurize")
-@runs("pieces/commands/dataset.md", "dataset")
+@runs("pieces/commands/dataset.md", "dataset", "forces")
 @runs("pieces/commands/model.md", "model")
 @runs("pieces/commands/examples.md", "examples")
 @runs("pieces/commands/completion.md", "completion")
@@ -430,6 +430,7 @@ def test_the_lines_on_the_pages_of_the_verbs(place):
     text = shell(place, block("pieces/commands/featurize.md", "featurize"))
     assert len(text.splitlines()) == 8003 and text.endswith("1 frames, 746 features\n")
     assert "glass-13 " in shell(place, block("pieces/commands/dataset.md", "dataset"))
+    assert "has moved and forces now" in shell(place, block("pieces/commands/dataset.md", "forces"))
     assert "cuzr-axial" in shell(place, block("pieces/commands/model.md", "model"))
     text = shell(place, block("pieces/commands/why.md", "why"))
     assert text.count("\natom ") == 5 and "  facet_area_stats " in text and "\natom 204 (" in text
