@@ -109,7 +109,8 @@ def kernels():
     out["D2min"] = (lambda: None, lambda _: residual(a, b, n, start, partner))
     for name in ("cuzr-wang13", "cuzr"):
         model = lammps_mgml.load_model(name)
-        rows = sites(x, types, edges, (True,) * 3, model.features, elements).features
+        rows = sites(x, types, edges, (True,) * 3, model.features, elements,
+                     model.parameters).features
         kind = f"model {name} ({'weights' if 'linear' in model.card else 'trees'})"
         out[kind] = (lambda: None, lambda _, m=model, r=rows: m.scorer.raw_scores(r))
     return out, n

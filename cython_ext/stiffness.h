@@ -13,7 +13,7 @@
 
 typedef struct {
     const double *x, *y, *z;      /* positions in grid order */
-    const int32_t *element;       /* 0, 1, ... in grid order; -1 pulls at nothing */
+    const int32_t *element;       /* 0, 1, ... in grid order */
     double first, spacing;        /* knot m begins at first + (m - 2) * spacing */
     int n_knots, n_elements;
     const double *pieces;         /* (n_elements, n_elements, n_knots, 8): k and t, powers 0 to 3 each */
@@ -79,7 +79,7 @@ MGML_CLONES static void add_springs(const Springs *s, int64_t self, int n_rows, 
             r2[n] = dx[n] * dx[n] + dy[n] * dy[n] + dz[n] * dz[n];
             row[n] = own + s->element[at];
             /* always written, kept if near */
-            n += (r2[n] < most) & (at != self) & (s->element[at] >= 0);
+            n += (r2[n] < most) & (at != self);
         }
     }
     pull_pairs(s, n, dx, dy, dz, r2, row, sum);

@@ -39,22 +39,24 @@ cdef enum:
 
 
 def places(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
-           const double[:, :, :, ::1] pieces, double first, double spacing,
+           const double[::1] pieces, int n_elements, double first, double spacing,
            const double[::1] load, double[:, ::1] inverse, double[:, ::1] out, int threads):
     """Of each owned atom: D^-1 (xx yy zz xy xz yz) to ``inverse`` (n_rows, 6), and to ``out``
 
     columns 0 to 2: ln of the mean eigenvalue of D, of its lowest one, of the trace of D^-1;
     4 and 5, with a load E (6,): E : D / tr D and E : D^-1 / tr D^-1.
 
-    pieces : (K, K, n_knots, 8), k and t of an atom of the first element with one of the second, powers
-    0 to 3 of the distance from the knot in spacings; knot m lies at first + (m - 2) * spacing.
-    NaN for open cells, for unknown types (0), and where nothing holds the atom.
+    pieces : (n_elements, n_elements, n_knots, 8), k and t of an atom of the first element with one of
+    the second, powers 0 to 3 of the distance from the knot in spacings; knot m lies at first + (m - 2)
+    * spacing.  The last element is that of unknown types (0).
+    NaN where nothing holds the atom; in ``out``, not in ``inverse``, for open cells too.
 
     Returns 0, or 1 without memory, or 2 with a coordinate that is not finite.
     """
     cdef int64_t n_all = x.shape[0], place, n_cells = 0, chunk
     cdef int problem
-    cdef double reach = first + (pieces.shape[2] - 2) * spacing
+    cdef int n_knots = <int>(pieces.shape[0] // (8 * n_elements * n_elements))
+    cdef double reach = first + (n_knots - 2) * spacing
     cdef int32_t* element = <int32_t*>malloc(n_all * sizeof(int32_t) + 1)
     cdef int64_t bad = -1
     cdef Springs springs
@@ -65,16 +67,16 @@ def places(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] 
             problem = NO_MEMORY
         if problem == FINE:
             for place in range(n_all):
-                element[place] = types[g.atom[place]] - 1
+                element[place] = (types[g.atom[place]] or n_elements) - 1
             springs.x = g.x
             springs.y = g.y
             springs.z = g.z
             springs.element = element
             springs.first = first
             springs.spacing = spacing
-            springs.n_elements = <int>pieces.shape[0]
-            springs.n_knots = <int>pieces.shape[2]
-            springs.pieces = &pieces[0, 0, 0, 0]
+            springs.n_elements = n_elements
+            springs.n_knots = n_knots
+            springs.pieces = &pieces[0]
             n_cells = g.n[0] * g.n[1] * g.n[2]
         for chunk in prange((n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE, num_threads=threads,
                             schedule="dynamic"):
@@ -122,11 +124,11 @@ cdef void place_chunk(int64_t first, int64_t last, const Grid* g, const Springs*
                 continue
             for d in range(6):
                 held[d] = 0.0
-            if not is_open[i] and springs.element[place] >= 0:
-                add_springs(springs, place, n_rows, start, end, held)
+            add_springs(springs, place, n_rows, start, end, held)
             if not invert(held, &lowest, &inverse[i, 0]):
                 for d in range(6):
                     inverse[i, d] = NAN
+            if is_open[i] or inverse[i, 0] != inverse[i, 0]:
                 for d in range(OWN):
                     out[i, d] = NAN
                 if axial:
@@ -140,26 +142,28 @@ cdef void place_chunk(int64_t first, int64_t last, const Grid* g, const Springs*
                 out[i, OWN + 2] = along(&inverse[i, 0], &load[0])
 
 
-def gives(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] start,
+def gives(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
+          const int64_t[::1] start,
           const int32_t[::1] count, const int32_t[::1] neighbour, const int32_t[::1] row,
-          const double[:, :, :, ::1] pieces, double first, double spacing, const double[::1] load,
-          const double[:, ::1] inverse, double[:, ::1] out, int threads):
+          const double[::1] pieces, int n_elements, double first, double spacing,
+          const double[::1] load, const double[:, ::1] inverse, double[:, ::1] out, int threads):
     """What the give of its neighbours adds to that of an atom: column 3 of ``out`` is ln of its trace and,
     with a load E, column 6 E : C / tr C.
 
     neighbour, row : numbers of the atoms, and their rows in ``inverse`` (n_rows, 6), which ``places`` made
-    here and on other ranks.  NaN where ``inverse`` of the atom or of a neighbour is, and without any.
+    here and on other ranks.  NaN where ``inverse`` of the atom or of a neighbour is, without any, and for
+    open cells.
     """
     cdef int64_t n_own = start.shape[0], chunk
     for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
-        give_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), x, types, start,
-                   count, neighbour, row, pieces, first, spacing, load, inverse, out)
+        give_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), x, types, is_open, start,
+                   count, neighbour, row, pieces, n_elements, first, spacing, load, inverse, out)
 
 
 cdef void give_chunk(int64_t begin, int64_t last, const double[:, ::1] x, const int32_t[::1] types,
-                     const int64_t[::1] start, const int32_t[::1] count,
+                     const uint8_t[::1] is_open, const int64_t[::1] start, const int32_t[::1] count,
                      const int32_t[::1] neighbour, const int32_t[::1] row,
-                     const double[:, :, :, ::1] pieces, double first, double spacing,
+                     const double[::1] pieces, int n_elements, double first, double spacing,
                      const double[::1] load, const double[:, ::1] inverse,
                      double[:, ::1] out) noexcept nogil:
     """The atoms ``begin`` to ``last`` - 1 of ``gives``."""
@@ -173,26 +177,23 @@ cdef void give_chunk(int64_t begin, int64_t last, const double[:, ::1] x, const 
     cdef Springs springs
     springs.first = first
     springs.spacing = spacing
-    springs.n_elements = <int>pieces.shape[0]
-    springs.n_knots = <int>pieces.shape[2]
-    springs.pieces = &pieces[0, 0, 0, 0]
+    springs.n_elements = n_elements
+    springs.n_knots = <int>(pieces.shape[0] // (8 * n_elements * n_elements))
+    springs.pieces = &pieces[0]
     for i in range(begin, last):
         for d in range(6):
             sum[d] = 0.0
-        if types[i] > 0:
-            for s in range(start[i], start[i] + count[i]):
-                j = neighbour[s]
-                if types[j] == 0:
-                    continue
-                r2 = 0.0
-                for d in range(3):
-                    v[d] = x[j, d] - x[i, d]
-                    r2 += v[d] * v[d]
-                pair = <int64_t>(types[i] - 1) * springs.n_elements + types[j] - 1
-                spring(&springs, pair, sqrt(r2), &k, &t)
-                add_give(k, t, v, r2, &inverse[row[s], 0], sum)
+        for s in range(start[i], start[i] + count[i]):
+            j = neighbour[s]
+            r2 = 0.0
+            for d in range(3):
+                v[d] = x[j, d] - x[i, d]
+                r2 += v[d] * v[d]
+            pair = <int64_t>((types[i] or n_elements) - 1) * n_elements + (types[j] or n_elements) - 1
+            spring(&springs, pair, sqrt(r2), &k, &t)
+            add_give(k, t, v, r2, &inverse[row[s], 0], sum)
         between(&inverse[i, 0], sum, added)
-        if trace(added) > 0.0:
+        if trace(added) > 0.0 and not is_open[i]:
             out[i, OWN] = log(trace(added))
             if axial:
                 out[i, OWN + 3] = along(added, &load[0])

@@ -178,7 +178,7 @@ def test_contributions_are_those_of_lammps_mgml_and_ride_with_their_atoms(dump, 
     data = pipeline_of(dump, contributions=True).compute(1)
     x0, edges0 = arrays(import_file(str(dump), sort_particles=False).compute(0))
     why = lammps_mgml.contributions(x0, system.types, edges0)
-    assert why.families == ("element", "density", "density_avg", "density_avg2")
+    assert why.families == ("element", "density", "density_avg", "density_avg2", "stiffness")
     for name, values in zip(why.families, why.by_family().T):
         np.testing.assert_array_equal(column(data, f"c_{name}"), values)
     np.testing.assert_array_equal(column(data, "d_sq"), lammps_mgml.softness(x0, system.types, edges0))
@@ -302,11 +302,12 @@ def test_view_of_d2min_has_a_dot_on_each_soft_atom(columns):
 
 def test_view_of_contributions_has_a_panel_for_each_family(dump, system):
     view = views.arranged(dump, "why", compute={"model": "cuzr"})
-    assert [p.title for p in view.panels] == ["element", "density", "density_avg", "density_avg2"]
+    assert [p.title for p in view.panels] == [
+        "element", "density", "density_avg", "density_avg2", "stiffness"]
     why = lammps_mgml.contributions(*system, model="cuzr")
     data = view.pipeline.compute(0)
     x = np.array(data.particles.positions) - SHIFT
-    at = (x[:, 0] // (1.08 * view.shape[0]) + 2 * (x[:, 2] < -0.05 * view.shape[1])).astype(int)
+    at = (x[:, 0] // (1.08 * view.shape[0]) + 3 * (x[:, 2] < -0.05 * view.shape[1])).astype(int)
     ids, shown = np.array(data.particles.identifiers), np.array(data.particles["shown"])
     for k, values in enumerate(why.by_family().T):
         np.testing.assert_allclose(shown[at == k], values[ids[at == k] - 1], rtol=0, atol=1e-9)

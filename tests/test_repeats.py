@@ -68,7 +68,7 @@ def test_numbers(dumps, d2):
     first = next(read_frames(dumps / "1.dump"))
     model = load_model("cuzr")
     margins = model.margins(api.featurize(first.positions, first.types, first.box.edges,
-                                          features=model.features))
+                                          features=model.features, **model.parameters))
     ours = np.mean([roc_auc_score(row, margins) for row in plastic])
     assert found["auc_by_model"]["value"] == pytest.approx(ours, abs=1e-9)
     assert found["share"]["value"] == pytest.approx((ours - 0.5) / (every[-1] - 0.5), abs=1e-9)
@@ -120,7 +120,8 @@ def test_packed_vibrations(dumps, tmp_path, capfd):
     first = next(read_frames(dumps / "1.dump"))
     model = load_model("cuzr-axial-vibration")
     margins = model.margins(api.featurize(first.positions, first.types, first.box.edges,
-                                          features=model.features, load="z compression", msd=msd))
+                                          features=model.features, load="z compression", msd=msd,
+                                          **model.parameters))
     plastic = [api.d2min(first.positions, first.box.edges, last.positions, last.box.edges).d2min > 5.0
                for last in (list(read_frames(p))[-1] for p in paths(dumps))]
     ours = np.mean([roc_auc_score(row, margins) for row in plastic])
@@ -167,7 +168,8 @@ def test_claims_of_a_run_with_free_surfaces(dumps, tmp_path):
     mgml("study", path, "-o", tmp_path / "study", "--only", "2c,4a", "--claims", page)
     rows = {line.split("|")[1].strip(): line for line in page.read_text().splitlines() if line.startswith("| D")}
     model = load_model("cuzr")
-    features = api.featurize(x, types.astype(int), box, (False, True, True), features=model.features)
+    features = api.featurize(x, types.astype(int), box, (False, True, True), features=model.features,
+                             **model.parameters)
     kept = 100 * np.isfinite(features).all(axis=1).mean()
     assert 50 < kept < 95 and f"| {kept:.0f} % of the atoms of slab, all atoms of the others |" in rows["D6"]
     assert "slab: inputs/in.compress, free surfaces across x" in rows["D5"]

@@ -495,7 +495,7 @@ def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
         for one in (scores["all"], *scores["loadings"].values()):
             assert 0.6 < one["auc"] < 0.9 and one["auc_error"] > 0
             # one avalanche more or less moves a single loading by half
-            assert 0.5 < one["expected_plastic"] / one["plastic"] < 2
+            assert 0.45 < one["expected_plastic"] / one["plastic"] < 2.2
         # of the small glasses of other systems there are but two
         within = (0.75, 1.3) if name in OTHERS else (0.8, 1.2)
         assert within[0] < scores["all"]["expected_plastic"] / scores["all"]["plastic"] < within[1]

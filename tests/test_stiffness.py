@@ -84,8 +84,8 @@ def expected(system):
         return out
 
     held = total(i, b)
-    held[sites(system.positions, system.types, system.edges, system.pbc, ("cn_voro",),
-               ("Cu", "Zr")).flags & 1 > 0] = np.nan
+    is_open = sites(system.positions, system.types, system.edges, system.pbc, ("cn_voro",),
+                    ("Cu", "Zr")).flags & 1 > 0
     mean = np.trace(held, axis1=1, axis2=2) / 3
     held[~(mean > 0)] = np.nan
     ok = np.isfinite(held[:, 0, 0])
@@ -106,6 +106,8 @@ def expected(system):
 
     isotropic = [np.log(mean), np.log(low + lift), log(inverse), log(add)]
     axial = [along(held), along(inverse), along(add)]
+    for column in (*isotropic, *axial):      # neighbours of a surface see its stiffness all the same
+        column[is_open] = np.nan
     neighbours = np.bincount(i[near], minlength=n)
     out = []
     for columns in (isotropic, axial):

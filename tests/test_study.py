@@ -53,7 +53,7 @@ def known():
                     for name, group in file["loadings"].items()}
         x, types, box = file["inherent"][:].astype(float), file["types"][:], file["inherent"].attrs["box"]
         model = load_model("cuzr")
-        features = api.featurize(x, types.astype(int), box, features=model.features)
+        features = api.featurize(x, types.astype(int), box, features=model.features, **model.parameters)
     return loadings, model.softness(features), model.margins(features)
 
 

@@ -281,7 +281,7 @@ def test_scores_by_condition_and_what_falls_with_strain(model):
     draws(table, fall)
     aucs, found, plastic, called = [], 0, 0, 0
     for run in some[1:]:
-        softness = model.softness(run.structure.features(model.features))
+        softness = model.softness(run.structure.features(model.features, parameters=model.parameters))
         for x in run.loadings:
             if x.label.endswith("compression"):
                 slipped = x.d2min[3] > 5.0

@@ -260,7 +260,7 @@ def test_model_trains_from_the_committed_data_to_the_shipped_one(tmp_path):
     shipped = load_model("cuzr").card
     path = tmp_path / "w.mgml"
     text = mgml("train", *(GLASSES / f"{g}.h5" for g in shipped["training"]["glasses"]),
-                "--unseen", UNSEEN, "--recipe", "pair", "--name", "cuzr", "-o", path)
+                "--unseen", UNSEEN, "--name", "cuzr", "-o", path)
     assert f"wrote {path}" in text and "baseline type + CN" in text
     made = load_model(path).card
     assert made["training"]["loadings"] == shipped["training"]["loadings"]
@@ -363,10 +363,10 @@ def test_kinds_of_glass_teach_the_share_of_plastic_atoms(tmp_path):
     assert learnt["glasses"] == ["glass-11", "glass-41", "glass-51-aged"] and learnt["power"] > 0
     text = mgml("model", "show", tmp_path / "a.mgml")
     assert "in a glass with a share x of atoms of S^q > 0.75" in text
-    # the shipped one, on a glass of another make: half of what it expected before
+    # the shipped one, on a glass of another make: nearer to what is found than without
     loading = read_loadings([aged])[0]
-    softness = model.softness(loading.features(model.features))
+    softness = model.softness(loading.features(model.features, parameters=model.parameters))
     expected = model.probability(softness, model.share_of(softness)).sum()
     plain = model.probability(softness).sum()
     plastic = loading.plastic(0.04).sum()
-    assert abs(expected / plastic - 1) < 0.3 < plain / plastic - 1
+    assert abs(expected / plastic - 1) < min(0.3, plain / plastic - 1)

@@ -1,8 +1,13 @@
-from ..system.arrays import AnyArray
+import numpy as np
+from numpy.typing import NDArray
 
-def places(x: AnyArray, types: AnyArray, is_open: AnyArray, pieces: AnyArray, first: float,
-           spacing: float, load: AnyArray, inverse: AnyArray, out: AnyArray,
-           threads: int) -> int: ...
-def gives(x: AnyArray, types: AnyArray, start: AnyArray, count: AnyArray, neighbour: AnyArray,
-          row: AnyArray, pieces: AnyArray, first: float, spacing: float, load: AnyArray,
-          inverse: AnyArray, out: AnyArray, threads: int) -> None: ...
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+UInt8 = NDArray[np.uint8]
+
+def places(x: Float64, types: Int32, is_open: UInt8, pieces: Float64, n_elements: int, first: float,
+           spacing: float, load: Float64, inverse: Float64, out: Float64, threads: int) -> int: ...
+def gives(x: Float64, types: Int32, is_open: UInt8, start: Int64, count: Int32, neighbour: Int32,
+          row: Int32, pieces: Float64, n_elements: int, first: float, spacing: float, load: Float64,
+          inverse: Float64, out: Float64, threads: int) -> None: ...

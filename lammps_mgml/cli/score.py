@@ -152,7 +152,8 @@ def against_facet_area(model: SoftnessModel, unseen: Sequence[Loading],
     for x in unseen:
         if not x.plastic(strain).any():
             continue
-        mine, alone = x.features(model.features), x.features(("facet_area_std",))[:, 0]
+        mine = x.features(model.features, parameters=model.parameters)
+        alone = x.features(("facet_area_std",))[:, 0]
         ok = ~(np.isnan(mine).any(axis=1) | np.isnan(alone) | np.isnan(x.at(strain)))
         sets.append((x.glass, x.plastic(strain)[ok], x.blocks[ok],
                      [model.margins(mine[ok]), alone[ok]]))

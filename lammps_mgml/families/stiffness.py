@@ -35,8 +35,8 @@ class Stiffness(Family):
     """Beyond the paper.  Not normalised: another unit of force shifts the logarithms of all alike.
 
     D_i = sum over the atoms j within the reach of the densities of k(r) u u + t(r) 1, u the unit
-    vector to j; k and t are cubic splines for each pair of elements.  NaN for open cells and unknown
-    types, and where nothing holds the atom.
+    vector to j; k and t are cubic splines for each pair of elements.  An unknown type has the mean
+    force constants of all elements.  NaN for open cells, and where nothing holds the atom.
     """
 
     order, title, stage = "ELASTIC", "stiffness of an atom's place, not in the paper", "stiffness"
@@ -84,8 +84,8 @@ class Stiffness(Family):
         if second:
             yield inverse
             start, count, neighbour = work.lists[NEAR]
-            _stiffness.gives(atoms.positions, atoms.types, start, count, neighbour,
-                             work.rows[NEAR][2], *springs, load, inverse, table, threads())
+            _stiffness.gives(atoms.positions, atoms.types, work.cells.is_open, start, count,
+                             neighbour, work.rows[NEAR][2], *springs, load, inverse, table, threads())
         return []
 
 
@@ -98,13 +98,20 @@ def n_constants(n_elements: int) -> int:
     return n_elements**2 * SPLINES * 2
 
 
-def _springs(work: Work) -> tuple[Floats, float, float]:
+def _springs(work: Work) -> tuple[Floats, int, float, float]:
     constants, n = work.inputs[INPUT], len(work.elements)
     if len(constants) != n_constants(n):
         raise InputError(f"{INPUT}: {len(constants)} numbers, {n_constants(n)} are needed for {n} "
                          f"elements")
-    return (pieces(np.reshape(constants, (n, n, SPLINES, 2))), work.parameters["density_first"],
+    whole = with_unknown(np.reshape(constants, (n, n, SPLINES, 2)))
+    return (pieces(whole).ravel(), n + 1, work.parameters["density_first"],
             work.parameters["density_spacing"])
+
+
+def with_unknown(constants: Floats) -> Floats:
+    """(K + 1, K + 1, ...): the last element, that of unknown types, is the mean of the others."""
+    rows = np.concatenate([constants, constants.mean(axis=0, keepdims=True)])
+    return np.concatenate([rows, rows.mean(axis=1, keepdims=True)], axis=1)
 
 
 def pieces(constants: ArrayLike) -> Floats:

@@ -125,7 +125,8 @@ def chosen(runs: Sequence[Run], strain: float) -> Chosen | None:
 def model_features(run: Run, model: SoftnessModel, load: str | None) -> Features:
     """(n, n_features) of a run's structure as the model takes them."""
     assert run.structure is not None
-    return of_elements(run.structure, model.elements).features(model.features, load)
+    return of_elements(run.structure, model.elements).features(
+        model.features, load, parameters=model.parameters)
 
 
 def sampled(features: Sequence[Features], n: int = SAMPLE) -> Floats:

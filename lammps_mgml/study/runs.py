@@ -222,7 +222,7 @@ def _computed(structure: Structure, model: SoftnessModel, load: str | None) -> S
     if structure.elements != model.elements:
         number = np.array([0, *(model.elements.index(e) + 1 for e in structure.elements)], np.int32)
         structure = replace(structure, elements=model.elements, types=number[structure.types])
-    margin = model.margins(structure.features(model.features, load))
+    margin = model.margins(structure.features(model.features, load, parameters=model.parameters))
     softness = model.calibration.softness(margin)
     return Scored(softness, model.probability(softness, model.share_of(softness)), margin)
 

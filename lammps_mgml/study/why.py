@@ -91,7 +91,7 @@ def contributions_of(run: Run, loading: Loading, model: SoftnessModel) -> Contri
         number = np.array([0, *(model.elements.index(e) + 1 for e in structure.elements)], np.int32)
         structure = replace(structure, elements=model.elements, types=number[structure.types])
     load = loading.load if "load" in needs(model.features, model.elements) else None
-    return model.contributions(structure.features(model.features, load))
+    return model.contributions(structure.features(model.features, load, parameters=model.parameters))
 
 
 def _rows(condition: str, pairs: Sequence[tuple[Run, Loading]], model: SoftnessModel,

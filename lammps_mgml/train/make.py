@@ -52,7 +52,8 @@ def make(plans: Sequence[Plan], folder: Path, decks: Path, command: Sequence[str
             if not (decks / step.deck).exists():
                 raise InputError(f"no {step.deck} in {decks}: give --decks, a folder that has it")
             remember(folder, plan, step, decks, command)
-            tell(f"{step.deck} {step.done}")
+            if not stop.is_set():            # nothing is said behind the line of an interrupt
+                tell(f"{step.deck} {step.done}")
             _run(folder, step, decks, command, running, stop)
             finished(folder, plan, step)
             progress.step(share=work_of(plan, step) / whole)
