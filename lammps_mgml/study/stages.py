@@ -44,7 +44,8 @@ TITLES = {"2a": "slip and softness in a slice", "2b": "atoms called soft, by the
           "3a": "softness of the plastic atoms against strain",
           "3b": "AUC against strain, and stages",
           "4a": "AUC by composition and by quench rate", "4b": "fall of AUC and of stress"}
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "0.2")
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "0.2", "#8C564B", "#7F3C8D",
+           "#A5AA99", "#11A579", "#F97B72")
 SAME_STRAIN = 6e-4     # strain: frames of loadings that are averaged together
 LONGER = 0.01          # strain by which some loadings must go on to be shown apart
 LEAST = 10             # plastic atoms of a loading below which its AUC is not taken
@@ -556,7 +557,9 @@ def _draw_sigma(ax: Axes, sigma: dict[str, Score], colour: dict[str, str]) -> No
         bars = None if np.isnan(one.low) else np.maximum(
             [[one.value - one.low], [one.high - one.value]], 0.0)
         ax.errorbar([one.value], [k], xerr=bars, fmt="o", ms=4, color=colour[name], capsize=2)
-    ax.set_yticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], fontsize=7)
+    few = len(names) <= 7                    # more would stand on each other in two lines
+    ax.set_yticks(range(len(names)), [name.replace(", ", "\n", 1) if few else name for name in names],
+                  fontsize=7 if few else 6)
     ax.yaxis.tick_right()
     ax.locator_params(axis="x", nbins=3)
     ax.set_ylim(-0.5, len(names) - 0.5)
