@@ -6,8 +6,8 @@ are smooth in the positions.
 """
 from chunks cimport ATOMS_AT_ONCE, n_chunks
 from cython.parallel cimport prange
-from grid cimport FINE, NO_MEMORY, Grid, build_grid, free_grid
-from libc.math cimport NAN, ceil
+from grid cimport CELLS_AT_ONCE, FINE, MOST_ROWS, NO_MEMORY, Grid, build_grid, free_grid, rows_around
+from libc.math cimport NAN
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -25,10 +25,6 @@ cdef extern from "pair_splines.h" nogil:
     int SPLINE_SLOTS(int n_splines)
     void add_pairs(const PairSplines* s, int64_t self, int n_rows, const int64_t* start,
                    const int64_t* end, double* acc, double* axial, int wide)
-
-cdef enum:
-    CELLS_AT_ONCE = 128        # of the grid, for a thread
-    MOST_ROWS = 64             # of grid cells around one: five by five, seven by seven if rounded
 
 
 def densities(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] is_open,
@@ -80,13 +76,10 @@ cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSpl
                        double reach, int n_elements, const uint8_t[::1] is_open,
                        double[:, ::1] out, bint wide) noexcept nogil:
     """The atoms of the grid cells ``first`` to ``last`` - 1; FINE or NO_MEMORY, no other code."""
-    cdef int64_t n_own = is_open.shape[0], i, j, c, at, row, place
-    cdef int64_t lo[3]
-    cdef int64_t hi[3]
-    cdef int64_t cell[3]
+    cdef int64_t n_own = is_open.shape[0], i, c, place
     cdef int64_t start[MOST_ROWS]
     cdef int64_t end[MOST_ROWS]
-    cdef int d, e, k, n_rows, n_splines = splines.n_splines, n_half = n_elements * n_splines
+    cdef int e, k, n_rows, n_splines = splines.n_splines, n_half = n_elements * n_splines
     cdef int slots = SPLINE_SLOTS(n_splines)
     cdef size_t size = (n_elements + 1) * slots * sizeof(double)
     cdef bint axial = splines.load != NULL
@@ -97,20 +90,7 @@ cdef int density_chunk(int64_t first, int64_t last, const Grid* g, const PairSpl
     for c in range(first, last):
         if g.first[c] == g.first[c + 1]:
             continue
-        cell[0] = c % g.n[0]
-        cell[1] = (c // g.n[0]) % g.n[1]
-        cell[2] = c // (g.n[0] * g.n[1])
-        for d in range(3):
-            k = <int>ceil(reach / g.width[d])
-            lo[d] = max(cell[d] - k, 0)
-            hi[d] = min(cell[d] + k, g.n[d] - 1)
-        n_rows = 0
-        for at in range(lo[2], hi[2] + 1):
-            for j in range(lo[1], hi[1] + 1):
-                row = (at * g.n[1] + j) * g.n[0]
-                start[n_rows] = g.first[row + lo[0]]
-                end[n_rows] = g.first[row + hi[0] + 1]
-                n_rows += 1
+        n_rows = rows_around(g, c, reach, start, end)
         for place in range(g.first[c], g.first[c + 1]):
             i = g.atom[place]
             if i >= n_own:

@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Atoms sorted into a grid, so that those around a point are found without a search."""
-from libc.math cimport INFINITY, floor, isfinite
+from libc.math cimport INFINITY, ceil, floor, isfinite
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
@@ -11,6 +11,11 @@ cdef enum Problem:
     COINCIDENT_ATOMS = 3
     TOO_MANY_FACETS = 4
     OUTPUT_FULL = 5
+
+# For kernels that go through all grid cells with those around each.
+cdef enum:
+    CELLS_AT_ONCE = 128        # for a thread
+    MOST_ROWS = 64             # around one: five by five, seven by seven if rounded
 
 cdef struct Grid:
     int64_t n[3]
@@ -107,3 +112,28 @@ cdef inline int build_grid(Grid* g, const double[:, ::1] x, double width, int64_
     g.first[0] = 0
     free(home)
     return FINE
+
+
+cdef inline int rows_around(const Grid* g, int64_t c, double reach, int64_t* start,
+                            int64_t* end) noexcept nogil:
+    """start, end (MOST_ROWS,): the places of the atoms in the rows of grid cells within ``reach`` of
+    cell ``c``.  Returns how many rows; the grid was built with half of ``reach`` or more."""
+    cdef int64_t lo[3]
+    cdef int64_t hi[3]
+    cdef int64_t cell[3]
+    cdef int64_t j, at, row
+    cdef int d, k, n_rows = 0
+    cell[0] = c % g.n[0]
+    cell[1] = (c // g.n[0]) % g.n[1]
+    cell[2] = c // (g.n[0] * g.n[1])
+    for d in range(3):
+        k = <int>ceil(reach / g.width[d])
+        lo[d] = max(cell[d] - k, 0)
+        hi[d] = min(cell[d] + k, g.n[d] - 1)
+    for at in range(lo[2], hi[2] + 1):
+        for j in range(lo[1], hi[1] + 1):
+            row = (at * g.n[1] + j) * g.n[0]
+            start[n_rows] = g.first[row + lo[0]]
+            end[n_rows] = g.first[row + hi[0] + 1]
+            n_rows += 1
+    return n_rows

@@ -7,8 +7,8 @@ adds to that is, to second order, D_i^-1 (sum over j of B_ij D_j^-1 B_ij) D_i^-1
 """
 from chunks cimport ATOMS_AT_ONCE, n_chunks
 from cython.parallel cimport prange
-from grid cimport FINE, NO_MEMORY, Grid, build_grid, free_grid
-from libc.math cimport NAN, ceil, log, sqrt
+from grid cimport CELLS_AT_ONCE, FINE, MOST_ROWS, NO_MEMORY, Grid, build_grid, free_grid, rows_around
+from libc.math cimport NAN, log, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 
@@ -33,8 +33,6 @@ cdef extern from "stiffness.h" nogil:
     void between(const double* a, const double* s, double* out)
 
 cdef enum:
-    CELLS_AT_ONCE = 128        # of the grid, for a thread
-    MOST_ROWS = 64             # of grid cells around one: five by five, seven by seven if rounded
     OWN = 3                    # columns of ``places`` without a load; one more, of ``gives``, in between
 
 
@@ -91,33 +89,17 @@ cdef void place_chunk(int64_t first, int64_t last, const Grid* g, const Springs*
                       double reach, const uint8_t[::1] is_open, const double[::1] load,
                       double[:, ::1] inverse, double[:, ::1] out) noexcept nogil:
     """The atoms of the grid cells ``first`` to ``last`` - 1."""
-    cdef int64_t n_own = is_open.shape[0], i, j, c, at, row, place
-    cdef int64_t lo[3]
-    cdef int64_t hi[3]
-    cdef int64_t cell[3]
+    cdef int64_t n_own = is_open.shape[0], i, c, place
     cdef int64_t start[MOST_ROWS]
     cdef int64_t end[MOST_ROWS]
     cdef double held[6]
     cdef double lowest = 0.0
-    cdef int d, k, n_rows
+    cdef int d, n_rows
     cdef bint axial = load.shape[0] == 6
     for c in range(first, last):
         if g.first[c] == g.first[c + 1]:
             continue
-        cell[0] = c % g.n[0]
-        cell[1] = (c // g.n[0]) % g.n[1]
-        cell[2] = c // (g.n[0] * g.n[1])
-        for d in range(3):
-            k = <int>ceil(reach / g.width[d])
-            lo[d] = max(cell[d] - k, 0)
-            hi[d] = min(cell[d] + k, g.n[d] - 1)
-        n_rows = 0
-        for at in range(lo[2], hi[2] + 1):
-            for j in range(lo[1], hi[1] + 1):
-                row = (at * g.n[1] + j) * g.n[0]
-                start[n_rows] = g.first[row + lo[0]]
-                end[n_rows] = g.first[row + hi[0] + 1]
-                n_rows += 1
+        n_rows = rows_around(g, c, reach, start, end)
         for place in range(g.first[c], g.first[c + 1]):
             i = g.atom[place]
             if i >= n_own:

@@ -45,21 +45,22 @@ def load_tensor(load: object) -> Floats:
         e = np.zeros((3, 3))
         i, j = PLANES[plane]
         e[i, j] = -SHEARS[rest] * np.sqrt(0.75)
-        return _six(e)
+        return six_of(e)
     sign = SENSES[words.pop()] if words and words[-1] in SENSES else 1.0
     try:
         n = np.array(AXES[words[0]] if len(words) == 1 else words, dtype=np.float64)
         length = np.linalg.norm(n)
         if n.shape == (3,) and np.isfinite(length) and length > 0:
             e = sign * (1.5 * np.outer(n, n) / length**2 - 0.5 * np.eye(3))
-            return _six(e)
+            return six_of(e)
     except (KeyError, ValueError, IndexError):
         pass
     raise OptionError(f"load {load!r}: give x, y, z or three numbers, then compression (the "
                       f"default) or tension; or xy, xz, yz, then shear or reversed shear")
 
 
-def _six(e: Floats) -> Floats:
+def six_of(e: Floats) -> Floats:
+    """(6,) xx yy zz xy xz yz of a symmetric (3, 3)."""
     six: Floats = e[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
     return six
 

@@ -14,6 +14,7 @@ from ..evaluation.columns import BY_NAME
 from ..evaluation.evaluator import Evaluator, Outcome, Request, Snapshot
 from ..evaluation.live import QUANTITIES
 from ..evaluation.restart_state import NOW, RestartState, Settings
+from ..families.densities import six_of
 from ..features import by_name, needs, reach, read_input, resolve
 from ..io.table import TableWriter, header
 from ..models.model import SoftnessModel, load_model
@@ -342,7 +343,7 @@ class Session:
         shape = np.where(periodic, shape.T, 0.0).T           # a free edge follows the atoms
         strain = (shape + shape.T) / 2.0
         strain -= np.trace(strain) / 3.0 * np.eye(3)
-        six = strain[(0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+        six = six_of(strain)
         twice = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
         size = np.sqrt((twice * six) @ six)
         if size < LOADED:
