@@ -85,9 +85,9 @@ TRAIN = mgml train $(TRAINING) --unseen $(UNSEEN)
 model: .venv/ready
 	$(TRAIN) --recipe paper --features table3 --name cuzr-wang13 -o lammps_mgml/models/cuzr-wang13.mgml
 	$(TRAIN) --recipe stiff --kinds $(KINDS) --name cuzr -o lammps_mgml/models/cuzr.mgml
-	$(TRAIN) --recipe axial-stiff --name cuzr-axial -o lammps_mgml/models/cuzr-axial.mgml
+	$(TRAIN) --recipe axial-strained --name cuzr-axial -o lammps_mgml/models/cuzr-axial.mgml
 	$(TRAIN) --recipe stiff-vibration --name cuzr-vibration -o lammps_mgml/models/cuzr-vibration.mgml
-	$(TRAIN) --recipe axial-stiff-vibration --name cuzr-axial-vibration \
+	$(TRAIN) --recipe axial-strained-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
 	for s in fep:0.04 ka:0.03; do mgml train inputs/$${s%:*}/glass-[3-6].h5 --unseen inputs/$${s%:*}/glass-[12].h5 \
 	    --strain $${s#*:} --name $${s%:*} -o lammps_mgml/models/$${s%:*}.mgml || exit 1; done

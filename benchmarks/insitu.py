@@ -18,7 +18,7 @@ from mpi4py import MPI
 
 from lammps import lammps
 
-STAGES = ("halo", "cells", "sro", "mro", "density", "stiffness", "model", "d2min", "live")
+STAGES = ("halo", "cells", "sro", "mro", "density", "stiffness", "strained", "model", "d2min", "live")
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--replicate", default="2 2 1", help="copies of the 8000-atom glass (2 2 1)")

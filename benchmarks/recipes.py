@@ -180,8 +180,9 @@ def candidates(own=None):
             "axial too, trees 120 x 4": (SMALL, AXIAL, None),
             "axial too, trees 300 x 8": (LARGE, AXIAL, None),
             "axial too, logistic": (OURS, AXIAL, None),
-            "axial too, stiffness, logistic (cuzr-axial)": (
-                OURS, resolve(RECIPES["axial-stiff"]), None),
+            "axial too, stiffness, logistic": (OURS, resolve(RECIPES["axial-stiff"]), None),
+            "axial too, stiffness, predicted strain, logistic (cuzr-axial)": (
+                OURS, resolve(RECIPES["axial-strained"]), None),
             "axial too, Table 3, logistic": (OURS, (*AXIAL, *TABLE3), None),
             "axial too, P4, logistic": (OURS, AXIAL, along_fourth),
             "axial too, l = 2 invariants, logistic": (OURS, AXIAL, invariant),
@@ -195,8 +196,10 @@ def candidates(own=None):
             "isotropic densities, stiffness, vibration, logistic (cuzr-vibration)": (
                 OURS, resolve(RECIPES["stiff-vibration"]), None),
             "axial too, vibration, logistic": (OURS, resolve(RECIPES["axial-vibration"]), None),
-            "axial too, stiffness, vibration, logistic (cuzr-axial-vibration)": (
-                OURS, resolve(RECIPES["axial-stiff-vibration"]), None)}
+            "axial too, stiffness, vibration, logistic": (
+                OURS, resolve(RECIPES["axial-stiff-vibration"]), None),
+            "axial too, stiffness, predicted strain, vibration, logistic (cuzr-axial-vibration)": (
+                OURS, resolve(RECIPES["axial-strained-vibration"]), None)}
 
 
 def averaged(loadings):

@@ -144,13 +144,14 @@ cdef inline double invert(const double* m, double* inv) noexcept nogil:
 
 
 def affine_residual(const double[:, ::1] x0, const double[:, ::1] x, Py_ssize_t n_own,
-                    const int64_t[::1] start, const int32_t[::1] partner,
+                    const int64_t[::1] start, const int64_t[::1] end, const int32_t[::1] partner,
                     double[::1] residual, double[::1] strain, int32_t[::1] used, int threads):
     """Fit d = F d0 over each atom's pairs (Falk & Langer 1998; paper, Eqs. 2-4).
 
     x0, x : (n_all, 3) float64, A
         Reference and current positions, both continuous: the vector of pair (i, j) is x[j] - x[i]
         as it stands.  A partner that is lost has NaN in x and is left out.
+    start, end : (n_own,), the partners of atom i are partner[start[i] : end[i]].
     residual : sum over the pairs of |d - F d0|^2, A^2 (Falk-Langer's and OVITO's D2min).
     strain : von Mises invariant of the Green-Lagrange strain (F^T F - 1) / 2.
     used : pairs that entered.  With fewer than 3, or all in a plane, both results are NaN.
@@ -158,12 +159,13 @@ def affine_residual(const double[:, ::1] x0, const double[:, ::1] x, Py_ssize_t 
     cdef int64_t chunk
     for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
         residual_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), x0, x,
-                       start, partner, residual, strain, used)
+                       start, end, partner, residual, strain, used)
 
 
 cdef void residual_chunk(int64_t first, int64_t last, const double[:, ::1] x0,
                          const double[:, ::1] x, const int64_t[::1] start,
-                         const int32_t[::1] partner, double[::1] residual, double[::1] strain,
+                         const int64_t[::1] end, const int32_t[::1] partner,
+                         double[::1] residual, double[::1] strain,
                          int32_t[::1] used) noexcept nogil:
     """The atoms ``first`` to ``last`` - 1 of ``affine_residual``."""
     cdef int64_t i, s, j
@@ -182,7 +184,7 @@ cdef void residual_chunk(int64_t first, int64_t last, const double[:, ::1] x0,
         for a in range(9):
             w[a] = 0.0
         n = 0
-        for s in range(start[i], start[i + 1]):
+        for s in range(start[i], end[i]):
             j = partner[s]
             if x[j, 0] != x[j, 0]:
                 continue
@@ -213,7 +215,7 @@ cdef void residual_chunk(int64_t first, int64_t last, const double[:, ::1] x0,
             f[3 * a + 1] = w[3 * a] * inv[3] + w[3 * a + 1] * inv[1] + w[3 * a + 2] * inv[5]
             f[3 * a + 2] = w[3 * a] * inv[4] + w[3 * a + 1] * inv[5] + w[3 * a + 2] * inv[2]
         total = 0.0
-        for s in range(start[i], start[i + 1]):
+        for s in range(start[i], end[i]):
             j = partner[s]
             if x[j, 0] != x[j, 0]:
                 continue

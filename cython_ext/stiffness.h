@@ -85,6 +85,14 @@ MGML_CLONES static void add_springs(const Springs *s, int64_t self, int n_rows, 
     pull_pairs(s, n, dx, dy, dz, r2, row, sum);
 }
 
+/* out = M v, M symmetric. */
+static inline void times_symmetric(const double *m, const double *v, double *out)
+{
+    out[0] = m[0] * v[0] + m[3] * v[1] + m[4] * v[2];
+    out[1] = m[3] * v[0] + m[1] * v[1] + m[5] * v[2];
+    out[2] = m[4] * v[0] + m[5] * v[1] + m[2] * v[2];
+}
+
 static inline double trace(const double *m) { return m[0] + m[1] + m[2]; }
 
 /* E : M / trace M of symmetric matrices. */
@@ -133,9 +141,9 @@ static inline int invert(const double *m, double *lowest, double *inverse)
 static inline void add_give(double k, double t, const double *d, double r2, const double *x, double *sum)
 {
     const double kk = k / r2;
-    const double vx = x[0] * d[0] + x[3] * d[1] + x[4] * d[2];
-    const double vy = x[3] * d[0] + x[1] * d[1] + x[5] * d[2];
-    const double vz = x[4] * d[0] + x[5] * d[1] + x[2] * d[2];
+    double v[3];
+    times_symmetric(x, d, v);
+    const double vx = v[0], vy = v[1], vz = v[2];
     const double uxu = kk * kk * (vx * d[0] + vy * d[1] + vz * d[2]), kt = kk * t, tt = t * t;
     sum[0] += uxu * d[0] * d[0] + 2.0 * kt * d[0] * vx + tt * x[0];
     sum[1] += uxu * d[1] * d[1] + 2.0 * kt * d[1] * vy + tt * x[1];

@@ -21,6 +21,7 @@ from .families.facets import Facets
 from .families.family import Family, Feature, Means, Set
 from .families.neighbours import ListPlan
 from .families.stiffness import Stiffness
+from .families.strained import Strained
 from .families.vibrations import Vibrations
 from .system.arrays import Floats, Ints
 
@@ -36,6 +37,7 @@ FAMILIES: list[Family] = [
     Densities(),
     Vibrations(),
     Stiffness(),
+    Strained(),
 ]
 
 # The paper's sets in the order of its tables; they come before all others.

@@ -135,8 +135,8 @@ def exercise():
                 cases += 1
             if n == 0:
                 continue
-            found = lammps_mgml.featurize(s.positions, s.types, s.edges, s.pbc, "all,pair,elastic",
-                                          load="1 2 0 tension", msd=np.full(n, 0.01),
+            found = lammps_mgml.featurize(s.positions, s.types, s.edges, s.pbc,
+                                          "all,pair,elastic,strained", load="1 2 0 tension", msd=np.full(n, 0.01),
                                           force_constants=rng.normal(0.3, 1.0, 72))
             assert len(found) == n
             for definition in ("ovito", "lammps"):

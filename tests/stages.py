@@ -21,6 +21,7 @@ from lammps_mgml.families import (  # noqa: E402
     densities,
     facets,
     stiffness,
+    strained,
 )
 from lammps_mgml.families.distances import Distances  # noqa: E402
 from lammps_mgml.families.family import Means, Work  # noqa: E402
@@ -77,6 +78,11 @@ def stages():
         list(filling)
         return out, inverse
 
+    def strain():
+        out = np.zeros((n, 5))
+        seen = [sent.copy() for sent in strained.Strained().fill(ready, True, out, np.zeros(0))]
+        return out, *seen
+
     def lists():
         cells = tessellate(atoms)
         at = [np.concatenate([np.arange(s, s + c) for s, c in zip(start_, count)])
@@ -108,6 +114,7 @@ def stages():
         "element statistics": lambda: table(composition.Composition, len(wanted.columns), "fill"),
         "densities": lambda: table(densities.Densities, 72),
         "stiffness": stiff,
+        "predicted strain": strain,
         "averages": lambda: [averages.averaged(values, near, n)],
         "neighbour statistics": statistics,
         "bond order": lambda: [bond_order.bond_order(atoms, ready.cells, ready.lists["voro"], n)],

@@ -15,20 +15,28 @@ from glasses import (
     slab,
     wound,
 )
-from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
+from springs import (
+    NEAR,
+    REACH,
+    SPLINES,
+    Pairs,
+    around,
+    constants,
+    open_cells,
+    places,
+    springs,
+    text_of,
+)
 
 from lammps_mgml import feature_names, featurize
-from lammps_mgml.api import sites
 from lammps_mgml.cli import main
 from lammps_mgml.errors import InputError, MissingInputError, ModelError, OptionError
 from lammps_mgml.models.model import from_card, load_model, with_envelope
-from lammps_mgml.system.atoms import periodic_atoms
 from lammps_mgml.system.box import Box
 from lammps_mgml.train.dataset import Structure, read_loadings
 from lammps_mgml.train.springs import explained, fitted, with_force_constants
 
-FIRST, SPACING, SPLINES, REACH = 2.0, 0.4, 9, 6.0
 NAMES = feature_names("elastic")
 AXIS = np.array([1.0, 2.0, -0.5]) / np.sqrt(5.25)
 SYSTEMS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
@@ -37,87 +45,23 @@ SYSTEMS = {"glass": glass, "liquid": liquid, "slab": lambda: slab(liquid()),
            "fcc": lambda: crystal("fcc", 4, noise=1e-3)}
 
 
-def constants():
-    """(2, 2, 9, 2) that hold most atoms: stiff near by, weak and of either sign farther off."""
-    rng = np.random.default_rng(2)
-    fall = np.exp(-np.arange(SPLINES) / 1.5)
-    out = np.stack([4.0 * fall, -0.3 * fall], axis=1) * rng.uniform(0.7, 1.3, (2, 2, SPLINES, 2))
-    return out + 0.05 * rng.normal(size=out.shape)
-
-
-def text_of(vector):
-    return " ".join(f"{v:.17g}" for v in vector)
-
-
 def stiffness_of(system, load=None):
     return featurize(system.positions, system.types, system.edges, system.pbc, features="elastic",
                      load=load or text_of(AXIS), force_constants=constants())
 
 
-def springs(c, kinds_i, kinds_j, r):
-    """k and t of pairs by scipy's B-splines."""
-    k, t = np.zeros((2, len(r)))
-    for s in range(SPLINES):
-        spline = BSpline.basis_element(FIRST + s * SPACING + SPACING * np.arange(-2, 3.0), False)
-        weight = np.nan_to_num(spline(r))
-        k += weight * c[kinds_i - 1, kinds_j - 1, s, 0]
-        t += weight * c[kinds_i - 1, kinds_j - 1, s, 1]
-    return k, t
-
-
 def expected(system):
-    atoms, owner = periodic_atoms(system.positions, system.types, Box.make(system.edges, system.pbc), REACH)
-    x, n = atoms.positions, atoms.n_own
-    own = np.concatenate([np.arange(n), owner])
-    pairs = cKDTree(x).query_pairs(REACH, output_type="ndarray")
-    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
-    i, j = i[i < n], j[i < n]
-    d = x[j] - x[i]
-    r = np.linalg.norm(d, axis=1)
-    u = d / r[:, None]
-    k, t = springs(constants(), atoms.types[i], atoms.types[j], r)
-    b = k[:, None, None] * u[:, :, None] * u[:, None, :] + t[:, None, None] * np.eye(3)
-
-    def total(of, values):
-        out = np.zeros((n, 3, 3))
-        np.add.at(out, of, values)
-        return out
-
-    held = total(i, b)
-    is_open = sites(system.positions, system.types, system.edges, system.pbc, ("cn_voro",),
-                    ("Cu", "Zr")).flags & 1 > 0
-    mean = np.trace(held, axis1=1, axis2=2) / 3
-    held[~(mean > 0)] = np.nan
-    ok = np.isfinite(held[:, 0, 0])
-    low = np.full(n, np.nan)
-    low[ok] = np.linalg.eigvalsh(held[ok])[:, 0]
-    lift = np.maximum(0.1 * mean - low, 0)
-    inverse = np.full((n, 3, 3), np.nan)
-    inverse[ok] = np.linalg.inv(held[ok] + lift[ok, None, None] * np.eye(3))
-    near = r < 4.0
-    add = inverse @ total(i[near], b[near] @ inverse[own[j[near]]] @ b[near]) @ inverse
-    add[np.bincount(i[near], minlength=n) == 0] = np.nan
-
-    def log(m):
-        return np.log(np.trace(m, axis1=1, axis2=2))
+    atoms, own = around(system)
+    far, near = (Pairs(atoms.positions, own, atoms.n_own, atoms.types, r) for r in (REACH, NEAR))
+    held, inverse, add, isotropic = places(far, near)
 
     def along(m):
         return (1.5 * np.einsum("a,nab,b->n", AXIS, m, AXIS) / np.trace(m, axis1=1, axis2=2)) - 0.5
 
-    isotropic = [np.log(mean), np.log(low + lift), log(inverse), log(add)]
-    axial = [along(held), along(inverse), along(add)]
+    axial, is_open = [along(held), along(inverse), along(add)], open_cells(system)
     for column in (*isotropic, *axial):      # neighbours of a surface see its stiffness all the same
         column[is_open] = np.nan
-    neighbours = np.bincount(i[near], minlength=n)
-    out = []
-    for columns in (isotropic, axial):
-        level = np.array(columns)
-        out.append(level)
-        for _ in range(2):
-            level = np.array([(np.bincount(i[near], c[own[j[near]]], minlength=n) + c) / (neighbours + 1)
-                              for c in level])
-            out.append(level)
-    return np.concatenate(out).T
+    return np.concatenate([near.averages(isotropic), near.averages(axial)]).T
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

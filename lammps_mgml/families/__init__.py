@@ -7,6 +7,7 @@
     densities     two-body densities, isotropic and along the load
     vibrations    how far an atom of the undeformed glass vibrates
     stiffness     how the force constants of pairs hold an atom
+    strained      the same after a small strain along the load, as these constants predict it
 
 ``family`` says what a family is.  ``neighbours`` and ``averages`` make further features of the
 values of any family: statistics over an atom's neighbours, and averages over it and them.

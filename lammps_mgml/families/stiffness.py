@@ -76,17 +76,30 @@ class Stiffness(Family):
     def fill(self, work: Work, plan: tuple[bool, bool], table: Floats, sums: Floats) -> Filling:
         axial, second = plan
         load = work.inputs["load"] if axial else np.empty(0)
-        atoms, springs = work.atoms, _springs(work)
-        inverse = np.empty((work.n_rows, 6))
-        if _stiffness.places(atoms.positions, atoms.types, work.cells.is_open, *springs, load,
-                             inverse, table, threads()):
-            raise MemoryError("no memory for the grid of the force constants")
-        if second:
-            yield inverse
-            start, count, neighbour = work.lists[NEAR]
-            _stiffness.gives(atoms.positions, atoms.types, work.cells.is_open, start, count,
-                             neighbour, work.rows[NEAR][2], *springs, load, inverse, table, threads())
+        yield from stiffness(work, work.atoms.positions, springs_of(work), load, second,
+                             np.empty((work.n_rows, 6)), table)
         return []
+
+
+Springs = tuple[Floats, int, float, float]
+
+
+def stiffness(work: Work, positions: Floats, springs: Springs, load: Floats, second: bool,
+              inverse: Floats, table: Floats) -> Iterator[Floats]:
+    """Fill the columns of OWN and, with a load, AXIAL, for atoms at ``positions`` (n_all, 3).
+
+    Yields ``inverse`` (n_rows, 6), to be exchanged, if the neighbours' compliance (SECOND) is asked
+    for; their lists are those of the cells.
+    """
+    atoms = work.atoms
+    if _stiffness.places(positions, atoms.types, work.cells.is_open, *springs, load, inverse, table,
+                         threads()):
+        raise MemoryError("no memory for the grid of the force constants")
+    if second:
+        yield inverse
+        start, count, neighbour = work.lists[NEAR]
+        _stiffness.gives(positions, atoms.types, work.cells.is_open, start, count, neighbour,
+                         work.rows[NEAR][2], *springs, load, inverse, table, threads())
 
 
 def reach(first: float, spacing: float) -> float:
@@ -98,7 +111,8 @@ def n_constants(n_elements: int) -> int:
     return n_elements**2 * SPLINES * 2
 
 
-def _springs(work: Work) -> tuple[Floats, int, float, float]:
+def springs_of(work: Work) -> Springs:
+    """What the kernels take of them.  InputError : not as many numbers as the elements need."""
     constants, n = work.inputs[INPUT], len(work.elements)
     if len(constants) != n_constants(n):
         raise InputError(f"{INPUT}: {len(constants)} numbers, {n_constants(n)} are needed for {n} "

@@ -63,7 +63,7 @@ def partners_within(x: Floats, n_own: int, cutoff: float) -> tuple[Ints, Int32s]
 def residual(x0: Floats, x: Floats, n_own: int, start: Ints, partner: Int32s) -> NonAffine:
     """Sum definition for the first ``n_own`` atoms; see the kernel ``affine_residual``."""
     out = NonAffine(np.empty(n_own), np.empty(n_own), np.empty(n_own, dtype=np.int32))
-    _d2min.affine_residual(x0, x, n_own, start, partner, *out, threads())
+    _d2min.affine_residual(x0, x, n_own, start[:-1], start[1:], partner, *out, threads())
     return out
 
 

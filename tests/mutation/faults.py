@@ -26,9 +26,10 @@ def _fault(id, file, old, new, tests, harm):
 
 
 DEFINITIONS = "features.py::test_features_are_those_of_the_definitions"
-BOOP, CELLS, SRO, MRO, DENSITY, STIFFNESS, D2MIN, SCORERS = (
-    f"cython_ext/{name}.pyx"
-    for name in ("boop", "cells", "sro", "mro", "density", "stiffness", "d2min", "scorers"))
+PLACES = "strained.py::test_places_after_a_strain_are_those_of_the_definition"
+BOOP, CELLS, SRO, MRO, DENSITY, STIFFNESS, RESPONSE, D2MIN, SCORERS = (
+    f"cython_ext/{name}.pyx" for name in (
+        "boop", "cells", "sro", "mro", "density", "stiffness", "response", "d2min", "scorers"))
 CONVEX, GRID = "cython_ext/convex_cell.pxd", "cython_ext/grid.pxd"
 LANES = "cython_ext/cell_lanes.h"
 MPI, ROUTE, BOX, ATOMS = (
@@ -157,6 +158,22 @@ KERNELS = (
            "(weight > 0) & (x.types[j] == e + 1)", "(weight > 0) & (x.types[i] == e + 1)",
            "stiffness.py::test_force_constants_are_found_again",
            "Force constants mix the elements of the neighbours."),
+    _fault("strain-sense", RESPONSE,
+           "out[i, a] = v[a] - strain * e[a]", "out[i, a] = v[a] + strain * e[a]",
+           PLACES,
+           "Atoms are taken where the opposite load would take them."),
+    _fault("strain-sweep", RESPONSE,
+           "v[a] = step[row[p], a] - step[i, a]", "v[a] = step[row[p], a]",
+           PLACES,
+           "Non-affine displacements forget the atom's own."),
+    _fault("strain-last-exchange", "lammps_mgml/families/strained.py",
+           "    yield u\n    return u", "    return u",
+           "strained.py::test_in_a_run_on_any_number_of_ranks",
+           "Atoms of other ranks stay where the affine map takes them."),
+    _fault("strain-reach", "lammps_mgml/families/strained.py",
+           "return float((far + moved) / (1.0 - STRAIN))", "return far",
+           "strained.py::test_ghosts_reach_far_enough",
+           "Atoms that come into reach by the strain are missing."),
     _fault("load-of-shear", "lammps_mgml/families/densities.py",
            "e[i, j] = -SHEARS[rest] * np.sqrt(0.75)", "e[i, j] = SHEARS[rest] * np.sqrt(0.75)",
            "density.py::test_shear_is_tension_and_compression_under_45_degrees",

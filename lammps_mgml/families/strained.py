@@ -1,0 +1,98 @@
+"""How an atom's place answers the load: its stiffness after a small strain, and the non-affine
+displacements of that strain, both by the force constants of a model.
+
+What slips depends on the direction of the load; stiffness and densities hardly do.  The linear
+response of the whole neighbourhood does: it is the field that D. Richard et al. (Phys. Rev. Materials
+4, 113609, 2020) find among the better predictors of plasticity, here to a few steps of an iteration,
+and the place of the atom is then judged where that field has taken it.
+"""
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._kernels import d2min as _d2min
+from .._kernels import response as _response
+from ..system.arrays import Floats
+from ..system.threads import threads
+from .averages import NEAR, levels
+from .family import Family, Feature, Filling, Set, Work
+from .stiffness import INPUT, OWN, reach, springs_of, stiffness
+
+STRAIN = 0.05          # of the load; 0.03 and 0.08 tell a little less
+LONGEST = 0.08         # in distances of nearest neighbours: no non-affine displacement is longer
+SWEEPS = 5             # after the first step; three more tell no more
+EIGENVALUES = 0.08, 2.0    # of D^-1 H, between which the iteration takes them to be
+FLAT = 1e-6            # D2min over (strain times nearest distance)^2 below which it does not count
+NAMES = {f"strained_{name}": f"{text}, where the predicted strain has taken the atoms"
+         for name, text in OWN.items()}
+D2 = "nonaffine_d2"
+
+
+class Strained(Family):
+    """Beyond the paper.  Not normalised; NaN as the stiffness is, and D2min with fewer than 3 near
+    neighbours or all of them in a plane."""
+
+    order, title, stage = "STRAINED", "an atom's place under a predicted strain, not in the paper", \
+        "strained"
+    averaged = True
+    measure_reads = ()
+    sets = {"strained": Set("stiffness and compliance after a predicted strain along the load, the "
+                            "non-affine displacements of it, and averages")}
+
+    def features(self, elements: tuple[str, ...]) -> Iterator[Feature]:
+        texts = {**NAMES, D2: "ln of D2min of the predicted strain, over its square and that of the "
+                              "distance of nearest neighbours"}
+        return levels([self.site(name, "strained", "1", text, needs=(INPUT, "load"))
+                       for name, text in texts.items()], one_set=True)
+
+    def farthest(self, parameters: Any) -> float:
+        """Who is within the reach of the force constants after the strain was so near before it."""
+        moved = 2.0 * LONGEST * parameters["nearest"] * (1.0 + STRAIN)
+        far = reach(parameters["density_first"], parameters["density_spacing"])
+        return float((far + moved) / (1.0 - STRAIN))
+
+    def columns(self, asked: list[Feature], elements: tuple[str, ...]) -> list[str]:
+        return [*NAMES, D2] if asked else []
+
+    def fill_reads(self, plan: Any) -> tuple[str, ...]:
+        return (NEAR,)
+
+    def fill(self, work: Work, plan: Any, table: Floats, sums: Floats) -> Filling:
+        atoms, springs, nearest = work.atoms, springs_of(work), work.parameters["nearest"]
+        start, count, neighbour = work.lists[NEAR]
+        u = yield from _response_of(work, springs)
+        places = np.empty_like(atoms.positions)
+        _response.strained(atoms.positions, work.row_of, u, work.inputs["load"], STRAIN,
+                           LONGEST * nearest, places, threads())
+        d2, eta, used = np.empty(atoms.n_own), np.empty(atoms.n_own), np.empty(atoms.n_own, np.int32)
+        _d2min.affine_residual(atoms.positions, places, atoms.n_own, start, start + count, neighbour,
+                               d2, eta, used, threads())
+        table[:atoms.n_own, -1] = np.log(d2 / (STRAIN * nearest)**2 + FLAT)
+        table[:atoms.n_own, -1][work.cells.is_open != 0] = np.nan
+        del u, d2, eta, used
+        yield from stiffness(work, places, springs, np.empty(0), True, np.empty((work.n_rows, 6)),
+                             table)
+        return []
+
+
+def _response_of(work: Work, springs: tuple[Floats, int, float, float]) -> Any:
+    """Non-affine displacements (n_rows, 3) per unit of the load, A; yields what is to be exchanged."""
+    atoms, (low, high) = work.atoms, EIGENVALUES
+    lists = work.lists[NEAR]
+    pairs = atoms.positions, atoms.types, *lists
+    inverse, left = np.empty((atoms.n_own, 6)), np.empty((atoms.n_own, 3))
+    _response.loaded(*pairs, *springs, work.inputs["load"], inverse, left, threads())
+    step, u = np.zeros((2, work.n_rows, 3))
+    # Chebyshev's iteration between these eigenvalues (Saad, Iterative Methods, 12.3.2)
+    middle, half = (high + low) / 2, (high - low) / 2
+    _response.advance(inverse, 0.0, 1.0 / middle, left, step, u, threads())
+    rho = half / middle
+    for _ in range(SWEEPS):
+        yield step
+        following = 1.0 / (2.0 * middle / half - rho)
+        _response.sweep(*pairs, work.rows[NEAR][2], *springs, step, left, threads())
+        _response.advance(inverse, following * rho, 2.0 * following / half, left, step, u, threads())
+        rho = following
+    yield u
+    return u
