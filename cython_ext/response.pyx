@@ -40,44 +40,32 @@ cdef Springs springs_of(const double[::1] pieces, int n_elements, double first,
     return s
 
 
-cdef inline double pull(const double[:, ::1] x, const int32_t[::1] types, const Springs* s,
-                        int64_t i, int64_t j, double* d, double* t) noexcept nogil:
-    """d from i to j; t of the pair, and k over the square of its distance, which is returned."""
-    cdef double r2 = 0.0, k
-    cdef int a
-    for a in range(3):
-        d[a] = x[j, a] - x[i, a]
-        r2 += d[a] * d[a]
-    spring(s, <int64_t>((types[i] or s.n_elements) - 1) * s.n_elements
-           + (types[j] or s.n_elements) - 1, sqrt(r2), &k, t)
-    return k / r2
-
-
 def loaded(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] start,
            const int32_t[::1] count, const int32_t[::1] neighbour, const double[::1] pieces,
            int n_elements, double first, double spacing, const double[::1] load,
-           double[:, ::1] inverse, double[:, ::1] force, int threads):
+           double[:, ::1] pairs, double[:, ::1] inverse, double[:, ::1] force, int threads):
     """Of each owned atom: D^-1 (n_own, 6) with its near neighbours alone, xx yy zz xy xz yz, and the force
     (n_own, 3) on it after the strain -E, E the load (6,), per unit of it.  0 where nothing holds the atom.
 
-    pieces : as for ``stiffness.places``.
+    pieces : as for ``stiffness.places``.  pairs (len(neighbour), 2), filled: k over the square of the
+    distance, and t, of each atom with each of its neighbours.
     """
     cdef int64_t chunk
     cdef Springs s = springs_of(pieces, n_elements, first, spacing)
     for chunk in prange(n_chunks(start.shape[0]), nogil=True, num_threads=threads, schedule="dynamic"):
         loaded_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, start.shape[0]), x,
-                     types, start, count, neighbour, s, load, inverse, force)
+                     types, start, count, neighbour, s, load, pairs, inverse, force)
 
 
 cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
                        const int32_t[::1] types, const int64_t[::1] start,
                        const int32_t[::1] count, const int32_t[::1] neighbour, Springs s,
-                       const double[::1] load, double[:, ::1] inverse,
+                       const double[::1] load, double[:, ::1] pairs, double[:, ::1] inverse,
                        double[:, ::1] force) noexcept nogil:
     """The atoms ``begin`` to ``last`` - 1 of ``loaded``."""
-    cdef int64_t i, p
+    cdef int64_t i, j, p
     cdef int a
-    cdef double t, k, along, lowest
+    cdef double k, t, r2, along, lowest
     cdef double d[3]
     cdef double e[3]
     cdef double held[6]
@@ -87,7 +75,16 @@ cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
         for a in range(3):
             force[i, a] = 0.0
         for p in range(start[i], start[i] + count[i]):
-            k = pull(x, types, &s, i, neighbour[p], d, &t)
+            j = neighbour[p]
+            r2 = 0.0
+            for a in range(3):
+                d[a] = x[j, a] - x[i, a]
+                r2 += d[a] * d[a]
+            spring(&s, <int64_t>((types[i] or s.n_elements) - 1) * s.n_elements
+                   + (types[j] or s.n_elements) - 1, sqrt(r2), &k, &t)
+            k /= r2
+            pairs[p, 0] = k
+            pairs[p, 1] = t
             held[0] += k * d[0] * d[0] + t
             held[1] += k * d[1] * d[1] + t
             held[2] += k * d[2] * d[2] + t
@@ -103,41 +100,47 @@ cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
                 inverse[i, a] = 0.0
 
 
-def sweep(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] start,
-          const int32_t[::1] count, const int32_t[::1] neighbour, const int32_t[::1] row,
-          const double[::1] pieces, int n_elements, double first, double spacing,
+def sweep(const double[:, ::1] x, const int64_t[::1] start, const int32_t[::1] count,
+          const int32_t[::1] neighbour, const int32_t[::1] row, const double[:, ::1] pairs,
           const double[:, ::1] step, double[:, ::1] left, int threads):
-    """left -= H step, of owned atoms.
+    """left -= H step, of owned atoms; ``pairs`` are those of ``loaded``.
 
     step : (n_rows, 3); ``row`` tells those of the neighbours, which come from their ranks.
     left : (n_own, 3), the forces that are left.
     """
     cdef int64_t chunk, n = start.shape[0]
-    cdef Springs s = springs_of(pieces, n_elements, first, spacing)
     for chunk in prange(n_chunks(n), nogil=True, num_threads=threads, schedule="dynamic"):
-        left_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n), x, types, start,
-                   count, neighbour, row, s, step, left)
+        sweep_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n), x, start, count,
+                    neighbour, row, pairs, step, left)
 
 
-cdef void left_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
-                     const int32_t[::1] types, const int64_t[::1] start,
-                     const int32_t[::1] count, const int32_t[::1] neighbour,
-                     const int32_t[::1] row, Springs s, const double[:, ::1] step,
-                     double[:, ::1] left) noexcept nogil:
-    """``left`` of the atoms ``begin`` to ``last`` - 1."""
-    cdef int64_t i, p
-    cdef int a
-    cdef double t, k, along
-    cdef double d[3]
-    cdef double v[3]
+cdef void sweep_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
+                      const int64_t[::1] start, const int32_t[::1] count,
+                      const int32_t[::1] neighbour, const int32_t[::1] row,
+                      const double[:, ::1] pairs, const double[:, ::1] step,
+                      double[:, ::1] left) noexcept nogil:
+    """The atoms ``begin`` to ``last`` - 1 of ``sweep``."""
+    cdef int64_t i, j, p, q
+    cdef double k, t, dx, dy, dz, vx, vy, vz, fx, fy, fz
     for i in range(begin, last):
+        fx = fy = fz = 0.0
         for p in range(start[i], start[i] + count[i]):
-            k = pull(x, types, &s, i, neighbour[p], d, &t)
-            for a in range(3):
-                v[a] = step[row[p], a] - step[i, a]
-            along = k * (d[0] * v[0] + d[1] * v[1] + d[2] * v[2])
-            for a in range(3):
-                left[i, a] += along * d[a] + t * v[a]
+            j = neighbour[p]
+            q = row[p]
+            t = pairs[p, 1]
+            dx = x[j, 0] - x[i, 0]
+            dy = x[j, 1] - x[i, 1]
+            dz = x[j, 2] - x[i, 2]
+            vx = step[q, 0] - step[i, 0]
+            vy = step[q, 1] - step[i, 1]
+            vz = step[q, 2] - step[i, 2]
+            k = pairs[p, 0] * (dx * vx + dy * vy + dz * vz)
+            fx = fx + k * dx + t * vx
+            fy = fy + k * dy + t * vy
+            fz = fz + k * dz + t * vz
+        left[i, 0] += fx
+        left[i, 1] += fy
+        left[i, 2] += fz
 
 
 def advance(const double[:, ::1] inverse, double keep, double add, const double[:, ::1] left,

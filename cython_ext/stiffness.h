@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) void pull_pairs(
 
 /* Adds the pairs of the atom at ``self`` with those at the places from[k] .. to[k] - 1 to sum (6):
    xx yy zz xy xz yz. */
-MGML_CLONES static void add_springs(const Springs *s, int64_t self, int n_rows, const int64_t *from,
+MGML_CLONES static __attribute__((unused)) void add_springs(const Springs *s, int64_t self, int n_rows, const int64_t *from,
                                     const int64_t *to, double *sum)
 {
     double dx[STIFF_AT_ONCE], dy[STIFF_AT_ONCE], dz[STIFF_AT_ONCE], r2[STIFF_AT_ONCE];

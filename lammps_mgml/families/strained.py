@@ -6,7 +6,7 @@ response of the whole neighbourhood does: it is the field that D. Richard et al.
 4, 113609, 2020) find among the better predictors of plasticity, here to a few steps of an iteration,
 and the place of the atom is then judged where that field has taken it.
 """
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..system.arrays import Floats
 from ..system.threads import threads
 from .averages import NEAR, levels
 from .family import Family, Feature, Filling, Set, Work
-from .stiffness import INPUT, OWN, reach, springs_of, stiffness
+from .stiffness import INPUT, OWN, Springs, reach, springs_of, stiffness
 
 STRAIN = 0.05          # of the load; 0.03 and 0.08 tell a little less
 LONGEST = 0.08         # in distances of nearest neighbours: no non-affine displacement is longer
@@ -76,22 +76,24 @@ class Strained(Family):
         return []
 
 
-def _response_of(work: Work, springs: tuple[Floats, int, float, float]) -> Any:
-    """Non-affine displacements (n_rows, 3) per unit of the load, A; yields what is to be exchanged."""
+def _response_of(work: Work, springs: Springs) -> Generator[Floats, None, Floats]:
+    """Non-affine displacements (n_rows, 3), A per unit of the load; yields what is exchanged."""
     atoms, (low, high) = work.atoms, EIGENVALUES
-    lists = work.lists[NEAR]
-    pairs = atoms.positions, atoms.types, *lists
+    start, count, neighbour = work.lists[NEAR]
+    row = work.rows[NEAR][2]
+    pairs = np.empty((len(row), 2))
     inverse, left = np.empty((atoms.n_own, 6)), np.empty((atoms.n_own, 3))
-    _response.loaded(*pairs, *springs, work.inputs["load"], inverse, left, threads())
-    step, u = np.zeros((2, work.n_rows, 3))
+    _response.loaded(atoms.positions, atoms.types, start, count, neighbour, *springs,
+                     work.inputs["load"], pairs, inverse, left, threads())
+    step, u = np.zeros((work.n_rows, 3)), np.zeros((work.n_rows, 3))
     # Chebyshev's iteration between these eigenvalues (Saad, Iterative Methods, 12.3.2)
     middle, half = (high + low) / 2, (high - low) / 2
     _response.advance(inverse, 0.0, 1.0 / middle, left, step, u, threads())
     rho = half / middle
     for _ in range(SWEEPS):
         yield step
+        _response.sweep(atoms.positions, start, count, neighbour, row, pairs, step, left, threads())
         following = 1.0 / (2.0 * middle / half - rho)
-        _response.sweep(*pairs, work.rows[NEAR][2], *springs, step, left, threads())
         _response.advance(inverse, following * rho, 2.0 * following / half, left, step, u, threads())
         rho = following
     yield u

@@ -163,7 +163,7 @@ KERNELS = (
            PLACES,
            "Atoms are taken where the opposite load would take them."),
     _fault("strain-sweep", RESPONSE,
-           "v[a] = step[row[p], a] - step[i, a]", "v[a] = step[row[p], a]",
+           "vx = step[q, 0] - step[i, 0]", "vx = step[q, 0]",
            PLACES,
            "Non-affine displacements forget the atom's own."),
     _fault("strain-last-exchange", "lammps_mgml/families/strained.py",
