@@ -2,9 +2,9 @@
 displacements of that strain, both by the force constants of a model.
 
 What slips depends on the direction of the load; stiffness and densities hardly do.  The linear
-response of the whole neighbourhood does: it is the field that D. Richard et al. (Phys. Rev. Materials
-4, 113609, 2020) find among the better predictors of plasticity, here to a few steps of an iteration,
-and the place of the atom is then judged where that field has taken it.
+response of the whole neighbourhood does (D. Richard et al., Phys. Rev. Materials 4, 113609, 2020,
+compare structural predictors of plasticity).  It is taken here to a few steps of an iteration, and
+the place of the atom is then judged where that field has taken it.
 """
 from collections.abc import Generator, Iterator
 from typing import Any
