@@ -13,31 +13,13 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "stiffness.h" nogil:
     ctypedef struct Springs:
-        const double *x
-        const double *y
-        const double *z
-        const int32_t *element
-        double first
-        double spacing
-        int n_knots
-        int n_elements
-        const double *pieces
+        pass
+    Springs springs_of(const double* pieces, int64_t size, int n_elements, double first,
+                       double spacing)
+    int64_t row_of_types(const Springs* s, int32_t a, int32_t b)
     void spring(const Springs* s, int64_t row, double r, double* k, double* t)
     int invert(const double* m, double* lowest, double* inverse)
     void times_symmetric(const double* m, const double* v, double* out)
-
-
-cdef Springs springs_of(const double[::1] pieces, int n_elements, double first,
-                        double spacing) noexcept:
-    cdef Springs s
-    s.x = s.y = s.z = NULL               # of the grid, which is not taken here
-    s.element = NULL
-    s.first = first
-    s.spacing = spacing
-    s.n_elements = n_elements
-    s.n_knots = <int>(pieces.shape[0] // (8 * n_elements * n_elements))
-    s.pieces = &pieces[0]
-    return s
 
 
 def loaded(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] start,
@@ -51,7 +33,7 @@ def loaded(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] 
     distance, and t, of each atom with each of its neighbours.
     """
     cdef int64_t chunk
-    cdef Springs s = springs_of(pieces, n_elements, first, spacing)
+    cdef Springs s = springs_of(&pieces[0], pieces.shape[0], n_elements, first, spacing)
     for chunk in prange(n_chunks(start.shape[0]), nogil=True, num_threads=threads, schedule="dynamic"):
         loaded_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, start.shape[0]), x,
                      types, start, count, neighbour, s, load, pairs, inverse, force)
@@ -80,8 +62,7 @@ cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
             for a in range(3):
                 d[a] = x[j, a] - x[i, a]
                 r2 += d[a] * d[a]
-            spring(&s, <int64_t>((types[i] or s.n_elements) - 1) * s.n_elements
-                   + (types[j] or s.n_elements) - 1, sqrt(r2), &k, &t)
+            spring(&s, row_of_types(&s, types[i], types[j]), sqrt(r2), &k, &t)
             k /= r2
             pairs[p, 0] = k
             pairs[p, 1] = t

@@ -19,6 +19,20 @@ typedef struct {
     const double *pieces;         /* (n_elements, n_elements, n_knots, 8): k and t, powers 0 to 3 each */
 } Springs;
 
+/* Those of ``pieces``, of which there are ``size`` numbers; without a grid. */
+static inline Springs springs_of(const double *pieces, int64_t size, int n_elements, double first, double spacing)
+{
+    const Springs s = {.first = first, .spacing = spacing, .n_elements = n_elements, .pieces = pieces,
+                       .n_knots = (int)(size / (8 * n_elements * n_elements))};
+    return s;
+}
+
+/* Row of ``pieces`` of an atom of type a with one of type b; 0 is the last element, that of unknown types. */
+static inline int64_t row_of_types(const Springs *s, int32_t a, int32_t b)
+{
+    return (int64_t)((a ? a : s->n_elements) - 1) * s->n_elements + (b ? b : s->n_elements) - 1;
+}
+
 /* k and t of a pair r apart.  row : of the two elements. */
 static inline void spring(const Springs *s, int64_t row, double r, double *k, double *t)
 {

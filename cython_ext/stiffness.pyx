@@ -18,11 +18,10 @@ cdef extern from "stiffness.h" nogil:
         const double *y
         const double *z
         const int32_t *element
-        double first
-        double spacing
         int n_knots
-        int n_elements
-        const double *pieces
+    Springs springs_of(const double* pieces, int64_t size, int n_elements, double first,
+                       double spacing)
+    int64_t row_of_types(const Springs* s, int32_t a, int32_t b)
     void spring(const Springs* s, int64_t row, double r, double* k, double* t)
     void add_springs(const Springs* s, int64_t self, int n_rows, const int64_t* start,
                      const int64_t* end, double* sum)
@@ -53,11 +52,10 @@ def places(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] 
     """
     cdef int64_t n_all = x.shape[0], place, n_cells = 0, chunk
     cdef int problem
-    cdef int n_knots = <int>(pieces.shape[0] // (8 * n_elements * n_elements))
-    cdef double reach = first + (n_knots - 2) * spacing
+    cdef Springs springs = springs_of(&pieces[0], pieces.shape[0], n_elements, first, spacing)
+    cdef double reach = first + (springs.n_knots - 2) * spacing
     cdef int32_t* element = <int32_t*>malloc(n_all * sizeof(int32_t) + 1)
     cdef int64_t bad = -1
-    cdef Springs springs
     cdef Grid g
     with nogil:
         problem = build_grid(&g, x, 0.5 * reach, &bad)
@@ -70,11 +68,6 @@ def places(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::1] 
             springs.y = g.y
             springs.z = g.z
             springs.element = element
-            springs.first = first
-            springs.spacing = spacing
-            springs.n_elements = n_elements
-            springs.n_knots = n_knots
-            springs.pieces = &pieces[0]
             n_cells = g.n[0] * g.n[1] * g.n[2]
         for chunk in prange((n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE, num_threads=threads,
                             schedule="dynamic"):
@@ -149,19 +142,14 @@ cdef void give_chunk(int64_t begin, int64_t last, const double[:, ::1] x, const 
                      const double[::1] load, const double[:, ::1] inverse,
                      double[:, ::1] out) noexcept nogil:
     """The atoms ``begin`` to ``last`` - 1 of ``gives``."""
-    cdef int64_t i, j, s, pair
+    cdef int64_t i, j, s
     cdef int d
     cdef double r2, k, t
     cdef double v[3]
     cdef double sum[6]
     cdef double added[6]
     cdef bint axial = load.shape[0] == 6
-    cdef Springs springs
-    springs.first = first
-    springs.spacing = spacing
-    springs.n_elements = n_elements
-    springs.n_knots = <int>(pieces.shape[0] // (8 * n_elements * n_elements))
-    springs.pieces = &pieces[0]
+    cdef Springs springs = springs_of(&pieces[0], pieces.shape[0], n_elements, first, spacing)
     for i in range(begin, last):
         for d in range(6):
             sum[d] = 0.0
@@ -171,8 +159,7 @@ cdef void give_chunk(int64_t begin, int64_t last, const double[:, ::1] x, const 
             for d in range(3):
                 v[d] = x[j, d] - x[i, d]
                 r2 += v[d] * v[d]
-            pair = <int64_t>((types[i] or n_elements) - 1) * n_elements + (types[j] or n_elements) - 1
-            spring(&springs, pair, sqrt(r2), &k, &t)
+            spring(&springs, row_of_types(&springs, types[i], types[j]), sqrt(r2), &k, &t)
             add_give(k, t, v, r2, &inverse[row[s], 0], sum)
         between(&inverse[i, 0], sum, added)
         if trace(added) > 0.0 and not is_open[i]:

@@ -76,8 +76,7 @@ class Stiffness(Family):
     def fill(self, work: Work, plan: tuple[bool, bool], table: Floats, sums: Floats) -> Filling:
         axial, second = plan
         load = work.inputs["load"] if axial else np.empty(0)
-        yield from stiffness(work, work.atoms.positions, springs_of(work), load, second,
-                             np.empty((work.n_rows, 6)), table)
+        yield from stiffness(work, work.atoms.positions, springs_of(work), load, second, table)
         return []
 
 
@@ -85,13 +84,13 @@ Springs = tuple[Floats, int, float, float]
 
 
 def stiffness(work: Work, positions: Floats, springs: Springs, load: Floats, second: bool,
-              inverse: Floats, table: Floats) -> Iterator[Floats]:
+              table: Floats) -> Iterator[Floats]:
     """Fill the columns of OWN and, with a load, AXIAL, for atoms at ``positions`` (n_all, 3).
 
-    Yields ``inverse`` (n_rows, 6), to be exchanged, if the neighbours' compliance (SECOND) is asked
+    Yields D^-1 (n_rows, 6), to be exchanged, if the neighbours' compliance (SECOND) is asked
     for; their lists are those of the cells.
     """
-    atoms = work.atoms
+    atoms, inverse = work.atoms, np.empty((work.n_rows, 6))
     if _stiffness.places(positions, atoms.types, work.cells.is_open, *springs, load, inverse, table,
                          threads()):
         raise MemoryError("no memory for the grid of the force constants")

@@ -71,8 +71,7 @@ class Strained(Family):
         table[:atoms.n_own, -1] = np.log(d2 / (STRAIN * nearest)**2 + FLAT)
         table[:atoms.n_own, -1][work.cells.is_open != 0] = np.nan
         del u, d2, eta, used
-        yield from stiffness(work, places, springs, np.empty(0), True, np.empty((work.n_rows, 6)),
-                             table)
+        yield from stiffness(work, places, springs, np.empty(0), True, table)
         return []
 
 
