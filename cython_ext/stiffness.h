@@ -9,6 +9,7 @@
 #include "clones.h"
 
 #define STIFF_AT_ONCE 128
+#define ROW_AT_ONCE 32            /* atoms of one row of the grid */
 #define STIFF_FLOOR 0.1           /* of the mean eigenvalue: none counts as lower */
 
 typedef struct {
@@ -48,55 +49,64 @@ static inline void spring(const Springs *s, int64_t row, double r, double *k, do
 }
 
 static inline __attribute__((always_inline)) void pull_pairs(
-    const Springs *s, int n, const double *dx, const double *dy, const double *dz, const double *r2,
-    const int64_t *row, double *sum)
+    const Springs *s, int64_t self, int n, const int32_t *place, const double *r2, double *sum)
 {
-    double k[STIFF_AT_ONCE], t[STIFF_AT_ONCE];
+    double at[STIFF_AT_ONCE], k[STIFF_AT_ONCE], t[STIFF_AT_ONCE];
+    const double x = s->x[self], y = s->y[self], z = s->z[self], first = s->first, spacing = s->spacing;
+    const int64_t own = (int64_t)s->element[self] * s->n_elements;
     for (int p = 0; p < n; p++) {
-        const double at = (sqrt(r2[p]) - s->first) / s->spacing + 2.0;
-        const double inside = at > 0.0 ? 1.0 : 0.0;
-        const int32_t knot = (int32_t)(inside * at);
-        const double u = inside * at - knot, *c = s->pieces + 8 * (row[p] * s->n_knots + knot);
-        k[p] = inside * (c[0] + u * (c[1] + u * (c[2] + u * c[3]))) / r2[p];
-        t[p] = inside * (c[4] + u * (c[5] + u * (c[6] + u * c[7])));
+        const double m = (sqrt(r2[p]) - first) / spacing + 2.0;
+        at[p] = m > 0.0 ? m : 0.0;              /* where both begin at 0 */
     }
     for (int p = 0; p < n; p++) {
-        sum[0] += k[p] * dx[p] * dx[p] + t[p];
-        sum[1] += k[p] * dy[p] * dy[p] + t[p];
-        sum[2] += k[p] * dz[p] * dz[p] + t[p];
-        sum[3] += k[p] * dx[p] * dy[p];
-        sum[4] += k[p] * dx[p] * dz[p];
-        sum[5] += k[p] * dy[p] * dz[p];
+        const int32_t knot = (int32_t)at[p];
+        const double u = at[p] - knot;
+        const double *c = s->pieces + 8 * ((own + s->element[place[p]]) * s->n_knots + knot);
+        k[p] = c[0] + u * (c[1] + u * (c[2] + u * c[3]));
+        t[p] = c[4] + u * (c[5] + u * (c[6] + u * c[7]));
+    }
+    for (int p = 0; p < n; p++)
+        k[p] /= r2[p];
+    for (int p = 0; p < n; p++) {
+        const double dx = s->x[place[p]] - x, dy = s->y[place[p]] - y, dz = s->z[place[p]] - z;
+        sum[0] += k[p] * dx * dx + t[p];
+        sum[1] += k[p] * dy * dy + t[p];
+        sum[2] += k[p] * dz * dz + t[p];
+        sum[3] += k[p] * dx * dy;
+        sum[4] += k[p] * dx * dz;
+        sum[5] += k[p] * dy * dz;
     }
 }
 
 /* Adds the pairs of the atom at ``self`` with those at the places from[k] .. to[k] - 1 to sum (6):
    xx yy zz xy xz yz. */
-MGML_CLONES static __attribute__((unused)) void add_springs(const Springs *s, int64_t self, int n_rows, const int64_t *from,
-                                    const int64_t *to, double *sum)
+MGML_CLONES static __attribute__((unused)) void add_springs(const Springs *s, int64_t self, int n_rows,
+                                                            const int64_t *from, const int64_t *to, double *sum)
 {
-    double dx[STIFF_AT_ONCE], dy[STIFF_AT_ONCE], dz[STIFF_AT_ONCE], r2[STIFF_AT_ONCE];
-    int64_t row[STIFF_AT_ONCE];
+    double all[ROW_AT_ONCE], r2[STIFF_AT_ONCE];
+    int32_t place[STIFF_AT_ONCE];
     const double x = s->x[self], y = s->y[self], z = s->z[self];
     const double reach = s->first + (s->n_knots - 2) * s->spacing, most = reach * reach;
-    const int64_t own = (int64_t)s->element[self] * s->n_elements;
     int n = 0;
     for (int q = 0; q < n_rows; q++) {
-        for (int64_t at = from[q]; at < to[q]; at++) {
-            if (n > STIFF_AT_ONCE - 2) {
-                pull_pairs(s, n, dx, dy, dz, r2, row, sum);
+        for (int64_t begin = from[q]; begin < to[q]; begin += ROW_AT_ONCE) {
+            const int m = (int)(to[q] - begin < ROW_AT_ONCE ? to[q] - begin : ROW_AT_ONCE);
+            if (n + m >= STIFF_AT_ONCE) {
+                pull_pairs(s, self, n, place, r2, sum);
                 n = 0;
             }
-            dx[n] = s->x[at] - x;
-            dy[n] = s->y[at] - y;
-            dz[n] = s->z[at] - z;
-            r2[n] = dx[n] * dx[n] + dy[n] * dy[n] + dz[n] * dz[n];
-            row[n] = own + s->element[at];
-            /* always written, kept if near */
-            n += (r2[n] < most) & (at != self);
+            for (int p = 0; p < m; p++) {
+                const double dx = s->x[begin + p] - x, dy = s->y[begin + p] - y, dz = s->z[begin + p] - z;
+                all[p] = dx * dx + dy * dy + dz * dz;
+            }
+            for (int p = 0; p < m; p++) {       /* always written, kept if near */
+                place[n] = (int32_t)(begin + p);
+                r2[n] = all[p];
+                n += (all[p] < most) & (begin + p != self);
+            }
         }
     }
-    pull_pairs(s, n, dx, dy, dz, r2, row, sum);
+    pull_pairs(s, self, n, place, r2, sum);
 }
 
 /* out = M v, M symmetric. */

@@ -612,7 +612,7 @@ def drop_figure(runs: Sequence[Run], model: SoftnessModel, tail: str) -> Figure:
         ax.set_xlabel(f"fall of the stress from strain {begin:g} to {end:g} (GPa)")
         ax.set_ylabel(f"fall of the AUC of {SQ}")
         ax.set_title(f"$R^2$ = {again.value:.2f} ({again.low:.2f} to {again.high:.2f})", loc="left")
-        ax.legend(loc="best")
+        canvas.legend(loc="outside right upper")   # points and bars may lie anywhere
     return Figure(
         "4b", TITLES["4b"],
         f"Fall of the AUC from strain {begin:g} to {end:g} against that of the stress, a point for "
@@ -621,7 +621,7 @@ def drop_figure(runs: Sequence[Run], model: SoftnessModel, tail: str) -> Figure:
         f"{len(rows)} glasses as they are.{tail}",
         {**{key: _texts([row[key] for row in rows]) if key in ("glass", "condition") else
             np.array([row[key] for row in rows]) for key in rows[0]},
-         "r2": np.full(len(rows), again.value)}, draw)
+         "r2": np.full(len(rows), again.value)}, draw, size=(6.4, 3.4))
 
 
 def _stress(part: Part, k: int) -> float:
