@@ -1,4 +1,6 @@
 """Stiffness of an atom's place against numpy on all pairs, and force constants against forces that are known."""
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -144,6 +146,15 @@ def test_force_constants_are_found_again():
             for ours, theirs in zip(springs(found, *kinds, r), springs(constants(), *kinds, r)):
                 np.testing.assert_allclose(ours, theirs, atol=0.02)
     assert explained(structure, np.ravel(found)) > 0.9999
+
+
+def test_forces_in_two_units_are_refused():
+    one = pulled(glass(), constants())
+    kcal = replace(pulled(glass(), 23.06 * constants(), seed=2), glass="other")
+    for some in ([one, kcal], [kcal, one]):
+        with pytest.raises(InputError, match="^other: the forces after small moves are 2[1-5].* times "
+                                             "those of made, .*mgml dataset forces"):
+            fitted(some)
 
 
 def test_force_constants_of_a_shipped_glass():

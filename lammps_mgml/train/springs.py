@@ -9,7 +9,7 @@ knots of the densities, for each element of i and each of j: what an embedding a
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .dataset import Loading, Structure
 
 RIDGE = 1e-6           # of the mean of the normal matrix' diagonal: some splines hold no pair
 DIGITS = 6
+ALIKE = 5.0            # glasses of one alloy differ by less, eV and kcal/mol by 23
 
 
 def with_force_constants(loadings: Iterable[Loading], names: Iterable[str]) -> list[Loading]:
@@ -48,7 +49,7 @@ def fitted(structures: Iterable[Structure]) -> tuple[float, ...]:
 
     Raises
     ------
-    InputError : none has.
+    InputError : none has; or they come in several units.
     """
     structures = list(structures)
     some = [x for x in structures if x.response is not None]
@@ -56,6 +57,7 @@ def fitted(structures: Iterable[Structure]) -> tuple[float, ...]:
         raise InputError(f"{structures[0].glass} comes without the forces on its atoms after small "
                          f"moves: mgml dataset forces measures them; the recipes pair and axial do "
                          f"without")
+    _check_units(some)
     k = len(some[0].elements)
     normal = np.zeros((k, k * SPLINES * 2, k * SPLINES * 2))
     right = np.zeros(normal.shape[:2])
@@ -71,6 +73,18 @@ def fitted(structures: Iterable[Structure]) -> tuple[float, ...]:
     constants = [np.linalg.solve(n + RIDGE * np.trace(n) / size * np.eye(size), b)
                  for n, b in zip(normal, right)]
     return tuple(float(f"{c:.{DIGITS}g}") for c in np.concatenate(constants))
+
+
+def _check_units(structures: Sequence[Structure]) -> None:
+    """Files do not tell the units of forces: those of one fit are told apart by their size."""
+    by_move = [float(np.sqrt(((x.response[1])**2).mean() / (x.response[0]**2).mean()))
+               for x in structures if x.response is not None]
+    low, high = int(np.argmin(by_move)), int(np.argmax(by_move))
+    if not by_move[high] <= ALIKE * by_move[low]:
+        raise InputError(
+            f"{structures[high].glass}: the forces after small moves are "
+            f"{by_move[high] / by_move[low]:.3g} times those of {structures[low].glass}, as if their "
+            f"decks had other units: run mgml dataset forces on all with one --system")
 
 
 def explained(structure: Structure, constants: AnyArray) -> float:
