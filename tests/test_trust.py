@@ -10,7 +10,7 @@ import sys
 import pytest
 from decks import ROOT
 
-ROWS = ("O1", "R5", "R6", "R7", "R8", "R9", "R10", "R14", "R16", "R23", "R24",
+ROWS = ("O1", "R5", "R6", "R7", "R8", "R9", "R10", "R14", "R16", "R23", "R24", "R27",
         "A identity", "A phase", "A minimise", "A ghosts", "A restart", "A options", "A files",
         "B mpi4py", "B models", "B hosts", "C messages")
 

@@ -343,7 +343,10 @@ def _elastic(s: Study) -> Answer:
     t, fall = s.table("4a"), s.table("3c")
     rows = np.flatnonzero((t["condition"] == s.main) & ~np.isnan(t["auc"].astype(float))
                           & (t["strain"] <= s.strain + 1e-9))
-    ours = ", ".join(f"{in_row(t, 'auc', k)} at {t['strain'][k]:g}" for k in rows)
+    ours = "; ".join(
+        f"{n} glass{'es' if n > 1 else ''}: " + ", ".join(
+            f"{in_row(t, 'auc', k)} at {t['strain'][k]:g}" for k in rows if t["glasses"][k] == n)
+        for n in dict.fromkeys(t["glasses"][rows]))
     at = np.flatnonzero((fall["condition"] == s.main) & (fall["quantity"] == "auc"))
     if not len(at):
         raise MissingFigure(f"too few plastic atoms at a smaller strain in {s.main}")
@@ -608,9 +611,11 @@ def _spreads(s: Study) -> Answer:
 
 def _drop(s: Study) -> Answer:
     t = s.table("4b")
-    r2 = float(t["r2"][0])
-    return Answer(f"R^2 = {r2:.2f}, {len(t['r2'])} glasses", "; ".join(dict.fromkeys(t["condition"])),
-                  REPRODUCED if r2 > 0.8 else PARTLY if r2 > 0.5 else DIFFERS)
+    r2, fall = float(t["r2"][0]), np.asarray(t["stress_fall_GPa"], float)
+    verdict = REPRODUCED if r2 > 0.8 else PARTLY if r2 > 0.5 else DIFFERS
+    return Answer(f"R^2 = {r2:.2f}, {len(fall)} glasses", "; ".join(dict.fromkeys(t["condition"])),
+                  verdict, "" if verdict == REPRODUCED else
+                  f"between these strains the stress changes by {-fall.max():+.2f} to {-fall.min():+.2f} GPa")
 
 
 def _transfers(s: Study) -> Answer:

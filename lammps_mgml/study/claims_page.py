@@ -36,7 +36,8 @@ def page(figures: Iterable[Figure], runs: Sequence[Run], model: SoftnessModel, s
         "(`make study`, from the glasses in `inputs`). Each number of ours is in a table "
         "(`figure-NUMBER.csv`) of that study. In parentheses: 95 % intervals from resampling whole "
         "15 Å cubes, the same ones for both sides of a difference on the same atoms. They do not "
-        "hold what another quench, or another choice of training glasses, would change.", "",
+        "tell how much another quench, or another choice of training glasses, would change a number.",
+        "",
         f"Of {len(answers)} claims: " + ", ".join(f"{n} {v}" for v, n in counts.items()) + ".", "",
         *_table(("verdict", "meaning"), VERDICTS.items())]
     for title, claims in SECTIONS.items():
