@@ -321,9 +321,10 @@ def learning_curve(judge):
                     margins.setdefault(k, []).append(model(rows[k]))
                     found.append(auc(labels[k], margins[k][-1]))
         softness = [1 / (1 + np.exp(-np.array(m))) for m in margins.values()]
-        among = np.sqrt(np.mean([s.var(axis=0).mean() for s in softness])) if n < 3 else np.nan
+        among = np.sqrt(np.mean([s.var(axis=0).mean() for s in softness]))
         atoms = np.mean([s.mean(axis=0).std() for s in softness])
-        print(f"| {n} | {np.mean(found):.4f} | {among:.3f} | {atoms:.3f} |", flush=True)
+        print(f"| {n} | {np.mean(found):.4f} | {f'{among:.3f}' if n < 3 else '-'} | {atoms:.3f} |",
+              flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def loaded(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] 
            int n_elements, double first, double spacing, const double[::1] load,
            double[:, ::1] pairs, double[:, ::1] inverse, double[:, ::1] force, int threads):
     """Of each owned atom: D^-1 (n_own, 6) with its near neighbours alone, xx yy zz xy xz yz, and the force
-    (n_own, 3) on it after the strain -E, E the load (6,), per unit of it.  0 where nothing holds the atom.
+    (n_own, 3) on it after the strain -E, E the load (6,), per unit of it.  D^-1 is 0 where nothing holds the atom.
 
     pieces : as for ``stiffness.places``.  pairs (len(neighbour), 2), filled: k over the square of the
     distance, and t, of each atom with each of its neighbours.

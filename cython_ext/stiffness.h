@@ -38,11 +38,11 @@ static inline int64_t row_of_types(const Springs *s, int32_t a, int32_t b)
 static inline void spring(const Springs *s, int64_t row, double r, double *k, double *t)
 {
     const double at = (r - s->first) / s->spacing + 2.0;
-    const int32_t knot = (int32_t)at;
-    if (!(at > 0.0) || knot >= s->n_knots) {
+    if (!(at > 0.0 && at < s->n_knots)) {
         *k = *t = 0.0;
         return;
     }
+    const int32_t knot = (int32_t)at;
     const double u = at - knot, *c = s->pieces + 8 * (row * s->n_knots + knot);
     *k = c[0] + u * (c[1] + u * (c[2] + u * c[3]));
     *t = c[4] + u * (c[5] + u * (c[6] + u * c[7]));
@@ -54,9 +54,10 @@ static inline __attribute__((always_inline)) void pull_pairs(
     double at[STIFF_AT_ONCE], k[STIFF_AT_ONCE], t[STIFF_AT_ONCE];
     const double x = s->x[self], y = s->y[self], z = s->z[self], first = s->first, spacing = s->spacing;
     const int64_t own = (int64_t)s->element[self] * s->n_elements;
+    const double end = s->n_knots * (1.0 - 0x1p-52);
     for (int p = 0; p < n; p++) {
-        const double m = (sqrt(r2[p]) - first) / spacing + 2.0;
-        at[p] = m > 0.0 ? m : 0.0;              /* where both begin at 0 */
+        const double m = (sqrt(r2[p]) - first) / spacing + 2.0, from = m > 0.0 ? m : 0.0;
+        at[p] = from < end ? from : end;        /* both are 0 at either end */
     }
     for (int p = 0; p < n; p++) {
         const int32_t knot = (int32_t)at[p];
@@ -141,7 +142,7 @@ static inline double lowest_eigenvalue(const double *m)
 }
 
 /* inverse (6) of a symmetric matrix; its lowest eigenvalue, which a multiple of 1 lifts to the floor before.
-   Returns 0 if the mean eigenvalue is not above 0. */
+   Returns 0 if the mean eigenvalue is not above 0 or lost in rounding. */
 static inline int invert(const double *m, double *lowest, double *inverse)
 {
     const double mean = trace(m) / 3.0, least = STIFF_FLOOR * mean;
@@ -150,8 +151,11 @@ static inline int invert(const double *m, double *lowest, double *inverse)
     const double w = lowest_eigenvalue(m), lift = w < least ? least - w : 0.0;
     const double a = m[0] + lift, b = m[1] + lift, c = m[2] + lift, f = m[3], g = m[4], h = m[5];
     const double bc = b * c - h * h, fg = g * h - f * c, gh = f * h - b * g;
-    const double one = 1.0 / (a * bc + f * fg + g * gh);
+    const double det = a * bc + f * fg + g * gh;
     *lowest = w + lift;
+    if (!(det > 0.0 && *lowest > 0.0))          /* lost in rounding */
+        return 0;
+    const double one = 1.0 / det;
     inverse[0] = one * bc;
     inverse[1] = one * (a * c - g * g);
     inverse[2] = one * (a * b - f * f);

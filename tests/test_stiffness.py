@@ -32,8 +32,10 @@ from springs import (
 )
 
 from lammps_mgml import feature_names, featurize
+from lammps_mgml._kernels import stiffness as kernel
 from lammps_mgml.cli import main
 from lammps_mgml.errors import InputError, MissingInputError, ModelError, OptionError
+from lammps_mgml.families.stiffness import pieces
 from lammps_mgml.models.model import from_card, load_model, with_envelope
 from lammps_mgml.system.box import Box
 from lammps_mgml.train.dataset import Structure, read_loadings
@@ -111,9 +113,37 @@ def test_what_is_missing_or_wrong_is_told():
     with pytest.raises(OptionError, match="takes load"):
         featurize(system.positions, system.types, system.edges, features="stiffness_axial",
                   force_constants=constants())
+    for wrong, told in ((np.full(72, np.nan), "each is a number between"), (["abc"], "are numbers, not"),
+                        (1e200 * constants(), "each is a number between")):
+        with pytest.raises(InputError, match=f"force_constants.* {told}"):
+            featurize(system.positions, system.types, system.edges, features="stiffness",
+                      force_constants=wrong)
+    for name, value in (("density_spacing", 0.0), ("density_spacing", -0.5), ("density_spacing", 1e-12),
+                        ("density_first", np.nan), ("density_first", -5.0), ("near_cutoff", np.inf),
+                        ("small_facet", -0.1)):
+        with pytest.raises(OptionError, match=f"{name} is "):
+            featurize(system.positions, system.types, system.edges, features="stiffness",
+                      force_constants=constants(), **{name: value})
     nothing = featurize(system.positions, system.types, system.edges, features="stiffness",
                         force_constants=np.zeros(72))
     assert np.isnan(nothing).all()           # nothing holds an atom
+
+
+def test_a_pair_at_the_very_end_of_the_reach():
+    """One ulp within it, where the knot's number is rounded up; behind the last piece stands what is not 0."""
+    first, spacing, kinds = 1.82, 0.364, 3
+    n = (SPLINES + 3) * 8 * kinds * kinds
+    memory = np.full(2 * n, 1e6)
+    memory[:n] = pieces(np.ones((kinds, kinds, SPLINES, 2))).ravel()
+    x = np.array([[0.0, 0, 0], [5.388228182023312, 0.8823814699152238, 0], [0, 0, 2.0]])
+    assert (np.sqrt((x[1]**2).sum()) - first) / spacing + 2.0 >= SPLINES + 3
+    out, inverse = np.empty((3, 4)), np.empty((3, 6))
+    kernel.places(x, np.zeros(3, np.int32), np.zeros(3, np.uint8), memory[:n], kinds, first, spacing,
+                  np.empty(0), inverse, out, 1)
+    alone, inverse = np.empty((3, 4)), np.empty((3, 6))
+    kernel.places(x - [[0, 0, 0], [50.0, 0, 0], [0, 0, 0]], np.zeros(3, np.int32), np.zeros(3, np.uint8),
+                  memory[:n], kinds, first, spacing, np.empty(0), inverse, alone, 1)
+    np.testing.assert_allclose(out[0, :3], alone[0, :3], rtol=1e-12)
 
 
 def pulled(system, c, seed=1):
@@ -146,6 +176,19 @@ def test_force_constants_are_found_again():
             for ours, theirs in zip(springs(found, *kinds, r), springs(constants(), *kinds, r)):
                 np.testing.assert_allclose(ours, theirs, atol=0.02)
     assert explained(structure, np.ravel(found)) > 0.9999
+
+
+def test_force_constants_of_too_little_are_refused():
+    """Of a box in which an atom meets its image, and of an element that is not there."""
+    small = random_system(60, (11.0, 14.0, 14.0), seed=2)
+    response = np.ones((2, 60, 3))
+    structure = Structure("small", ("Cu", "Zr"), small.positions, small.types, Box.make(small.edges),
+                          response=response)
+    with pytest.raises(InputError, match="small: forces are fitted in boxes longer than 12 A, not 11"):
+        fitted([structure])
+    one = pulled(glass(), constants())
+    with pytest.raises(InputError, match="no Zr atom with neighbours in the glasses that come with forces"):
+        fitted([replace(one, types=np.ones_like(one.types))])
 
 
 def test_forces_in_two_units_are_refused():

@@ -74,6 +74,7 @@ def expected(system, load):
     near.at(after, atoms.types)
     _, _, _, columns = places(far, near)
     columns.append(np.log(d2 / (STRAIN * NEAREST)**2 + 1e-6))
+    columns[-1][np.isnan(columns[0])] = np.nan                    # nothing holds them
     is_open = open_cells(system)
     for column in columns:
         column[is_open] = np.nan
@@ -123,6 +124,18 @@ def test_bits_do_not_depend_on_threads():
         np.testing.assert_array_equal(strained_of(system), found)
     finally:
         use_threads(1)
+
+
+def test_no_number_for_atoms_that_nothing_holds():
+    system = crystal("fcc", 4, noise=0.3)
+    wrong = constants().copy()
+    wrong[1] *= -1                                                # Zr is pushed off by all
+    found = featurize(system.positions, system.types, system.edges, features="strained", load="z",
+                      force_constants=wrong)
+    zr = system.types == 2
+    own = [NAMES.index(name) for name in ("strained_stiffness_mean", "nonaffine_d2")]
+    assert 0 < zr.sum() < len(zr)
+    np.testing.assert_array_equal(np.isnan(found[:, own]), np.stack([zr, zr], axis=1))
 
 
 def test_a_lattice_answers_by_the_affine_map():

@@ -18,6 +18,8 @@ from .densities import SPLINES
 from .family import Family, Feature, Filling, Set, Work
 
 INPUT = "force_constants"
+MOST = 1e12            # in any unit of force
+NOT_FINITE = 2         # what the kernel returns
 # name: what it is.  The columns of the kernel, in its order.
 OWN = {
     "stiffness_mean": "ln of the mean eigenvalue of D, the sum of the force constants on the atom",
@@ -36,7 +38,8 @@ class Stiffness(Family):
 
     D_i = sum over the atoms j within the reach of the densities of k(r) u u + t(r) 1, u the unit
     vector to j; k and t are cubic splines for each pair of elements.  An unknown type has the mean
-    force constants of all elements.  NaN for open cells, and where nothing holds the atom.
+    force constants of all elements.  NaN for open cells, and where nothing holds the atom (the
+    mean eigenvalue of D is not above 0); compliance_near also where a near neighbour is not held.
     """
 
     order, title, stage = "ELASTIC", "stiffness of an atom's place, not in the paper", "stiffness"
@@ -68,7 +71,15 @@ class Stiffness(Family):
                 any(f.base in SECOND for f in asked.values()))
 
     def read_input(self, name: str, value: Any) -> Floats | None:
-        return None if value is None or not np.size(value) else np.asarray(value, np.float64).ravel()
+        if value is None or not np.size(value):
+            return None
+        try:
+            constants = np.asarray(value, np.float64).ravel()
+        except (TypeError, ValueError):
+            raise InputError(f"{INPUT} are numbers, not {value!r:.60}") from None
+        if not (abs(constants) <= MOST).all():          # NaN too
+            raise InputError(f"{INPUT}: each is a number between {-MOST:g} and {MOST:g}")
+        return constants
 
     def fill_reads(self, plan: tuple[bool, bool]) -> tuple[str, ...]:
         return (NEAR,) if plan[1] else ()
@@ -91,8 +102,11 @@ def stiffness(work: Work, positions: Floats, springs: Springs, load: Floats, sec
     for; their lists are those of the cells.
     """
     atoms, inverse = work.atoms, np.empty((work.n_rows, 6))
-    if _stiffness.places(positions, atoms.types, work.cells.is_open, *springs, load, inverse, table,
-                         threads()):
+    problem = _stiffness.places(positions, atoms.types, work.cells.is_open, *springs, load, inverse,
+                                table, threads())
+    if problem == NOT_FINITE:
+        raise InputError(f"{INPUT} take an atom to a position that is no number")
+    if problem:
         raise MemoryError("no memory for the grid of the force constants")
     if second:
         yield inverse

@@ -68,10 +68,11 @@ class Strained(Family):
         d2, eta, used = np.empty(atoms.n_own), np.empty(atoms.n_own), np.empty(atoms.n_own, np.int32)
         _d2min.affine_residual(atoms.positions, places, atoms.n_own, start, start + count, neighbour,
                                d2, eta, used, threads())
-        table[:atoms.n_own, -1] = np.log(d2 / (STRAIN * nearest)**2 + FLAT)
-        table[:atoms.n_own, -1][work.cells.is_open != 0] = np.nan
+        own = table[:atoms.n_own]
+        own[:, -1] = np.log(d2 / (STRAIN * nearest)**2 + FLAT)
         del u, d2, eta, used
         yield from stiffness(work, places, springs, np.empty(0), True, table)
+        own[np.isnan(own[:, 0]), -1] = np.nan         # open cells, and atoms that nothing holds
         return []
 
 

@@ -615,7 +615,8 @@ def _drop(s: Study) -> Answer:
     verdict = REPRODUCED if r2 > 0.8 else PARTLY if r2 > 0.5 else DIFFERS
     return Answer(f"R^2 = {r2:.2f}, {len(fall)} glasses", "; ".join(dict.fromkeys(t["condition"])),
                   verdict, "" if verdict == REPRODUCED else
-                  f"between these strains the stress changes by {-fall.max():+.2f} to {-fall.min():+.2f} GPa")
+                  f"between these strains the stress changes by {-fall.max():+.2f} to "
+                  f"{-fall.min():+.2f} GPa")
 
 
 def _transfers(s: Study) -> Answer:

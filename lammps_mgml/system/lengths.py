@@ -146,10 +146,20 @@ def parameters_of(given: Mapping[str, float]) -> dict[str, float]:
 
     Raises
     ------
-    OptionError : ``nearest`` is no length above 0.
+    OptionError : a length is not above 0, or ``density_spacing`` below a hundredth of
+    ``density_first``; ``small_facet`` is negative.
     """
     usual = Lengths.scaled(given["nearest"]) if "nearest" in given else Lengths()
-    return {**usual.parameters, **given}
+    whole = {**usual.parameters, **given}
+    for name, value in whole.items():
+        if not (0.0 <= value < 1.0 if name == "small_facet" else 0.0 < value < 1e6):
+            raise OptionError(f"{name} is {value:g}: " + (
+                "a share of the mean facet area, 0 or more" if name == "small_facet"
+                else "a length above 0"))
+    if whole["density_spacing"] < 0.01 * whole["density_first"]:
+        raise OptionError(f"density_spacing is {whole['density_spacing']:g}: a hundredth of "
+                          f"density_first ({whole['density_first']:g}) or more")
+    return whole
 
 
 def scale_of(nearest: float) -> float:

@@ -70,6 +70,11 @@ def fitted(structures: Iterable[Structure]) -> tuple[float, ...]:
             normal[e] += a.T @ a
             right[e] += a.T @ forces[rows].ravel()
     size = normal.shape[1]
+    for e, n in enumerate(normal):
+        if not np.trace(n) > 0:
+            raise InputError(
+                f"no {some[0].elements[e]} atom with neighbours in the glasses that come with forces "
+                f"({some[0].glass}, ...): mgml dataset forces measures those of others")
     constants = [np.linalg.solve(n + RIDGE * np.trace(n) / size * np.eye(size), b)
                  for n, b in zip(normal, right)]
     return tuple(float(f"{c:.{DIGITS}g}") for c in np.concatenate(constants))
@@ -105,10 +110,13 @@ def _design(x: Structure) -> Floats:
     edges = np.diag(x.box.edges)
     if not np.array_equal(np.diag(edges), x.box.edges) or not x.box.periodic.all():
         raise InputError(f"{x.glass}: forces are fitted in periodic boxes with edges along x, y, z")
+    far = reach(first, spacing)
+    if edges.min() <= 2 * far:
+        raise InputError(f"{x.glass}: forces are fitted in boxes longer than {2 * far:g} "
+                         f"{x.lengths.unit}, not {edges.min():g}: an atom meets its own image")
     places = x.positions % edges
     places[places >= edges] = 0.0            # rounded up
-    n, pairs = len(places), cKDTree(places, boxsize=edges).query_pairs(
-        reach(first, spacing), output_type="ndarray")
+    n, pairs = len(places), cKDTree(places, boxsize=edges).query_pairs(far, output_type="ndarray")
     i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
     d = places[j] - places[i]
     d -= edges * np.round(d / edges)
