@@ -147,10 +147,12 @@ def _samples(s: Study) -> Answer:
     by: dict[str, int] = {}
     for run in s.runs:
         by[run.condition] = by.get(run.condition, 0) + 1
-    ours = f"{_counted(len(s.runs), 'glass', 'glasses')} in {_counted(len(by), 'condition')}"
+    full = sum(n >= 3 for n in by.values())
+    ours = (f"{_counted(len(s.runs), 'glass', 'glasses')} in {_counted(len(by), 'condition')}, "
+            f"{full} of them with three or more")
     return Answer(ours, "; ".join(f"{name}: {n}" for name, n in by.items()),
-                  REPRODUCED if len(by) >= 9 and min(by.values()) >= 3 else PARTLY,
-                  "" if len(by) >= 9 else "fewer conditions, and faster quenches")
+                  REPRODUCED if full >= 9 else PARTLY,
+                  "by faster quenches" if full >= 9 else "fewer conditions, and faster quenches")
 
 
 def _split(s: Study) -> Answer:
