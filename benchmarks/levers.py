@@ -1,6 +1,6 @@
 """What tells more of the atoms that slip, and what does not: AUC out of fold, a row for each try.
 
-    python benchmarks/levers.py [--only WORD,...] [--response] [--work FOLDER]
+    python benchmarks/levers.py [--only WORD,...] [--response] [--watch K:PS,...] [--work FOLDER]
 
 Training glasses 21 to 24, 24 loadings, strain 0.04; each glass is judged by what was learnt from the
 other three.  The base is the recipe axial-strained-vibration.  The gain is over it, with its 95 %
@@ -9,11 +9,15 @@ with five times the weight: an eighth of the time.
 
 --response : LAMMPS' own response to small strains of the inherent structure, in place of the
 predicted one or beside it (minimisations, kept in --work; some 10 minutes).
-Without it about 10 minutes.
+--watch : MD of the undeformed glasses by inputs/in.vibrate, as 300:40,500:20, in place of the watch
+of 20 ps at 300 K of the glass files, and averaged with it (at 300 K) or beside it (at others); kept
+in --work.
+Without these two about 10 minutes.
 """
 import argparse
 import itertools
 import os
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +28,8 @@ from measure import ROOT, lammps_of  # noqa: E402
 
 from lammps_mgml.families import strained  # noqa: E402
 from lammps_mgml.features import resolve  # noqa: E402
+from lammps_mgml.io.dump import read_dump  # noqa: E402
+from lammps_mgml.io.glass import read_glass, write_data  # noqa: E402
 from lammps_mgml.models.model import Linear  # noqa: E402
 from lammps_mgml.progress import track  # noqa: E402
 from lammps_mgml.train.dataset import read_loadings  # noqa: E402
@@ -33,6 +39,7 @@ from lammps_mgml.train.recipes import RECIPES  # noqa: E402
 from lammps_mgml.train.springs import with_force_constants  # noqa: E402
 
 STRAIN, KEPT, DRAWS = 0.04, 5, 100
+GLASS_FILES = ROOT / "inputs" / "glasses"
 GLASSES = "glass-21", "glass-22", "glass-23", "glass-24"
 SMALL, HALF = 0.0005, 0.005            # strains of LAMMPS' own response
 TREES = {"objective": "binary", "learning_rate": 0.03, "num_leaves": 8, "min_data_in_leaf": 400,
@@ -234,13 +241,34 @@ def by_lammps(loadings, folder, strain):
     return out
 
 
+def watched(structure, folder, temp, ps):
+    """(n,) A^2 mean square displacements, of another watch with other velocities."""
+    name = f"{structure.glass}-{temp:g}-{ps:g}"
+    if not (folder / f"{name}.msd").exists():
+        write_data(folder / f"{name}.data", read_glass(GLASS_FILES / f"{structure.glass}.h5"))
+        subprocess.run(["lmp", "-sf", "opt", "-in", ROOT / "inputs" / "in.vibrate", "-screen", "none",
+                        "-log", f"{name}.log", "-var", "name", name, "-var", "temp", str(temp),
+                        "-var", "time", str(ps), "-var", "seed", "5"], cwd=folder, check=True)
+    (frame,) = read_dump(folder / f"{name}.msd")
+    return frame.columns["d_msd"]
+
+
+def by_watch(loadings, msd):
+    """[(n, 3)] of ``vibration`` with the displacements that ``msd`` gives for a structure."""
+    from dataclasses import replace
+
+    of = {x.glass: replace(x.structure, msd=msd(x.structure)) for x in loadings}
+    return [of[x.glass].features("vibration", dtype=np.float32) for x in loadings]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", help="rows with one of these words")
     parser.add_argument("--response", action="store_true")
+    parser.add_argument("--watch", default="", metavar="K:PS,...")
     parser.add_argument("--work", type=Path, default=Path("levers-work"))
     args = parser.parse_args()
-    loadings = read_loadings([ROOT / "inputs" / "glasses" / f"{g}.h5" for g in GLASSES])
+    loadings = read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
     names = resolve(RECIPES["axial-strained-vibration"], loadings[0].structure.elements)
     loadings = with_force_constants(loadings, names)
     judge = Judge(loadings, names)
@@ -282,8 +310,25 @@ def main():
         "linear fit of ln D2min": lambda: judge.margins(learn=ridge),
         "labels at 0.5, 1 and 2 times the threshold": lambda: judge.margins(learn=graded),
         "trees on the margins": lambda: judge.margins(learn=trees)}
+    args.work.mkdir(exist_ok=True)
+    for watch in filter(None, args.watch.split(",")):
+        temp, ps = map(float, watch.split(":"))
+
+        def other_watch(structure, temp=temp, ps=ps):
+            return watched(structure, args.work, temp, ps)
+
+        def both(structure, ps=ps, again=other_watch):
+            return (20 * structure.msd + ps * again(structure)) / (20 + ps)
+
+        rows[f"watch of {ps:g} ps at {temp:g} K in place of 20 ps at 300 K"] = (
+            lambda one=other_watch: judge.margins(of(still, by_watch(loadings, one))))
+        if temp == 300:
+            rows[f"the same averaged with 20 ps, {ps:g} ps"] = (
+                lambda one=both: judge.margins(of(still, by_watch(loadings, one))))
+        else:
+            rows[f"the same beside it, {temp:g} K"] = (
+                lambda one=other_watch: judge.margins(beside(by_watch(loadings, one))))
     if args.response:
-        args.work.mkdir(exist_ok=True)
         rows |= {
             "LAMMPS' response to 0.05 % in its place": lambda: judge.margins(instead(
                 by_lammps(loadings, args.work, SMALL))),
