@@ -346,7 +346,7 @@ def test_numbers_of_the_page_are_those_of_the_tables(runs, model, done, tmp_path
     assert f"Cu50Zr50, 5e12 K/s: {t['auc'][0]:.3f} ({t['auc_low95'][0]:.3f} to {t['auc_high95'][0]:.3f})" in found["S1"][2]
     n = sum(r > 0.95 for r in figures[2].columns["ratio"])
     assert found["C5"][2].startswith(f"{n} of 2 ordered pairs above 0.95")
-    assert found["D1"][2] == "4 glasses in 2 conditions" and "partly" in found["D1"][-1]
+    assert found["D1"][2] == "4 glasses in 2 conditions, 0 of them with three or more" and "partly" in found["D1"][-1]
     with pytest.raises(InputError, match="no/page.md"):
         claims_page.write_page(tmp_path / "no" / "page.md", figures, runs, model, STRAIN)
 
