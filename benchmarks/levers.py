@@ -19,6 +19,7 @@ import itertools
 import os
 import subprocess
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -156,30 +157,23 @@ def other(**values):
 
 def predicted(loadings, **values):
     """[(n, 15)] of ``strained``, with other constants."""
-    out = []
-    with other(**values):
-        for x in loadings:
-            x.structure._known.clear()
-            out.append(x.features("strained", np.float32))
-            x.structure._known.clear()
-    return out
+    with other(**values):                    # of copies, which know no features yet
+        return [replace(x.structure).features("strained", x.load, np.float32) for x in loadings]
 
 
 def densities_there(loadings):
     """[(n, k)] densities where the predicted strain has taken the atoms."""
-    from dataclasses import replace
-
     from lammps_mgml.families.stiffness import stiffness
     from lammps_mgml.system.box import Box
 
     out, places = [], []
 
-    def watched(work, positions, *rest):
+    def noted(work, positions, *rest):
         places.append(positions[:work.atoms.n_own].copy())
         return stiffness(work, positions, *rest)
 
     for x in loadings:
-        predicted([x], stiffness=watched)
+        predicted([x], stiffness=noted)
         axis, sign = "xyz".index(x.load[0]), 1 if x.load.endswith("tension") else -1
         stretch = np.where(np.arange(3) == axis, 1 + sign * strained.STRAIN,
                            1 - sign * strained.STRAIN / 2)
@@ -255,8 +249,6 @@ def watched(structure, folder, temp, ps):
 
 def by_watch(loadings, msd):
     """[(n, 3)] of ``vibration`` with the displacements that ``msd`` gives for a structure."""
-    from dataclasses import replace
-
     of = {x.glass: replace(x.structure, msd=msd(x.structure)) for x in loadings}
     return [of[x.glass].features("vibration", dtype=np.float32) for x in loadings]
 
@@ -310,7 +302,8 @@ def main():
         "linear fit of ln D2min": lambda: judge.margins(learn=ridge),
         "labels at 0.5, 1 and 2 times the threshold": lambda: judge.margins(learn=graded),
         "trees on the margins": lambda: judge.margins(learn=trees)}
-    args.work.mkdir(exist_ok=True)
+    if args.watch or args.response:
+        args.work.mkdir(exist_ok=True)
     for watch in filter(None, args.watch.split(",")):
         temp, ps = map(float, watch.split(":"))
 
@@ -326,7 +319,7 @@ def main():
             rows[f"the same averaged with 20 ps, {ps:g} ps"] = (
                 lambda one=both: judge.margins(of(still, by_watch(loadings, one))))
         else:
-            rows[f"the same beside it, {temp:g} K"] = (
+            rows[f"the same beside it, {temp:g} K, {ps:g} ps"] = (
                 lambda one=other_watch: judge.margins(beside(by_watch(loadings, one))))
     if args.response:
         rows |= {

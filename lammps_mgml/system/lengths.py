@@ -94,7 +94,7 @@ class Lengths:
         """
         for name, value in (("nearest", nearest), ("near_cutoff", near_cutoff),
                             ("d2_cutoff", d2_cutoff)):
-            if value is not None and not 0.0 < value < 1e6:
+            if value is not None and not _is_length(value):
                 raise OptionError(f"{name} must be a length above 0, not {value:g}")
         s, c = scale_of(nearest), cls()
         return cls(kind_of(units), nearest,
@@ -130,7 +130,7 @@ class Lengths:
             raise ValueError(f"lengths must be {', '.join(sorted(known))}, not "
                              f"{', '.join(sorted(told))}")
         numbers = {k: float(str(v)) for k, v in told.items() if k != "units"}
-        if told["units"] not in ("metal", "lj") or not all(0.0 < v < 1e6 for v in numbers.values()):
+        if told["units"] not in ("metal", "lj") or not all(map(_is_length, numbers.values())):
             raise ValueError(f"lengths must be positive, in units metal or lj: {dict(told)}")
         return cls(str(told["units"]), **numbers)
 
@@ -152,7 +152,7 @@ def parameters_of(given: Mapping[str, float]) -> dict[str, float]:
     usual = Lengths.scaled(given["nearest"]) if "nearest" in given else Lengths()
     whole = {**usual.parameters, **given}
     for name, value in whole.items():
-        if not (0.0 <= value < 1.0 if name == "small_facet" else 0.0 < value < 1e6):
+        if not (0.0 <= value < 1.0 if name == "small_facet" else _is_length(value)):
             raise OptionError(f"{name} is {value:g}: " + (
                 "a share of the mean facet area, 0 or more" if name == "small_facet"
                 else "a length above 0"))
@@ -165,6 +165,10 @@ def parameters_of(given: Mapping[str, float]) -> dict[str, float]:
 def scale_of(nearest: float) -> float:
     """``nearest`` over that of Cu-Zr."""
     return nearest / NEAREST
+
+
+def _is_length(value: float) -> bool:
+    return 0.0 < value < 1e6
 
 
 def _shown(value: str | float) -> str:

@@ -49,7 +49,8 @@ def fitted(structures: Iterable[Structure]) -> tuple[float, ...]:
 
     Raises
     ------
-    InputError : none has; or they come in several units.
+    InputError : none has; they come in several units; an element is in none of them; a box is not
+    periodic with edges along x, y, z, or too small.
     """
     structures = list(structures)
     some = [x for x in structures if x.response is not None]
@@ -82,7 +83,7 @@ def fitted(structures: Iterable[Structure]) -> tuple[float, ...]:
 
 def _check_units(structures: Sequence[Structure]) -> None:
     """Files do not tell the units of forces: those of one fit are told apart by their size."""
-    by_move = [float(np.sqrt(((x.response[1])**2).mean() / (x.response[0]**2).mean()))
+    by_move = [float(np.linalg.norm(x.response[1]) / np.linalg.norm(x.response[0]))
                for x in structures if x.response is not None]
     low, high = int(np.argmin(by_move)), int(np.argmax(by_move))
     if not by_move[high] <= ALIKE * by_move[low]:
