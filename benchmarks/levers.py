@@ -249,7 +249,7 @@ def watched(structure, folder, temp, ps):
 
 def by_watch(loadings, msd):
     """[(n, 3)] of ``vibration`` with the displacements that ``msd`` gives for a structure."""
-    of = {x.glass: replace(x.structure, msd=msd(x.structure)) for x in loadings}
+    of = {x.glass: replace(x.structure, watched={"msd": msd(x.structure)}) for x in loadings}
     return [of[x.glass].features("vibration", dtype=np.float32) for x in loadings]
 
 
@@ -311,7 +311,7 @@ def main():
             return watched(structure, args.work, temp, ps)
 
         def both(structure, ps=ps, again=other_watch):
-            return (20 * structure.msd + ps * again(structure)) / (20 + ps)
+            return (20 * structure.watched["msd"] + ps * again(structure)) / (20 + ps)
 
         rows[f"watch of {ps:g} ps at {temp:g} K in place of 20 ps at 300 K"] = (
             lambda one=other_watch: judge.margins(of(still, by_watch(loadings, one))))

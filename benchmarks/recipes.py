@@ -224,7 +224,7 @@ def costs(loading, every, rounds=5):
         for names in every:
             start = perf_counter()
             sites(s.positions, s.types, s.box.edges, s.box.periodic, names, s.elements,
-                  load=loading.load, msd=s.msd, force_constants=s.force_constants)
+                  load=loading.load, **s.watched, force_constants=s.force_constants)
             times[names].append(1e6 * (perf_counter() - start) / len(s.types))
     return {names: float(np.median(some)) for names, some in times.items()}
 

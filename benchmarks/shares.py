@@ -44,7 +44,7 @@ def numbers_of(glass, loadings, model):
                for s in (0.02, 0.03, STRAIN)}
     out = {f"share of S^q > {s:g}": (sq > s).mean() for s in SOFT}
     out["mean S^q"] = sq.mean()
-    out["mean vibration"] = glass.msd.mean()
+    out["mean vibration"] = glass.watched["msd"].mean()
     out.update({f"stress at {s:g}": v for s, v in stress.items()})
     out.update({f"plastic atoms at {s:g}": plastic[s] for s in (0.02, 0.03)})
     return plastic[STRAIN], model.probability(sq).mean(), out

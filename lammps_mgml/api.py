@@ -74,7 +74,8 @@ def _species(types: ArrayLike, elements: Sequence[str]) -> AnyArray:
 def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (True,) * 3,
               features: str | Iterable[str] = "table3", elements: Sequence[str] | None = None, *,
               select: Any = None, normalize: bool = True, dtype: DTypeLike = np.float64,
-              load: str | None = None, msd: ArrayLike | None = None, **parameters: Any) -> Features:
+              load: str | None = None, msd: ArrayLike | None = None,
+              msd_hot: ArrayLike | None = None, **parameters: Any) -> Features:
     """Site features of every atom.
 
     Parameters
@@ -92,8 +93,9 @@ def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (T
     dtype : numpy.float32 halves the memory of large matrices
     load : "z", "x tension", "0 1 1 compression", "xy shear": for features that go by the load
         (``axial_...``)
-    msd : (n,) A^2, mean square displacement of each atom about its mean position in MD of the
-        undeformed glass (20 ps at 300 K for the shipped models), for the vibrations
+    msd, msd_hot : (n,) A^2, mean square displacement of each atom about its mean position in MD of
+        the undeformed glass (20 ps at 300 K, and at 500 K, for the shipped models), for the
+        vibrations
     parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
         (3.6 A), density_first and density_spacing (2.0 and 0.4 A, the splines of the densities): see
         docs/features.md; nearest (2.54 A), the mean distance to the nearest neighbour in the glass,
@@ -118,7 +120,7 @@ def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (T
     names = resolve(features, tuple(dict.fromkeys(elements)))
     counted = _mask(select, len(positions))
     found = sites(positions, types, cell, pbc, names, elements, parameters_of(parameters),
-                  None if normalize else Means(), counted, dtype, load=load, msd=msd,
+                  None if normalize else Means(), counted, dtype, load=load, msd=msd, msd_hot=msd_hot,
                   **inputs).features
     return found if counted is None else found[select]
 
@@ -131,24 +133,26 @@ def feature_names(features: str | Iterable[str] = "all",
 
 def softness(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (True,) * 3,
              model: str | PathLike[str] | SoftnessModel = "cuzr", load: str | None = None,
-             msd: ArrayLike | None = None) -> Floats:
+             msd: ArrayLike | None = None, msd_hot: ArrayLike | None = None) -> Floats:
     """Quench-in softness S^q of every atom, (n,) float64 in [0, 1]; NaN where undefined.
 
     model : a shipped model's name, a model file's path, or a SoftnessModel; ``types`` number its
-    elements 1, 2, ... in the order of ``model.elements``.  load, msd : as for ``featurize``, for
-    models that go by them.  The rest as for ``featurize``.
+    elements 1, 2, ... in the order of ``model.elements``.  load, msd, msd_hot : as for
+    ``featurize``, for models that go by them.  The rest as for ``featurize``.
 
     Raises
     ------
     InputError, OptionError, ModelError
     """
-    model, features = features_of_model(positions, types, cell, pbc, model, load, msd)
+    model, features = features_of_model(positions, types, cell, pbc, model, load, msd=msd,
+                                        msd_hot=msd_hot)
     return model.softness(features)
 
 
 def contributions(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (True,) * 3,
                   model: str | PathLike[str] | SoftnessModel = "cuzr", load: str | None = None,
-                  msd: ArrayLike | None = None) -> Contributions:
+                  msd: ArrayLike | None = None,
+                  msd_hot: ArrayLike | None = None) -> Contributions:
     """What each feature adds to the margin (log odds) of every atom: why S^q is what it is.
 
     Arguments and errors as for ``softness``.  Exact for each kind of model: a linear one is compared
@@ -160,18 +164,19 @@ def contributions(positions: Any, types: Any = None, cell: Any = None, pbc: Any 
     Contributions : values (n, n_features), NaN where undefined; with ``base`` they add up to the
         margins.  ``by_family()`` (n, n_families) sums them over each of ``families``.
     """
-    model, features = features_of_model(positions, types, cell, pbc, model, load, msd)
+    model, features = features_of_model(positions, types, cell, pbc, model, load, msd=msd,
+                                        msd_hot=msd_hot)
     return model.contributions(features)
 
 
 def features_of_model(positions: Any, types: Any, cell: Any, pbc: Any,
                       model: str | PathLike[str] | SoftnessModel, load: str | None,
-                      msd: ArrayLike | None) -> tuple[SoftnessModel, Features]:
+                      **watched: Any) -> tuple[SoftnessModel, Features]:
     """The model, and the features (n, n_features) that it takes.  Errors as for ``softness``."""
     model = model if isinstance(model, SoftnessModel) else load_model(model)
     system = _system(positions, types, cell, pbc, model.elements)
     return model, sites(*system[:4], model.features, model.elements, model.parameters, load=load,
-                        msd=msd, model=model.name).features
+                        model=model.name, **watched).features
 
 
 def d2min(reference: Any, reference_cell: Any = None, positions: Any = None, cell: Any = None,

@@ -44,11 +44,13 @@ def test_dataset_makes_and_packs_a_small_glass(copy, small_glass):
     assert re.fullmatch("[0-9a-f]{64}", glass.provenance["potential_sha256"])
     assert re.match(r"\d+ \w+ 20\d\d", glass.provenance["lammps"])
     assert glass.made == {"seed": 5, "zr": 0.35, "n": 6, "rate": "2e14", "fast": "1e15",
-                          "vibration_temp": "300"}
+                          "vibration_temp": "300", "hot_temp": "500"}
     assert glass.loadings[0].strain.tolist() == [0.01] and glass.loadings[0].stress[0] > 0
     assert glass.box[0, 0] > 0 and glass.quenched is not None and glass.energy < -4.2
     # quenched this fast a few atoms leave their cages: the mean is anything, the median is not
-    assert glass.msd.shape == (216,) and (glass.msd > 0).all() and 0.02 < np.median(glass.msd) < 0.2
+    for name, least, most in (("msd", 0.02, 0.2), ("msd_hot", 0.04, 0.4)):
+        msd = glass.watched[name]
+        assert msd.shape == (216,) and (msd > 0).all() and least < np.median(msd) < most
     again = mgml(*words("make", copy))
     assert "in.quench" not in again and "in.aqs" not in again
     # killed between a frame and its checkpoint, a run writes the frame again
@@ -64,7 +66,7 @@ def test_dataset_makes_and_packs_a_small_glass(copy, small_glass):
 @pytest.mark.parametrize("forgotten", [False, True])
 @pytest.mark.parametrize("option, value, was", [
     ("rate", "3e14", "2e14"), ("fast", "1e13", "1e15"), ("zr", "0.5", "0.35"), ("n", "7", "6"),
-    ("vibration-temp", "500", "300")])
+    ("vibration-temp", "500", "300"), ("hot-temp", "450", "500")])
 def test_other_options_for_a_glass_that_is_there_are_refused(copy, option, value, was, forgotten):
     """By the folder's own memory, and by the logs of a folder of version 0.1.0."""
     record = copy / "md" / "glass-5.json"
@@ -197,7 +199,7 @@ def test_ageing_changes_which_atom_is_which_and_holds_the_composition(tmp_path):
     plan = Plan(13, age="0.1", n=20)
     (tmp_path / "glass-13-aged.log").write_text(done.stdout)
     glass = glass_of(plan, tmp_path)
-    assert glass.msd is None and glass.elements == ("Cu", "Zr") and not glass.loadings
+    assert not glass.watched and glass.elements == ("Cu", "Zr") and not glass.loadings
     with pytest.raises(InputError, match="glass-13-aged.data: 2800 Zr atoms of 8000, where --zr"):
         glass_of(replace(plan, shares=(0.64, 0.36)), tmp_path)
     with pytest.raises(InputError, match="glass-13-aged.data was made with --age 0.1, not 0.2"):

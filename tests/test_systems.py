@@ -146,7 +146,8 @@ def test_a_ternary_glass_in_units_lj(ka_glasses):
     assert glass.provenance["potential"] == "lj/smooth/linear 2.5"
     assert re.fullmatch("[0-9a-f]{64}", glass.provenance["potential_sha256"])
     assert glass.made["system"] == "ka3" and glass.made["shares"] == [0.7, 0.2, 0.1]
-    assert glass.msd.shape == (343,) and 0 < np.median(glass.msd) < 0.05
+    assert glass.watched.keys() == {"msd"}
+    assert glass.watched["msd"].shape == (343,) and 0 < np.median(glass.watched["msd"]) < 0.05
 
 
 PACK = ("--seeds", "1", "--n", "7", "--rate", "0.2", "--fast", "0.5", "--axes", "z", "--senses", "tension",

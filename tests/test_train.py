@@ -60,7 +60,7 @@ def test_glass_file_is_written_whole_and_read_back(tmp_path):
     again = read_glass(tmp_path / "g.h5")
     np.testing.assert_array_equal(again.positions, glass.positions)
     np.testing.assert_array_equal(again.loadings[0].d2min, glass.loadings[0].d2min)
-    np.testing.assert_array_equal(again.msd, glass.msd)
+    np.testing.assert_array_equal(again.watched["msd"], glass.watched["msd"])
     assert again.made == glass.made and again.loadings[0].name == glass.loadings[0].name
     assert not list(tmp_path.glob("*.part"))
     (tmp_path / "g.h5").write_bytes((tmp_path / "g.h5").read_bytes()[:5000])

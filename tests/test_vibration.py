@@ -78,6 +78,66 @@ def test_msd_goes_on_after_a_restart(tmp_path):
     np.testing.assert_allclose(resumed["d_msd"], whole["d_msd"], rtol=1e-4)
 
 
+# A second watch, hotter, then back to where it began; a minimisation gives the reference.
+HOT = (SETTLED.split("velocity")[0] + """
+write_dump all custom before.dump id type x y z ix iy iz modify sort id format float %.17g
+velocity all create 1400 5 mom yes rot no dist gaussian
+velocity all set 3.0 -2.0 1.0 sum yes
+fix md all nve
+""" + WATCH.replace("end_of_step vibration", "end_of_step vibration_hot"))
+BACK = """
+unfix watch
+unfix md
+undump samples
+read_dump before.dump 0 x y z ix iy iz box yes
+velocity all set 0.0 0.0 0.0
+"""
+TAKEN = (BACK + "variable mgml_model string cuzr\nvariable mgml_columns string 'd_vibration_hot'\n"
+         + MGML.replace("i_site", "i_site d_msd_hot d_vibration_hot") + "run 0\n")
+
+
+@pytest.mark.parametrize("ranks, run", [
+    (1, run_lammps), (4, run_lammps), pytest.param(2, run_site, marks=SITE)])
+@pytest.mark.parametrize("halfway", [False, True])
+def test_hotter_msd_is_about_the_places_in_the_reference(tmp_path, ranks, run, halfway):
+    """By hand from the dumped positions; a restart in the middle changes nothing."""
+    samples = SAMPLES.replace(" d_msd", "")
+    if halfway:
+        of(tmp_path, HOT + samples + "run 50\nwrite_restart half.restart\n", ranks, run)
+        first = list(read_dump(tmp_path / "samples.dump"))
+        again = ("units metal\nread_restart half.restart\npair_style"
+                 + SYSTEM.split("pair_style")[1].split("velocity")[0] + "fix md all nve\n"
+                 + HOT[HOT.index("\nvariable vibration"):])
+        of(tmp_path, again + samples + "run 50\n" + TAKEN, 3 - min(ranks, 2), run, out="out.dump")
+        frames = first + list(read_dump(tmp_path / "samples.dump"))
+    else:
+        of(tmp_path, HOT + samples + "run 100\n" + TAKEN, ranks, run, out="out.dump")
+        frames = list(read_dump(tmp_path / "samples.dump"))
+    frames = [f for k, f in enumerate(frames) if f.step and f.step not in [
+        g.step for g in frames[:k]]]
+    assert len(frames) == 20
+    before, = read_dump(tmp_path / "before.dump")
+    out, = read_dump(tmp_path / "out.dump")
+    place = np.array([np.stack([f.columns[c] for c in ("xu", "yu", "zu")], axis=1) for f in frames])
+    start = np.stack([before.columns[c] + before.columns[f"i{c}"] * before.box.edges[k, k]
+                      for k, c in enumerate("xyz")], axis=1)
+    away = (place - place.mean(axis=1, keepdims=True)) - (start - start.mean(axis=0))
+    expected = (away ** 2).sum(axis=2).mean(axis=0)
+    assert expected.max() > 2 * expected.mean() > 0
+    np.testing.assert_allclose(out.columns["d_msd_hot"], expected, rtol=1e-4 if halfway else 1e-7)
+    found = featurize(out.positions, out.types, out.box.edges, features="vibration_hot",
+                      msd_hot=out.columns["d_msd_hot"])
+    same(out.columns["d_vibration_hot"], found[:, 0], 1e-8)
+
+
+def test_hotter_watch_of_another_structure_is_told(tmp_path):
+    """The glass was melted between watch and reference."""
+    text = run_lammps(tmp_path, HOT + SAMPLES + "run 20\nunfix watch\nvelocity all create 20000 5\nrun 600\n"
+                      + TAKEN.replace(BACK, "unfix md\n"), 2, out="out.dump").stdout
+    assert text.count("the atoms' mean places in the hotter watch are") == 1
+    assert "from the reference: it is of another structure" in text
+
+
 def expected_features(system, msd):
     """vibration, _avg, _avg2 by numpy and scipy."""
     atoms, owner = periodic_atoms(system.positions, system.types, Box.make(system.edges, system.pbc),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|show|data|forces")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|...")
     make = verbs.add_parser("make", help="quench, age and load glasses (goes on where it stopped), "
                                          "then pack them")
     pack = verbs.add_parser("pack", help="glass files from what is ready in a folder")
@@ -26,11 +26,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     forces = verbs.add_parser("forces", help="forces on the atoms of glass files after small moves, "
                               "by LAMMPS: kept in the files, for models that know how stiff an "
                               "atom's place is")
-    forces.add_argument("glasses", nargs="+", help="glass files (.h5)")
-    forces.add_argument("--system", help="a shipped system's name or a system file, for its "
-                        "potential; without it that of the decks as they stand, Cu-Zr")
-    forces.add_argument("--decks", help="folder of in.forces (inputs)")
+    watch = verbs.add_parser("watch", help="how the atoms of glass files vibrate in MD at a second, "
+                             "higher temperature, by LAMMPS: kept in the files, for models that "
+                             "take it")
+    watch.add_argument("--hot-temp", type=_positive, help="K (500, or that of the system)")
+    for one, deck in ((forces, "in.forces"), (watch, "in.vibrate")):
+        one.add_argument("glasses", nargs="+", help="glass files (.h5)")
+        one.add_argument("--system", help="a shipped system's name or a system file, for its "
+                         "potential; without it that of the decks as they stand, Cu-Zr")
+        one.add_argument("--decks", help=f"folder of {deck} (inputs)")
     forces.add_argument("--lmp", default="lmp", help="LAMMPS command (lmp)")
+    watch.add_argument("--lmp", default="lmp -sf opt", help="LAMMPS command (lmp -sf opt)")
     for one in (make, pack):
         one.add_argument("folder", help="where LAMMPS works; nothing that is there is made again, "
                                         "and other options than it was made with are refused")
@@ -51,6 +57,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--age-temp", type=_number, help="K (700)")
         one.add_argument("--vibration-temp", type=_number,
                          help="K, of 20 ps of MD of the undeformed glass (300)")
+        one.add_argument("--hot-temp", type=_number,
+                         help="K, of a second such run, in which atoms hop, too; 0: none (500 of the "
+                              "decks as they stand, else as the system says)")
         one.add_argument("--axes", help="loading axes (xyz)")
         one.add_argument("--senses", help="compression, tension or both (compression,tension)")
         one.add_argument("--strain", type=_positive, help="last strain (0.04)")
@@ -101,8 +110,8 @@ def run(args: argparse.Namespace) -> None:
     if args.what == "show":
         _show(args.glasses)
         return
-    if args.what == "forces":
-        _forces(args)
+    if args.what in ("forces", "watch"):
+        _add(args)
         return
     plans = [] if args.what == "data" else _plans(args)
     output = Path(args.output)
@@ -131,8 +140,9 @@ def _plans(args: argparse.Namespace) -> list[Plan]:
     from ..train.plan import Plan, seeds
 
     system = read_system(args.system) if args.system else None
-    given = {key: getattr(args, key) for key in ("rate", "fast", "age", "age_temp", "vibration_temp",
-                                                 "strain") if getattr(args, key) is not None}
+    given = {key: getattr(args, key) for key in (
+        "rate", "fast", "age", "age_temp", "vibration_temp", "hot_temp", "strain")
+        if getattr(args, key) is not None}
     if args.senses is not None:
         given["senses"] = tuple(dict.fromkeys(args.senses.split(",")))
         if not set(given["senses"]) <= {"compression", "tension"}:
@@ -198,18 +208,27 @@ def _data(paths: Iterable[str], output: Path) -> None:
         say(f"wrote {out}")
 
 
-def _forces(args: argparse.Namespace) -> None:
-    from ..io.glass import add_response
+def _add(args: argparse.Namespace) -> None:
+    from ..io.glass import add_response, add_watch, read_glass
     from ..progress import say, track
     from ..systems import read_system
-    from ..train.plan import deck_folder
-    from ..train.response import response_of
+    from ..train.plan import HOT, deck_folder, number
+    from ..train.response import response_of, watch_of
 
     system = read_system(args.system) if args.system else None
+    usual = HOT if system is None or system["vibration.hot"] is None else number(
+        system["vibration.hot"])
+    hot = usual if args.what == "forces" or args.hot_temp is None else args.hot_temp
     decks, command = deck_folder(args.decks), command_of(args.lmp)
-    for path in track(args.glasses, "forces", "glasses"):
-        add_response(path, response_of(path, system, decks, command))
-        say(f"{path}: has moved and forces now")
+    for path in track(args.glasses, args.what, "glasses"):
+        if args.what == "forces":
+            add_response(path, response_of(path, system, decks, command))
+            say(f"{path}: has moved and forces now")
+        else:
+            seed = int(read_glass(path).made.get("seed", 0)) + 1       # as mgml dataset make
+            add_watch(path, "msd_hot", watch_of(path, system, decks, command, "msd_hot",
+                                                hot, seed), hot_temp=hot)
+            say(f"{path}: has msd_hot now, at {hot} K")
 
 
 def _show(paths: Iterable[str]) -> None:
@@ -231,5 +250,5 @@ def _line(glass: Glass) -> str:
     return (f"{glass.name:<15} {len(glass):<7} {glass.composition:<10} "
             f"{glass.made.get('rate', '?'):<9} {glass.made.get('age', '-'):<6} "
             f"{glass.energy:.6f}  "
-            f"{'-' if glass.msd is None else format(glass.msd.mean(), '.4f'):<7}  "
+            f"{format(glass.watched['msd'].mean(), '.4f') if 'msd' in glass.watched else '-':<7}  "
             f"{', '.join(plastic) or '-'}")

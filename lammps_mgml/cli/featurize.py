@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # What to do about an input that features take and that is not there.
 REMEDIES = {"load": "; give --load z",
-            "msd": "; take a dump with the column d_msd, which a run with  include ${vibration}  "
-                   "measures"}
+            **{name: f"; take a dump with the column d_{name}, which a run with  include "
+                     "${vibration}  measures" for name in ("msd", "msd_hot")}}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -248,6 +248,7 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
 
     from ..api import ELEMENTS, sites
     from ..errors import InputError, MissingInputError, ModelError, OptionError
+    from ..families.vibrations import watched_of
     from ..features import resolve
     from ..models.model import load_model
 
@@ -274,7 +275,7 @@ def featurize_frame(frame: Frame, job: dict[str, Any]) -> dict[str, Any]:
         found = sites(frame.positions, frame.types, frame.box.edges, frame.box.periodic, wanted,
                       elements, job["parameters"], job["means"], None if keep.all() else keep,
                       np.float64 if job["double"] or model else np.float32, load=job["load"],
-                      msd=frame.columns.get("d_msd"), model=model.name if model else "")
+                      **watched_of(frame.columns), model=model.name if model else "")
     except MissingInputError as e:
         raise OptionError(f"{e}{REMEDIES.get(e.needs, '')}") from None
     columns = [wanted.index(name) for name in names]

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 # What features may take besides the structure: what the card says, and where a run gets it from.
 INPUTS = {"load": ("goes by the load", "variable mgml_load"),
-          "msd": ("by vibrations", "column d_msd, by include ${vibration}")}
+          "msd": ("by vibrations", "column d_msd, by include ${vibration}"),
+          "msd_hot": ("by hotter ones", "column d_msd_hot, by include ${vibration}")}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,8 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strains", metavar="LIST",
                         help="strains of the frames to keep, as 0.02,0.04 (all)")
     parser.add_argument("--vibrations", metavar="FILE",
-                        help="glass file, or dump with d_msd, of the same glass: keep how its "
-                             "atoms vibrate (that of the first run, if it tells)")
+                        help="glass file, or dump with d_msd (and d_msd_hot), of the same glass: "
+                             "keep how its atoms vibrate (that of the first run, if it tells)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import argparse
 
+    from ..families.vibrations import Watched
     from ..models.contributions import Contributions
     from ..models.model import SoftnessModel
     from ..system.arrays import Features, Floats, Int32s, Ints
@@ -122,7 +123,7 @@ def _ids(text: str | None) -> list[int] | None:
 
 def _features(args: argparse.Namespace, model: SoftnessModel, positions: Floats, types: Int32s,
               edges: Floats, periodic: Any, elements: tuple[str, ...],
-              msd: Floats | None) -> Features:
+              watched: Watched) -> Features:
     from ..api import sites
     from ..errors import MissingInputError, ModelError, OptionError
     from .featurize import REMEDIES
@@ -133,7 +134,7 @@ def _features(args: argparse.Namespace, model: SoftnessModel, positions: Floats,
                          f"{' '.join(elements)}: give --elements or another model")
     try:
         return sites(positions, types, edges, periodic, model.features, elements, model.parameters,
-                     load=args.load, msd=msd).features
+                     load=args.load, **watched).features
     except MissingInputError as e:
         raise OptionError(f"{e}{REMEDIES.get(e.needs, '')}") from None
 
@@ -151,7 +152,7 @@ def _of_glass(args: argparse.Namespace, model: SoftnessModel) -> Atoms:
         raise OptionError(f"--frame {args.frame}: a glass file has one structure, the undeformed one")
     glass = read_glass(args.structure)
     features = _features(args, model, glass.positions, glass.types, glass.box, (True,) * 3,
-                         glass.elements, glass.msd)
+                         glass.elements, glass.watched)
     return Atoms(glass.name, np.arange(1, len(glass) + 1), glass.types, glass.elements, features)
 
 
@@ -159,6 +160,7 @@ def _of_frame(args: argparse.Namespace, model: SoftnessModel) -> Atoms:
     from itertools import islice
 
     from ..errors import OptionError
+    from ..families.vibrations import watched_of
     from ..io.dump import read_frames
     from .featurize import _boundary, _symbols
 
@@ -173,7 +175,7 @@ def _of_frame(args: argparse.Namespace, model: SoftnessModel) -> Atoms:
         frame = frame.numbered_by(elements)
     elements = elements or frame.elements or model.elements
     features = _features(args, model, frame.positions, frame.types, frame.box.edges,
-                         frame.box.periodic, elements, frame.columns.get("d_msd"))
+                         frame.box.periodic, elements, watched_of(frame.columns))
     # types of one element count as one
     number = [0, *(model.elements.index(e) + 1 for e in elements)]
     return Atoms(f"{args.structure}, step {frame.step}", frame.columns["id"],

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from ..errors import InputError
 from ..families.family import Means
+from ..families.vibrations import Watched
 from ..flags import NO_REFERENCE, NOT_EVALUATED, NOT_IN_REFERENCE
 from ..models.model import SoftnessModel
 from ..pipeline import Sites, site_features
@@ -68,7 +69,7 @@ class Snapshot:
     take each displacement as the shortest one.  types : (n,) element numbers, 0 for none.
     number : (n,) int32, each atom's own number in the reference, 0 if it is not in it.
     reference : (n, 3) A, unwrapped, and partners : (n,) int32, how many it had there.
-    site : (n,) int32, the flags so far.  msd : (n,) A^2 or None.
+    site : (n,) int32, the flags so far.  watched : {input: (n,) A^2}, of the vibrations.
     quenched : (n,) S^q in the reference, which the engine keeps with the atoms; at first, and if it
     is not kept, None.
     may_flip : the engine's box is one that can be tilted, whether it is so just now or not.
@@ -84,7 +85,7 @@ class Snapshot:
     reference: Floats
     partners: Int32s
     site: Int32s
-    msd: Floats | None = None
+    watched: Watched = field(default_factory=dict)
     quenched: Floats | None = None
     shortest: bool = False
     may_flip: bool = False
@@ -162,10 +163,10 @@ class Evaluator:
                     atoms, domain, request.parameters.get("nearest", Lengths.nearest),
                     request.model.name if request.model else "")
             scores = self._scores(len(snap.tags))
-            features = self._features(atoms, request.names, snap.msd, np.float64, self._room,
+            features = self._features(atoms, request.names, snap.watched, np.float64, self._room,
                                       scores)
             if request.table:
-                table = self._features(atoms, request.table, snap.msd, np.float32)
+                table = self._features(atoms, request.table, snap.watched, np.float32)
             del atoms
         if first:
             assert features is not None
@@ -209,13 +210,13 @@ class Evaluator:
         """Tell the homes of the reference anew who owns which atom, at the next evaluation."""
         self._numbers = None
 
-    def _features(self, atoms: Atoms, names: tuple[str, ...], msd: Floats | None,
+    def _features(self, atoms: Atoms, names: tuple[str, ...], watched: Watched,
                   dtype: DTypeLike, room: Scratch | None = None,
                   scores: _Scores | None = None) -> Sites:
         request = self.request
         sites = site_features(
             atoms, self.domain, names, request.elements, self.state.means if self.state else None,
-            request.parameters, dtype=dtype, scratch=room, each=scores, load=request.load, msd=msd)
+            request.parameters, dtype=dtype, scratch=room, each=scores, load=request.load, **watched)
         for stage, seconds in sites.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         return sites

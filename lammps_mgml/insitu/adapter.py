@@ -4,7 +4,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -23,9 +23,21 @@ if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
 DOUBLE_2D, DOUBLE = 3, 2          # the library's data type numbers
-MSD = "d_msd"
 _COLUMNS_LOST = 1 << 20           # a bit of i_site, until the first evaluation
-WATCHED = (MSD, "i_mgml_samples", "d2_mgml_mean")
+
+
+class Watch(NamedTuple):
+    """Names of the columns of a watch: what it gives, the running mean square displacement about the
+    running mean position, that, and the number of samples."""
+
+    column: str
+    running: str
+    mean: str
+    samples: str
+
+
+WATCHED = {"msd": Watch("d_msd", "d_msd", "d2_mgml_mean", "i_mgml_samples"),
+           "msd_hot": Watch("d_msd_hot", "d_mgml_hot", "d2_mgml_mean_hot", "i_mgml_samples_hot")}
 
 
 def attach(pointer: Any) -> Any:
@@ -158,7 +170,7 @@ class Adapter:
 
     def _must_have(self, name: str) -> None:
         if not self.has(name):
-            file = "MGML_VIBRATION" if name in WATCHED else "MGML_DECK"
+            file = "MGML_VIBRATION" if any(name in w for w in WATCHED.values()) else "MGML_DECK"
             raise InputError(f"there is no per-atom column {name}: include the file that makes it  "
                              f"(variable mgml getenv {file}  ,  include ${{mgml}})  and keep its "
                              f"fixes")
@@ -266,17 +278,20 @@ class Adapter:
         """Whether there are reference positions without anything that tells of them."""
         return bool(self.vectors("d2_mgml_ref").any() and not self.column("i_mgml_number").any())
 
-    def snapshot(self, element_of_type: Int32s, shortest: bool, with_msd: bool) -> Snapshot:
+    def snapshot(self, element_of_type: Int32s, shortest: bool,
+                 watches: Iterable[str]) -> Snapshot:
         """Snapshot of this rank's atoms; positions, number, reference and partners are live."""
         self.forget_new_atoms()
         box, positions, f = self.box(), self.positions(), self.style.length
-        msd = self.column(MSD) if with_msd else None
+        watched = {name: self.column(WATCHED[name].column) for name in watches}
+        if f != 1.0:
+            watched = {name: msd * f**2 for name, msd in watched.items()}
         unwrapped = positions - box.origin + box.vectors(self.images())
         return Snapshot(
             self.step, box, self._view("id", self.n_own).astype(np.int64), positions, unwrapped,
             element_of_type[self._view("type", self.n_own)], self.column("i_mgml_number"),
             self.vectors("d2_mgml_ref"), self.column("i_mgml_partners"),
-            self.column("i_site").copy(), msd if msd is None or f == 1.0 else msd * f**2,
+            self.column("i_site").copy(), watched,
             self.column("d_sq"), shortest, bool(self.lmp.extract_setting("triclinic")))
 
     def number_variable(self, name: str) -> tuple[str, ...]:

@@ -36,6 +36,11 @@ def vibration(pointer: Any) -> None:
     _guarded(pointer, lambda session: take_sample(session.adapter, session.domain))
 
 
+def vibration_hot(pointer: Any) -> None:
+    """The same of a second, hotter watch, into ``d_msd_hot``."""
+    _guarded(pointer, lambda session: take_sample(session.adapter, session.domain, "msd_hot"))
+
+
 def mgml_force(pointer: Any) -> float:
     """Value of a variable that LAMMPS reads at each evaluation of forces: always 0."""
     _guarded(pointer, _event(FORCE))

@@ -8,7 +8,8 @@ from typing import Any
 
 from . import callbacks, inside
 
-NAMES = ("softness", "vibration", "mgml_end", "mgml_force", "mgml_now", "mgml_open", "report")
+NAMES = ("softness", "vibration", "vibration_hot", "mgml_end", "mgml_force", "mgml_now", "mgml_open",
+         "report")
 
 
 def __getattr__(name: str) -> Any:

@@ -180,7 +180,9 @@ class Callback {
 
 bool ours(const char *name)
 {
-  return strcmp(name, "softness") == 0 || strcmp(name, "vibration") == 0;
+  for (const char *own : {"softness", "vibration", "vibration_hot"})
+    if (strcmp(name, own) == 0) return true;
+  return false;
 }
 
 // The command that is running.  Until 2024 the member was for derived classes only.
@@ -256,8 +258,8 @@ class FixMgml : public Fix {
   void set_arrays(int i) override
   {
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    for (const char *name : {"mgml_number", "mgml_samples"}) put(name, i, 0);
-    for (const char *name : {"sq", "p", "s", "d2min", "eta", "msd"}) put(name, i, nan);
+    for (const char *name : {"mgml_number", "mgml_samples", "mgml_samples_hot"}) put(name, i, 0);
+    for (const char *name : {"sq", "p", "s", "d2min", "eta", "msd", "msd_hot"}) put(name, i, nan);
     for (const auto &name : further) put(name.c_str(), i, nan);
     put("site", i, NOT_EVALUATED | NOT_IN_REFERENCE);
   }

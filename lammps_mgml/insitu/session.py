@@ -25,16 +25,18 @@ from ..system.lengths import Lengths, kind_of
 from ..system.mpi import MpiDomain
 from ..system.threads import threads, use_threads
 from ..system.units import FIT
-from .adapter import MSD, Adapter, attach
+from .adapter import WATCHED, Adapter, attach
 from .gather import WRITER, gather
 from .options import Options, lengths_of, read_options
 from .run_phase import ASKED, BEGIN, DUE, END, EVALUATE, FORCE, SPOIL, Event, Phase, advance
+from .watch import CALLBACKS, take_reference
 
 CITE = "Wang and Jain, quench-in softness of metallic glasses"
 
 
 LOADED = 0.02                # deviatoric strain (norm) of the box from which its load is clear
 LIKE = 0.5                   # least cosine of the strain to that of mgml_load
+MOVED = 0.5                  # of the nearest distance: atoms of a glass that was watched hop less
 KEEPS_COLUMNS = 20231121     # first LAMMPS whose KOKKOS keeps them on a device (its PR 3930)
 
 
@@ -201,12 +203,15 @@ class Session:
         if "load" in needed and not options.load:
             raise OptionError(f"{what} must know the load: tell its axis and sense, e.g.  "
                               f"variable mgml_load string \"z compression\"")
-        self._with_msd = "msd" in needed
-        if self._with_msd and not self.adapter.has(MSD):
-            raise ModelError(
-                f"{what} needs the vibrations of the undeformed glass, column {MSD}: run it at "
-                f"temperature first, with  variable vibration getenv MGML_VIBRATION  ,  include "
-                f"${{vibration}}  ,  fix watch all python/invoke 5 end_of_step vibration")
+        self._watches = tuple(sorted(needed & WATCHED.keys()))
+        for name in self._watches:
+            column = WATCHED[name].column
+            if not self.adapter.has(column):
+                raise ModelError(
+                    f"{what} needs the vibrations of the undeformed glass, column {column}: run it "
+                    f"at temperature first, with  variable vibration getenv MGML_VIBRATION  ,  "
+                    f"include ${{vibration}}  ,  fix watch all python/invoke 5 end_of_step "
+                    f"{CALLBACKS[name]}")
         self._table_file = options.features_file
         settings = Settings(model.name if model else "none", model.checksum if model else "",
                             " ".join(of_types), options.load, lengths.d2_cutoff, lengths.nearest)
@@ -251,8 +256,10 @@ class Session:
         """Fill all columns from the present positions."""
         adapter, domain, evaluator = self.adapter, self.domain, self.evaluator
         assert evaluator is not None
+        if evaluator.state is None:
+            self._warn_if_moved(take_reference(adapter, domain))
         with domain.raise_on_all():
-            snap = adapter.snapshot(self.element_of_type, self.phase.rerun, self._with_msd)
+            snap = adapter.snapshot(self.element_of_type, self.phase.rerun, self._watches)
             if evaluator.state is None and not adapter.plugin and adapter.n_own:
                 if not adapter.in_group().all():
                     raise InputError("atoms were created after the include file of lammps_mgml, "
@@ -322,6 +329,19 @@ class Session:
                 f"reference of model {model.name} should be: its atoms feel forces of "
                 f"{told} {style.force}{known}. d_p comes out too high, d_sq ranks atoms less well: "
                 f"before this run,  minimize 0 {small} 1000 10000")
+
+    def _warn_if_moved(self, square: float) -> None:
+        """A line if the hotter watch was one of another structure: its atoms hopped, all of them.
+
+        square : mean, of how far their mean places then are from the reference."""
+        assert self.evaluator is not None
+        nearest = self.evaluator.request.parameters["nearest"]
+        if square > (MOVED * nearest) ** 2:
+            style = self.adapter.style
+            self._warn(
+                f"the atoms' mean places in the hotter watch are {square**0.5 / style.length:.2g} "
+                f"{style.name} (root of the mean square) from the reference: it is of another "
+                f"structure. Watch again, or go back to where the watch began (read_dump)")
 
     def _warn_if_unfit(self, evaluator: Evaluator) -> None:
         """A line if the cutoffs are not those of the structure; with a model that is an error."""

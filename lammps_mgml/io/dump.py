@@ -369,7 +369,7 @@ def _in_A(columns: dict[str, AnyArray], factor: float) -> dict[str, AnyArray]:  
     if factor == 1.0:
         return columns
     powers = {**dict.fromkeys(sum(COORDINATES[:2], ()), 1),
-              **dict.fromkeys(("d_d2min", "d_d2mean", "d_msd"), 2)}
+              **dict.fromkeys(("d_d2min", "d_d2mean", "d_msd", "d_msd_hot"), 2)}
     return {k: v * factor ** powers[k] if k in powers else v for k, v in columns.items()}
 
 

@@ -9,6 +9,7 @@
                             as quenched (50 K); attribute box (3, 3), row vectors, A
     msd                     (n,) float32, A^2, mean square displacement about the mean position in
                             MD of the undeformed glass (made: vibration_temp, vibration_time)
+    msd_hot                 the same of a second, hotter run (made: hot_temp)
     moved, forces           (n, 3) float32, small moves (A) of the atoms of the inherent structure,
                             and the forces on them then (in the deck's units): see inputs/in.forces
     loadings/AXIS-SENSE     strain (m,), stress (m,) GPa along the axis, d2min (m, n) float32 A^2,
@@ -17,6 +18,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from os import PathLike
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..families.vibrations import WATCHES, Watched
 from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.lengths import Lengths
 from .hdf5 import opened
@@ -57,7 +60,8 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Glass:
-    """See the file.  positions and box: of the inherent structure; quenched: (positions, box)."""
+    """See the file.  positions and box: of the inherent structure; quenched: (positions, box).
+    watched : {"msd": (n,) A^2, ...}."""
 
     name: str
     elements: tuple[str, ...]
@@ -69,7 +73,7 @@ class Glass:
     loadings: tuple[Loaded, ...]
     made: dict[str, Any] = field(repr=False)
     provenance: dict[str, str] = field(repr=False)
-    msd: Floats | None = field(default=None, repr=False)
+    watched: Watched = field(default_factory=dict, repr=False)
     lengths: Lengths = field(default_factory=Lengths)
     masses: tuple[float, ...] = ()               # () for those of the elements
     response: Floats | None = field(default=None, repr=False)     # (2, n, 3): moved, forces
@@ -104,8 +108,8 @@ def write_glass(path: str | PathLike[str], glass: Glass) -> None:
         for name, (positions, box) in frames.items():
             data = file.create_dataset(name, data=np.asarray(positions, np.float32), **packed)
             data.attrs["box"] = box
-        if glass.msd is not None:
-            file.create_dataset("msd", data=np.asarray(glass.msd, np.float32), **packed)
+        for name, msd in glass.watched.items():
+            file.create_dataset(name, data=np.asarray(msd, np.float32), **packed)
         for name, values in zip(RESPONSE, () if glass.response is None else glass.response):
             file.create_dataset(name, data=np.asarray(values, np.float32), **packed)
         for x in glass.loadings:
@@ -125,18 +129,31 @@ def add_response(path: str | PathLike[str], response: Floats) -> None:
     ------
     InputError : no glass file; cannot write, disk full: then the file is as it was.
     """
+    _add(path, dict(zip(RESPONSE, response)), (len(read_glass(path)), 3))
+
+
+def add_watch(path: str | PathLike[str], name: str, msd: Floats, **made: str) -> None:
+    """Keep ``msd`` (n,) A^2 as ``name``, msd or msd_hot, of a glass file, and in ``made`` how it came
+    to be.  Errors as of ``add_response``."""
+    _add(path, {name: msd}, (len(read_glass(path)),), made)
+
+
+def _add(path: str | PathLike[str], arrays: Mapping[str, Floats], shape: tuple[int, ...],
+         made: Mapping[str, str] | None = None) -> None:
     import h5py
 
-    glass = read_glass(path)
-    if response.shape != (2, len(glass), 3) or not np.isfinite(response).all():
-        raise InputError(f"{path}: {len(glass)} atoms, a response of shape {response.shape}")
     store = BytesIO(Path(path).read_bytes())
     with h5py.File(store, "r+") as file:
-        for name, values in zip(RESPONSE, response):
+        for name, values in arrays.items():
+            if values.shape != shape or not np.isfinite(values).all():
+                raise InputError(f"{path}: {name} must be {shape} numbers, not {values.shape}")
             if name in file:
                 del file[name]
             file.create_dataset(name, data=np.asarray(values, np.float32), compression="gzip",
                                 compression_opts=9, shuffle=True)
+        if made:
+            file.attrs["made"] = json.dumps({**json.loads(file.attrs["made"]), **made},
+                                            sort_keys=True)
     write_whole(path, store.getvalue())
 
 
@@ -210,7 +227,7 @@ def _checked(file: Any) -> Glass:
         frame("quenched") if "quenched" in file else None, float(file.attrs["energy"]),
         tuple(loadings), dict(json.loads(file.attrs["made"])),
         {k: str(file.attrs.get(k, "")) for k in ("lammps", "potential", "potential_sha256")},
-        _array(file, "msd", (n,)) if "msd" in file else None,
+        {name: _array(file, name, (n,)) for name in WATCHES.values() if name in file},
         Lengths.read(json.loads(file.attrs["lengths"])) if "lengths" in file.attrs else Lengths(),
         masses, np.stack([_array(file, name, (n, 3)) for name in RESPONSE])
         if RESPONSE[0] in file else None)

@@ -4,7 +4,7 @@
                     (3,), rate (K/s of the quench; 0 if not known), made (how the runs were made)
     types           (n,) uint8, 1 .. len(elements); atoms in the order of their ids
     reference       (n, 3) float32, A, positions in the undeformed structure
-    msd             (n,) float32, A^2, how the undeformed glass vibrates, if it was watched
+    msd, msd_hot    (n,) float32, A^2, how the undeformed glass vibrates, if it was watched
     runs/0, 1, ...  attributes label ("z-compression"), source (the dump); strain (m,);
                     d2min (m, n) float16, A^2, rounded up to 7 significant bits, so that the same
                     atoms are above 5 A^2; curve (k, 2) strain and stress (GPa), if it is known
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..families.vibrations import WATCHES, Watched
 from ..system.arrays import AnyArray, Floats, Int32s
 from ..system.box import Box
 from .hdf5 import opened
@@ -43,8 +44,8 @@ class PackedRun:
 @dataclass(frozen=True, eq=False)
 class Packed:
     """name : of the glass.  types (n,), positions (n, 3) A and box : of its undeformed structure.
-    rate : K/s of the quench, None if it is not known.  made : how the runs were made.  msd (n,) A^2
-    or None: how the atoms of the undeformed glass vibrate."""
+    rate : K/s of the quench, None if it is not known.  made : how the runs were made.  watched :
+    {"msd": (n,) A^2, ...}, how the atoms of the undeformed glass vibrate."""
 
     name: str
     elements: tuple[str, ...]
@@ -54,7 +55,7 @@ class Packed:
     rate: float | None
     made: str
     runs: tuple[PackedRun, ...]
-    msd: Floats | None = field(default=None, repr=False)
+    watched: Watched = field(default_factory=dict, repr=False)
 
 
 def write_packed(path: str | PathLike[str], packed: Packed) -> None:
@@ -70,8 +71,8 @@ def write_packed(path: str | PathLike[str], packed: Packed) -> None:
             "rate": packed.rate or 0.0})
         file.create_dataset("types", data=packed.types.astype(np.uint8), **small)
         file.create_dataset("reference", data=packed.positions.astype(np.float32), **small)
-        if packed.msd is not None:
-            file.create_dataset("msd", data=packed.msd.astype(np.float32), **small)
+        for name, msd in packed.watched.items():
+            file.create_dataset(name, data=msd.astype(np.float32), **small)
         for k, run in enumerate(packed.runs):
             group = file.create_group(f"runs/{k}")
             group.attrs.update(label=run.label, source=run.source)
@@ -128,9 +129,11 @@ def _checked(file: Any) -> Packed:
     if not n or positions.shape != (n, 3) or not np.isfinite(positions).all() or (
             types.min() < 1 or types.max() > len(elements)):
         raise ValueError(f"{n} types of {len(elements)} elements, positions {positions.shape}")
-    msd = np.asarray(file["msd"][:], np.float64) if "msd" in file else None
-    if msd is not None and msd.shape != (n,):
-        raise ValueError(f"{n} atoms, msd {msd.shape}")
+    watched = {name: np.asarray(file[name][:], np.float64) for name in WATCHES.values()
+               if name in file}
+    for name, msd in watched.items():
+        if msd.shape != (n,):
+            raise ValueError(f"{n} atoms, {name} {msd.shape}")
     runs = []
     for k in range(len(file["runs"])):
         group = file[f"runs/{k}"]
@@ -146,4 +149,4 @@ def _checked(file: Any) -> Packed:
     if not runs:
         raise ValueError("there is no run in it")
     return Packed(str(file.attrs["name"]), elements, types, positions, box,
-                  float(file.attrs["rate"]) or None, str(file.attrs["made"]), tuple(runs), msd)
+                  float(file.attrs["rate"]) or None, str(file.attrs["made"]), tuple(runs), watched)

@@ -17,6 +17,7 @@ from traits.api import Bool, Float, Int, Str
 
 from ..api import features_of_model, featurize, softness
 from ..errors import InputError, OptionError
+from ..families.vibrations import Watched, watched_of
 from ..features import resolve
 from ..models.model import SoftnessModel, load_model
 from ..plasticity.d2min import d2min
@@ -77,7 +78,7 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
                 particles.create_property(name, data=values)
             if self.running:
                 particles.create_property("d_s", data=softness(
-                    *here.arrays, model=model, load=self.load or None, msd=here.msd))
+                    *here.arrays, model=model, load=self.load or None, **here.watched))
         found, eta = _d2min(here, reference, of_here, of_reference,
                             self.cutoff or lengths.d2_cutoff)
         particles.create_property("d_d2min", data=found)
@@ -88,9 +89,9 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
                                            if defined.any() else float("nan"))
         if self.features:
             names = resolve(self.features, here.elements)
-            parameters: dict[str, Any] = {**model.parameters} if model else {}
+            more: dict[str, Any] = {**here.watched, **(model.parameters if model else {})}
             table = featurize(*here.arrays, features=names, elements=here.elements,
-                              load=self.load or None, msd=here.msd, **parameters)
+                              load=self.load or None, **more)
             for name, column in zip(names, table.T):
                 particles.create_property(f"d_{name}", data=np.ascontiguousarray(column))
 
@@ -102,7 +103,7 @@ class QuenchInSoftness(ModifierInterface):  # type: ignore[misc]
                 reference.x):
             kept = cache.create_particles(count=len(reference.x))
             _, features = features_of_model(*reference.arrays, model, self.load or None,
-                                            reference.msd)
+                                            **reference.watched)
             kept.create_property("d_sq", data=model.softness(features))
             if self.contributions:
                 why = model.contributions(features)
@@ -117,13 +118,15 @@ class _System:
     """Arrays of a DataCollection.
 
     x : (n, 3) A, from the cell's origin.  types : (n,) numbers of ``elements``.  edges : (3, 3) A,
-    row vectors.  ids : (n,) or None.  msd : (n,) A^2 or None.
+    row vectors.  ids : (n,) or None.  watched : {input: (n,) A^2}, of
+    the vibrations.
     """
 
     def __init__(self, x: Floats, types: Int32s, elements: tuple[str, ...], edges: Floats,
-                 pbc: tuple[bool, ...], ids: Ints | None, msd: Floats | None) -> None:
+                 pbc: tuple[bool, ...], ids: Ints | None,
+                 watched: Watched) -> None:
         self.x, self.types, self.elements = x, types, elements
-        self.edges, self.pbc, self.ids, self.msd = edges, pbc, ids, msd
+        self.edges, self.pbc, self.ids, self.watched = edges, pbc, ids, watched
 
     @classmethod
     def of(cls, data: DataCollection, elements: Sequence[str] | None) -> _System:
@@ -163,9 +166,9 @@ class _System:
             else None
         if ids is not None and len(np.unique(ids)) < len(ids):
             raise InputError("two particles have the same identifier")
-        msd = np.array(particles["d_msd"]) if "d_msd" in particles else None
         return cls(np.array(particles.positions) - matrix[:, 3], types, known, matrix[:, :3].T.copy(),
-                   tuple(map(bool, cell.pbc)), ids, msd)
+                   tuple(map(bool, cell.pbc)), ids,
+                   {name: values.copy() for name, values in watched_of(particles).items()})
 
     @property
     def arrays(self) -> tuple[Floats, Int32s, Floats, tuple[bool, ...]]:

@@ -37,10 +37,10 @@ def pack(path: str | PathLike[str], runs: Sequence[Run], rate: float | None = No
             raise InputError(f"{run.path}: is not of the glass of {first.path} (its reference frame "
                              f"has other atoms or places): give runs of one glass")
     assert x is not None
-    msd = x.msd
+    vibrations = x.watched
     if watched is not None and watched.structure is not None:
-        msd = watched.structure.msd
-        if msd is None:
+        vibrations = watched.structure.watched
+        if not vibrations:
             raise InputError(f"{watched.path}: has no vibrations (msd): take a glass file of mgml "
                              f"dataset make, or a dump with d_msd")
     kept = []
@@ -49,7 +49,7 @@ def pack(path: str | PathLike[str], runs: Sequence[Run], rate: float | None = No
             rows = np.arange(len(one.strain)) if strains is None else _frames(run, one, strains)
             kept.append(PackedRun(one.label, run.path, one.strain[rows], one.d2min[rows], one.curve))
     write_packed(path, Packed(name or first.glass, x.elements, x.types, x.positions, x.box,
-                              rate or first.rate, made, tuple(kept), msd))
+                              rate or first.rate, made, tuple(kept), vibrations))
 
 
 def _frames(run: Run, one: Loading, strains: Sequence[float]) -> Ints:
@@ -65,7 +65,7 @@ def unpack(path: str) -> list[Run]:
     """The runs of a file of ``pack``, each with one loading; InputError if it is damaged."""
     packed = read_packed(path)
     structure = Structure(packed.name, packed.elements, packed.positions, packed.types, packed.box,
-                          packed.msd)
+                          packed.watched)
     composition = composition_of(packed.elements, packed.types)
     runs = []
     for one in packed.runs:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..families.vibrations import watched_of
 from ..io.dump import Frame, first_bytes, read_frames
 from ..io.glass import read_glass
 from ..io.packed import is_packed
@@ -96,7 +97,7 @@ def _of_glass(path: str) -> Run:
         raise InputError(f"{path}: this glass has no loadings: mgml dataset make loads it")
     rate = _number(glass.made.get("rate"))
     structure = Structure(glass.name, glass.elements, glass.positions, glass.types,
-                          Box.make(glass.box, (True,) * 3), glass.msd)
+                          Box.make(glass.box, (True,) * 3), glass.watched)
     loadings = []
     for x in glass.loadings:
         stress = -x.stress if x.sense == "compression" else x.stress
@@ -197,7 +198,7 @@ def _run_of(path: str, reference: Frame, elements: tuple[str, ...], glass: str |
     name = glass or _stem(path)
     box = Box(np.zeros(3), reference.box.edges, reference.box.periodic)
     structure = Structure(name, unique, reference.positions, types, box,
-                          reference.columns.get("d_msd"))
+                          watched_of(reference.columns))
     return Run(name, path, unique, composition, None, condition_of(composition, None), structure,
                (loading,), len(types), own=own,
                named=glass is not None, notes=notes)

@@ -7,7 +7,8 @@
     [dynamics]              timestep, temperature_damping, pressure_damping, pressure, atom_style
     [quench]                spacing of the simple cubic start, melt, end, high, low, rate, fast, hold,
                             settle
-    [vibration]             temperature, time, settle, skin
+    [vibration]             temperature, hot (of a second watch, if there is to be one), time,
+                            settle, skin
     [loading]               axes, senses, strain, step, force
     [ageing]                temperature, rate, monte_carlo ...
     [cutoffs]               lengths that replace those found from g(r); with nearest, all of them
@@ -57,7 +58,8 @@ SECTIONS: dict[str, dict[str, tuple[type, Any]]] = {
         "settle": (float, lambda s: 1000 * s["dynamics.timestep"]),
         "force": (float, 1e-6)},
     "vibration": {
-        "temperature": (float, REQUIRED), "skin": (float, lambda s: s["potential.skin"]),
+        "temperature": (float, REQUIRED), "hot": (float, None),
+        "skin": (float, lambda s: s["potential.skin"]),
         "time": (float, lambda s: 10000 * s["dynamics.timestep"]),
         "settle": (float, lambda s: 1500 * s["dynamics.timestep"])},
     "loading": {
@@ -133,7 +135,8 @@ class System:
     def told(self) -> dict[str, Any]:
         """All that decides how a glass is made, as JSON can hold it."""
         return {"units": self.units, "elements": list(self.elements), "masses": list(self.masses),
-                **{k: v for k, v in self.settings.items() if not k.startswith("cutoffs.")}}
+                **{k: v for k, v in self.settings.items()
+                   if not k.startswith("cutoffs.") and v is not None}}
 
 
 def shipped_systems() -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from ..api import sites
 from ..errors import InputError, OptionError
 from ..families.densities import load_tensor
+from ..families.vibrations import WATCHES, Watched, watched_of
 from ..features import needs, resolve
 from ..io.dump import read_dump
 from ..io.glass import read_glass
@@ -37,7 +38,8 @@ def cubes(box: Box, positions: Floats, side: float = SIDE) -> Ints:
 class Structure:
     """The undeformed structure of one glass; features are computed once for each load.
 
-    msd : (n,) A^2, mean square displacements about the mean positions at temperature, or None.
+    watched : {input: (n,) A^2} of what is known of ``families.vibrations.WATCHES``: mean square
+    displacements about the mean positions at temperature.
     lengths : of the glass, in the units of the positions.  masses : of the elements, g/mol (lj:
     LAMMPS' own).  response : (2, n, 3), how far its atoms were moved (A) and the forces on them then
     (eV/A), or None.  force_constants : of pairs, fitted to these; for the features that take them.
@@ -48,7 +50,7 @@ class Structure:
     positions: Floats
     types: Int32s
     box: Box
-    msd: Floats | None = None
+    watched: Watched = field(default_factory=dict, repr=False)
     lengths: Lengths = field(default_factory=Lengths)
     masses: tuple[float, ...] = ()
     response: Floats | None = field(default=None, repr=False)
@@ -67,16 +69,17 @@ class Structure:
                       **(parameters or {})}
         resolved = resolve(names, self.elements)
         needed = needs(resolved, self.elements)
-        if self.msd is None and "msd" in needed:
-            raise InputError(f"{self.glass} comes without the vibrations of its atoms (d_msd): "
-                             f"mgml dataset make measures them")
+        for name in WATCHES.values():
+            if name in needed and name not in self.watched:
+                raise InputError(f"{self.glass} comes without the vibrations of its atoms "
+                                 f"(d_{name}): mgml dataset make measures them")
         key = (resolved, load if "load" in needed else None, np.dtype(dtype).name,
                tuple(parameters.items()))
         if key not in self._known:
             self._known[key] = sites(
                 self.positions, self.types, self.box.edges, self.box.periodic,
                 resolved, self.elements, parameters, load=load, dtype=dtype,
-                msd=self.msd).features
+                **self.watched).features
         return self._known[key]
 
     def blocks(self) -> Ints:
@@ -164,8 +167,8 @@ def _of_glass(path: str, elements: Sequence[str] | None) -> list[Loading]:
     if elements and glass.elements != tuple(elements):
         raise InputError(f"{path}: elements {' '.join(glass.elements)}, not {' '.join(elements)}")
     structure = Structure(glass.name, glass.elements, glass.positions, glass.types,
-                          Box.make(glass.box, (True,) * 3), glass.msd, glass.lengths, glass.masses,
-                          glass.response)
+                          Box.make(glass.box, (True,) * 3), glass.watched, glass.lengths,
+                          glass.masses, glass.response)
     return [Loading(structure, x.load, dict(zip(x.strain.tolist(), x.d2min)))
             for x in glass.loadings]
 
@@ -192,7 +195,7 @@ def _of_dump(path: str, elements: Sequence[str] | None, lengths: Lengths,
             first.positions, first.box.edges, frame.positions, frame.box.edges,
             first.box.periodic, lengths.d2_cutoff).d2min
     structure = Structure(words[0], tuple(elements), first.positions, first.types, first.box,
-                          first.columns.get("d_msd"), lengths)
+                          watched_of(first.columns), lengths)
     return Loading(structure, _load_of(words), labels)
 
 

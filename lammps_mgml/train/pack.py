@@ -63,13 +63,15 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
             tell(f"{plan.name}.{axis}-{sense}: not at strain {plan.strain}, left out")
         else:
             loadings.append(loaded)
-    msd = None
-    if (folder / f"{plan.name}.msd").exists():
-        frame = next(read_dump(folder / f"{plan.name}.msd"), None)
-        if frame is None or "d_msd" not in frame.columns:
-            raise InputError(f"{folder / plan.name}.msd has no column d_msd")
-        frame.must_have_atoms_of(inherent)
-        msd = frame.columns["d_msd"] * (scale**2 if frame.units is None else 1.0)
+    watched = {}
+    for what in plan.watches:
+        path = folder / f"{plan.name}.{what}"
+        if path.exists():
+            frame = next(read_dump(path), None)
+            if frame is None or f"d_{what}" not in frame.columns:
+                raise InputError(f"{path} has no column d_{what}")
+            frame.must_have_atoms_of(inherent)
+            watched[what] = frame.columns[f"d_{what}"] * (scale**2 if frame.units is None else 1.0)
     response, path = None, folder / f"{plan.name}.forces"
     if path.exists():
         moved = next(read_dump(path), None)
@@ -90,7 +92,7 @@ def glass_of(plan: Plan, folder: Path, tell: Callable[[str], object] = print) ->
     masses = () if plan.system is None else tuple(
         m * STYLES[plan.system.units].mass for m in plan.system.masses)
     return Glass(plan.name, elements, inherent.types, positions, edges, before, float(energy),
-                 tuple(loadings), plan.made, provenance, msd, lengths, masses,
+                 tuple(loadings), plan.made, provenance, watched, lengths, masses,
                  response)
 
 

@@ -9,6 +9,7 @@ from ..errors import InputError, OptionError
 from ..systems import System
 
 STEP = 0.001           # strain increment of in.aqs, where its log does not tell
+HOT = "500"            # K, of the second watch of Cu-Zr
 CALLS = 250            # of the forces, in an increment of in.aqs: Cu-Zr 146, Kob-Andersen 350
 
 
@@ -38,8 +39,9 @@ class Plan:
     """How the glass of one seed is made.  age : ps at age_temp (K), 0 for none.
 
     system : what is simulated; None for the decks as they stand, Cu-Zr.  shares : of its elements;
-    of the decks as they stand, two.  Numbers may be texts: they go to LAMMPS, and into the glass
-    file, as they are given, in the units of the system.
+    of the decks as they stand, two.  hot_temp : K, of a second watch of the vibrations, 0 for none;
+    None for 500 of the decks as they stand.  Numbers may be texts: they go to LAMMPS, and into the
+    glass file, as they are given, in the units of the system.
     """
 
     seed: int
@@ -50,6 +52,7 @@ class Plan:
     age: str = "0"
     age_temp: str = "700"
     vibration_temp: str = "300"
+    hot_temp: str | None = None
     axes: str = "xyz"
     senses: tuple[str, ...] = ("compression", "tension")
     strain: str = "0.04"
@@ -62,6 +65,7 @@ class Plan:
                "fast": number(system["quench.fast"]), "axes": system["loading.axes"],
                "age_temp": number(system["ageing.temperature"]), "senses": system.senses,
                "vibration_temp": number(system["vibration.temperature"]),
+               "hot_temp": number(system["vibration.hot"] or 0.0),
                "strain": number(system["loading.strain"])}
         return cls(seed, n=n, system=system, **{**own, **others})
 
@@ -85,7 +89,16 @@ class Plan:
         out.update(n=self.n, rate=self.rate, fast=self.fast)
         if float(self.age) > 0:
             out.update(age=self.age, age_temp=self.age_temp)
-        return {**out, "vibration_temp": self.vibration_temp}
+        out["vibration_temp"] = self.vibration_temp
+        if "msd_hot" in self.watches:
+            out["hot_temp"] = self.watches["msd_hot"]
+        return out
+
+    @property
+    def watches(self) -> dict[str, str]:
+        """{"msd": K, "msd_hot": K}, the second if it is asked for."""
+        hot = HOT if self.hot_temp is None else self.hot_temp
+        return {"msd": self.vibration_temp, **({"msd_hot": hot} if float(hot) > 0 else {})}
 
     @property
     def loadings(self) -> list[tuple[str, str]]:
@@ -113,11 +126,13 @@ class Plan:
                     "rate": number(self.system["ageing.rate"])})},
                 (f"{name}.check.done", f"{name}.data"), {"time": "--age", "temp": "--age-temp"},
                 float(self.age) / self._of("dynamics.timestep", 0.002)))
-        out.append(Step(f"{name}.msd", "in.vibrate", {
-            **given, "name": name, "seed": self.seed, "temp": self.vibration_temp}, (f"{name}.msd",),
-            {"temp": "--vibration-temp"},
-            (self._of("vibration.time", 20.0) + self._of("vibration.settle", 3.0))
-            / self._of("dynamics.timestep", 0.002)))
+        for k, (what, temp) in enumerate(self.watches.items()):
+            out.append(Step(f"{name}.{what}", "in.vibrate", {
+                **given, "name": name, "seed": self.seed + k, "temp": temp,
+                **({"what": what} if k else {})}, (f"{name}.{what}",),
+                {"temp": "--hot-temp" if k else "--vibration-temp"},
+                (self._of("vibration.time", 20.0) + self._of("vibration.settle", 3.0))
+                / self._of("dynamics.timestep", 0.002)))
         out.append(Step(f"{name}.forces", "in.forces", {
             **given, "name": name, "seed": self.seed}, (f"{name}.forces",), {}, 1.0))
         for axis, sense in self.loadings:

@@ -1,4 +1,5 @@
-"""Forces on the atoms of a glass after small moves, by LAMMPS with the deck in.forces."""
+"""What LAMMPS adds to the glass of a file: forces on its atoms after small moves (in.forces), and how
+they vibrate at temperature (in.vibrate)."""
 from __future__ import annotations
 
 import subprocess
@@ -11,13 +12,13 @@ import numpy as np
 
 from ..errors import InputError, MgmlError
 from ..io.dump import Frame, read_dump
-from ..io.glass import read_glass, write_data
+from ..io.glass import Glass, read_glass, write_data
 from ..system.arrays import Floats
 from ..system.box import Box
 from ..system.elements import MASSES
 from ..systems import System, lammps_files
 
-DECK = "in.forces"
+FORCES, VIBRATE = "in.forces", "in.vibrate"
 LARGEST = 0.1          # of the nearest distance: of moves that are small, root mean square
 
 
@@ -30,9 +31,32 @@ def response_of(path: str | PathLike[str], system: System | None, decks: Path,
 
     Raises
     ------
-    InputError : no glass file; of other elements or units than the system; no in.forces in ``decks``.
+    InputError : no glass file; of other elements or units than the system; no deck in ``decks``.
     MgmlError : LAMMPS failed.
     """
+    glass = _glass(path, system)
+    frame = _dumped(path, glass, system, decks, command, FORCES, "forces")
+    return of_frame(frame, glass.positions, glass.box, 1.0, glass.lengths.nearest, str(path))
+
+
+def watch_of(path: str | PathLike[str], system: System | None, decks: Path, command: Sequence[str],
+             watch: str, temperature: str, seed: int) -> Floats:
+    """(n,) A^2 (lj: sigma^2), mean square displacements about the mean positions in MD.
+
+    watch : msd, or msd_hot of the second, hotter one.  temperature : K (lj: units of it).  seed : of
+    the velocities.  The rest, and errors, as of ``response_of``.
+    """
+    glass = _glass(path, system)
+    frame = _dumped(path, glass, system, decks, command, VIBRATE, watch, what=watch,
+                    temp=temperature, seed=str(seed))
+    if len(frame.types) != len(glass):
+        raise MgmlError(f"{path}: of {len(glass)} atoms {VIBRATE} kept {len(frame.types)}")
+    msd: Floats = frame.columns[f"d_{watch}"]
+    return msd
+
+
+def _glass(path: str | PathLike[str], system: System | None) -> Glass:
+    """The glass, which must be one for the potential of ``system``."""
     glass = read_glass(path)
     elements = ("Cu", "Zr") if system is None else system.elements
     units = "metal" if system is None else system.units
@@ -45,23 +69,30 @@ def response_of(path: str | PathLike[str], system: System | None, decks: Path,
                          f"takes others")
     if glass.masses == () and any(e not in MASSES for e in glass.elements):
         raise InputError(f"{path}: the masses of {' '.join(glass.elements)} are unknown")
-    if not (decks / DECK).exists():
-        raise InputError(f"no {DECK} in {decks}: give --decks, a folder that has it")
+    return glass
+
+
+def _dumped(path: str | PathLike[str], glass: Glass, system: System | None, decks: Path,
+            command: Sequence[str], deck: str, ending: str, **variables: str) -> Frame:
+    """What the deck dumps of the glass, NAME.ending."""
+    if not (decks / deck).exists():
+        raise InputError(f"no {deck} in {decks}: give --decks, a folder that has it")
+    variables["name"] = "glass"
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_data(folder / "glass.data", glass)
-        words = ["-var", "name", "glass"]
         if system is not None:
             lammps_files(system, folder)
-            words += ["-var", "system", f"{system.name}.lmp"]
+            variables["system"] = f"{system.name}.lmp"
+        words = [word for key, value in variables.items() for word in ("-var", key, value)]
         done = subprocess.run(
-            [*command, "-in", str((decks / DECK).resolve()), "-log", "none", *words], cwd=folder,
+            [*command, "-in", str((decks / deck).resolve()), "-log", "none", *words], cwd=folder,
             stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        frame = next(read_dump(folder / "glass.forces"), None) if not done.returncode else None
+        frame = next(read_dump(folder / f"glass.{ending}"), None) if not done.returncode else None
         if frame is None:
             said = [x for x in (done.stdout + done.stderr).splitlines() if x.strip()]
-            raise MgmlError(f"{DECK} for {path} failed: {said[-1] if said else done.returncode}")
-    return of_frame(frame, glass.positions, glass.box, 1.0, glass.lengths.nearest, str(path))
+            raise MgmlError(f"{deck} for {path} failed: {said[-1] if said else done.returncode}")
+    return frame
 
 
 def of_frame(frame: Frame, positions: Floats, edges: Floats, scale: float, nearest: float,
@@ -76,7 +107,7 @@ def of_frame(frame: Frame, positions: Floats, edges: Floats, scale: float, neare
     moved = (away - np.round(away)) @ box.edges
     far = float(np.sqrt((moved**2).sum(axis=1).mean()))
     if not 0.0 < far < LARGEST * nearest:
-        raise InputError(f"{where}: {DECK} moved the atoms by {far:.3g} (root of the mean square), "
+        raise InputError(f"{where}: {FORCES} moved the atoms by {far:.3g} (root of the mean square), "
                          f"where the nearest are {nearest:.3g} apart: it is of another structure")
     forces = np.stack([frame.columns[c] for c in ("fx", "fy", "fz")], axis=1)
     return np.stack([moved, forces])
