@@ -89,6 +89,7 @@ model: .venv/ready
 	$(TRAIN) --recipe stiff-vibration --name cuzr-vibration -o lammps_mgml/models/cuzr-vibration.mgml
 	$(TRAIN) --recipe axial-strained-vibration --name cuzr-axial-vibration \
 	    -o lammps_mgml/models/cuzr-axial-vibration.mgml
+	$(TRAIN) --recipe axial-strained-hot --name cuzr-axial-hot -o lammps_mgml/models/cuzr-axial-hot.mgml
 	for s in fep:0.04 ka:0.03; do mgml train inputs/$${s%:*}/glass-[3-6].h5 --unseen inputs/$${s%:*}/glass-[12].h5 \
 	    --strain $${s#*:} --name $${s%:*} -o lammps_mgml/models/$${s%:*}.mgml || exit 1; done
 

@@ -9,9 +9,9 @@ with five times the weight: an eighth of the time.
 
 --response : LAMMPS' own response to small strains of the inherent structure, in place of the
 predicted one or beside it (minimisations, kept in --work; some 10 minutes).
---watch : MD of the undeformed glasses by inputs/in.vibrate, as 300:40,500:20, in place of the watch
-of 20 ps at 300 K of the glass files, and averaged with it (at 300 K) or beside it (at others); kept
-in --work.
+--watch : MD of the undeformed glasses by inputs/in.vibrate with other velocities, as 300:40,500:20,
+in place of the watch of 20 ps at 300 K of the glass files, and averaged with it (at 300 K) or beside
+it (at others, about the inherent structure); kept in --work.
 Without these two about 10 minutes.
 """
 import argparse
@@ -237,14 +237,15 @@ def by_lammps(loadings, folder, strain):
 
 def watched(structure, folder, temp, ps):
     """(n,) A^2 mean square displacements, of another watch with other velocities."""
-    name = f"{structure.glass}-{temp:g}-{ps:g}"
-    if not (folder / f"{name}.msd").exists():
+    name, what = f"{structure.glass}-{temp:g}-{ps:g}", "msd" if temp == 300 else "msd_hot"
+    if not (folder / f"{name}.{what}").exists():
         write_data(folder / f"{name}.data", read_glass(GLASS_FILES / f"{structure.glass}.h5"))
         subprocess.run(["lmp", "-sf", "opt", "-in", ROOT / "inputs" / "in.vibrate", "-screen", "none",
                         "-log", f"{name}.log", "-var", "name", name, "-var", "temp", str(temp),
-                        "-var", "time", str(ps), "-var", "seed", "5"], cwd=folder, check=True)
-    (frame,) = read_dump(folder / f"{name}.msd")
-    return frame.columns["d_msd"]
+                        "-var", "time", str(ps), "-var", "what", what, "-var", "seed", "5"],
+                       cwd=folder, check=True)
+    (frame,) = read_dump(folder / f"{name}.{what}")
+    return frame.columns[f"d_{what}"]
 
 
 def by_watch(loadings, msd):
@@ -301,7 +302,9 @@ def main():
         "C = 0.03": lambda: judge.margins(learn=lambda *rest: logistic(*rest, C=0.03)),
         "linear fit of ln D2min": lambda: judge.margins(learn=ridge),
         "labels at 0.5, 1 and 2 times the threshold": lambda: judge.margins(learn=graded),
-        "trees on the margins": lambda: judge.margins(learn=trees)}
+        "trees on the margins": lambda: judge.margins(learn=trees),
+        "the second watch of the glass files, 500 K, beside it": lambda: judge.margins(beside(
+            [x.features("vibration_hot", dtype=np.float32) for x in loadings]))}
     if args.watch or args.response:
         args.work.mkdir(exist_ok=True)
     for watch in filter(None, args.watch.split(",")):

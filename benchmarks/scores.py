@@ -20,7 +20,7 @@ from lammps_mgml.io.glass import read_glass  # noqa: E402
 from lammps_mgml.train.dataset import read_loadings  # noqa: E402
 
 FIRST = "cuzr-wang13"
-MODELS = (FIRST, "cuzr", "cuzr-axial", "cuzr-vibration", "cuzr-axial-vibration")
+MODELS = (FIRST, "cuzr", "cuzr-axial", "cuzr-vibration", "cuzr-axial-vibration", "cuzr-axial-hot")
 GROUPS = {"Cu65Zr35, 5e12 K/s": ("25", "26", "27", "28"),
           "the same, aged": ("51-aged", "52-aged", "53-aged"),
           "Cu50Zr50, 5e12 K/s": ("31", "32"), "Cu80Zr20, 5e12 K/s": ("41", "42")}

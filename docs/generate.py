@@ -107,7 +107,7 @@ def site_page():
 def quantity_pages():
     pages = {column.name: column_page(column) for column in COLUMNS}
     pages["i_site"] = site_page()
-    for name in ("d_msd", "d_feature"):
+    for name in ("d_msd", "d_msd_hot", "d_feature"):
         pages[name] = piece("quantities", name).lstrip()
     live = {f"v_mgml_{q.name}": live_page(q) for q in QUANTITIES}
     rows = [(f"[`{c.name}`]({c.name}.md)", short(c.unit), c.of,
@@ -116,6 +116,8 @@ def quantity_pages():
               "Why a value is missing; 0: nothing is missing."),
              ("[`d_msd`](d_msd.md)", "Å²", "undeformed glass",
               "Mean square displacement about the mean position. After `include ${vibration}`"),
+             ("[`d_msd_hot`](d_msd_hot.md)", "Å²", "undeformed glass",
+              "The same of a second, hotter watch, about the place in the reference"),
              ("[`d_<feature>`](d_feature.md)", "", "present",
               "Any of the site features. On request")]
     pages["index"] = (

@@ -118,6 +118,7 @@ CASES = [
      lambda text, tmp: record(tmp, 31)["seed"] == 31 and record(tmp, 32)["seed"] == 32),
     ((*MAKE, "--age", "50", "--age-temp", "650"), False,
      lambda text, tmp: "in.quench for glass-5.data failed" in text),
+    ((*MAKE, "--hot-temp", "hot"), False, lambda text, tmp: "'hot' is no number" in text),
     ((*MAKE, "--vibration-temp", "warm"), False, lambda text, tmp: "'warm' is no number" in text),
     ((*MAKE, "--axes", "xw"), False, lambda text, tmp: "--axes 'xw'" in text),
     ((*MAKE, "--senses", "push"), False, lambda text, tmp: "--senses 'push'" in text),

@@ -259,6 +259,18 @@ def test_watching(tmp_path):
     assert np.isfinite(frame.columns["d_sq"]).all()
 
 
+@runs("roads/watch.md", "twice")
+def test_watching_twice(tmp_path):
+    lines = block("roads/watch.md", "twice", [("run        1500", "run 10"), ("run        10000", "run 20"),
+                                              ("1000 10000", "3 6")])
+    text = lammps(tmp_path, SYSTEM.split("velocity")[0], lines, FOUR, "run 0")
+    assert "model cuzr-axial-hot (" in text and "inherent structure, which the" not in text
+    frame, = read_dump(tmp_path / "out.dump")
+    before, = read_dump(tmp_path / "before.dump")
+    np.testing.assert_allclose(frame.positions, before.positions, atol=1e-9)
+    assert np.isfinite(frame.columns["d_sq"]).all()
+
+
 @runs("roads/cluster.md", "restart")
 def test_going_on_from_a_restart(tmp_path):
     lammps(tmp_path, SYSTEM, FOUR, "run 10", "write_restart glass.*.restart")

@@ -485,7 +485,7 @@ def test_missing_file_lists_the_shipped_models(name):
 
 def test_shipped_models_load_and_tell_scores_on_glasses_they_never_saw():
     assert set(shipped_models()) == {"cuzr", "cuzr-axial", "cuzr-wang13", "cuzr-vibration",
-                                     "cuzr-axial-vibration", *OTHERS}
+                                     "cuzr-axial-vibration", "cuzr-axial-hot", *OTHERS}
     for name in shipped_models():
         model = load_model(name)
         assert model.card["checksum"] == model.checksum and model.name == name

@@ -1,7 +1,7 @@
 """Vibrations: the measurement in a run against numpy on dumped positions, and the features of it."""
 import numpy as np
 import pytest
-from decks import MGML, SYSTEM, mgml, run_lammps, run_site, same, site_lammps
+from decks import MGML, ROOT, SYSTEM, mgml, run_lammps, run_site, same, site_lammps
 from glasses import glass, liquid, slab
 from scipy.spatial import cKDTree
 
@@ -9,6 +9,7 @@ from lammps_mgml import featurize, softness
 from lammps_mgml.api import sites
 from lammps_mgml.errors import InputError, OptionError
 from lammps_mgml.io.dump import read_dump
+from lammps_mgml.io.glass import read_glass
 from lammps_mgml.system.atoms import periodic_atoms
 from lammps_mgml.system.box import Box
 
@@ -136,6 +137,37 @@ def test_hotter_watch_of_another_structure_is_told(tmp_path):
                       + TAKEN.replace(BACK, "unfix md\n"), 2, out="out.dump").stdout
     assert text.count("the atoms' mean places in the hotter watch are") == 1
     assert "from the reference: it is of another structure" in text
+
+
+def test_dataset_watch(tmp_path, capfd):
+    """msd_hot of a glass file by hand from the positions of the same run; nothing else changes."""
+    decks, old = tmp_path / "decks", ROOT / "inputs" / "glasses" / "glass-13.h5"
+    decks.mkdir()
+    for name in ("in.quench", "in.vibrate"):
+        text = (ROOT / "inputs" / name).read_text()
+        for long, short in (("vtime  index 20", "vtime  index 0.2"), ("vsettle index 3.0", "vsettle index 0.1")):
+            text = text.replace(long, short)
+        (decks / name).write_text(text.replace("run             ${steps}", f"""
+            dump all all custom 5 {tmp_path}/samples.dump id type xu yu zu
+            dump_modify all sort id format float %.17g
+            run ${{steps}}"""))
+    path = tmp_path / "glass-13.h5"
+    path.write_bytes(old.read_bytes())
+    told = mgml("dataset", "watch", path, "--decks", decks, "--hot-temp", "400", "--lmp", "lmp")
+    assert "has msd_hot now, at 400 K" in told
+    glass, before = read_glass(path), read_glass(old)
+    assert glass.made == {**before.made, "hot_temp": "400"}
+    np.testing.assert_array_equal(glass.watched["msd"], before.watched["msd"])
+    np.testing.assert_array_equal(glass.loadings[0].d2min, before.loadings[0].d2min)
+    frames = [f for f in read_dump(tmp_path / "samples.dump") if f.step]
+    assert len(frames) == 20
+    places = np.array([np.stack([f.columns[c] for c in ("xu", "yu", "zu")], axis=1) for f in frames])
+    away = places - before.positions
+    away -= np.diag(before.box) * np.round(away[0] / np.diag(before.box))
+    expected = (away ** 2).sum(axis=2).mean(axis=0)
+    np.testing.assert_allclose(glass.watched["msd_hot"], expected, rtol=1e-3, atol=1e-5)
+    # twice the temperature in the velocities, half of it in the places
+    assert 250 < 400 * expected.mean() / 0.06 < 700
 
 
 def expected_features(system, msd):

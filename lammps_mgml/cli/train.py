@@ -22,7 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                              "stiff an atom's place is (glass files with forces); axial and "
                              "axial-stiff, these and how they lie to the load; axial-strained, "
                              "these and how the place answers a small strain along it; "
-                             "...-vibration, these and how the atoms vibrate (stiff)")
+                             "...-vibration, these and how the atoms vibrate; "
+                             "...-hot, in a second, hotter run, too (stiff)")
     parser.add_argument("--features", help="sets or names to use in place of the recipe's own")
     parser.add_argument("--strain", type=float, default=0.04, help="strain of the labels (0.04)")
     parser.add_argument("--elements", help="symbols of types 1, 2, ... of dumps; glass files tell "

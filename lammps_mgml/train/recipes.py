@@ -19,7 +19,8 @@ RECIPES = {"pair": DENSITIES, "axial": "element_type,pair",
            "stiff-vibration": f"{DENSITIES},stiffness,vibration",
            "axial-stiff-vibration": "element_type,pair,elastic,vibration",
            "axial-strained": "element_type,pair,elastic,strained",
-           "axial-strained-vibration": "element_type,pair,elastic,strained,vibration"}
+           "axial-strained-vibration": "element_type,pair,elastic,strained,vibration",
+           "axial-strained-hot": "element_type,pair,elastic,strained,vibration,vibration_hot"}
 
 # scikit-learn's GradientBoostingClassifier as the authors' scripts call it, by LightGBM.
 PAPER = {"learning_rate": 0.1, "num_leaves": 4, "max_depth": 2, "min_data_in_leaf": 50}
