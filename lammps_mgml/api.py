@@ -93,9 +93,10 @@ def featurize(positions: Any, types: Any = None, cell: Any = None, pbc: Any = (T
     dtype : numpy.float32 halves the memory of large matrices
     load : "z", "x tension", "0 1 1 compression", "xy shear": for features that go by the load
         (``axial_...``)
-    msd, msd_hot : (n,) A^2, mean square displacement of each atom about its mean position in MD of
-        the undeformed glass (20 ps at 300 K, and at 500 K, for the shipped models), for the
-        vibrations
+    msd : (n,) A^2, mean square displacement of each atom about its mean position in MD of the
+        undeformed glass (20 ps at 300 K for the shipped models), for the vibrations
+    msd_hot : (n,) A^2, the same of a second, hotter run (20 ps at 500 K), about its place in the
+        inherent structure
     parameters : near_cutoff (4.0 A), small_facet (0.05 of the cell's mean facet area), open_radius
         (3.6 A), density_first and density_spacing (2.0 and 0.4 A, the splines of the densities): see
         docs/features.md; nearest (2.54 A), the mean distance to the nearest neighbour in the glass,

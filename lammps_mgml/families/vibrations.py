@@ -14,7 +14,7 @@ from .family import Family, Feature, Set, Work
 # feature: the input that it takes, of a watch of the undeformed glass
 WATCHES = {"vibration": "msd", "vibration_hot": "msd_hot"}
 Watched = Mapping[str, Any]          # {input: (n,) A^2}
-SQUARE = "the mean square displacement (A^2) of each atom about its mean position, of a run of the " \
+SQUARE = "the mean square displacement (A^2) of each atom about its {}, of a {}run of the " \
          "undeformed glass"
 
 
@@ -26,7 +26,8 @@ def watched_of(columns: Mapping[str, AnyArray]) -> Watched:
 
 class Vibrations(Family):
     """Beyond the paper, and beyond the structure: it takes an MD run of the undeformed glass, or two,
-    the second at a higher temperature, where atoms hop, too.
+    the second at a higher temperature, where atoms hop: their displacements count from the inherent
+    structure.
 
     ln of the mean square displacement over its mean for the element, all closed cells of all ranks
     counted, so that the temperature drops out as far as the glass is harmonic.  NaN for open
@@ -36,17 +37,18 @@ class Vibrations(Family):
     order, title, stage = "VIBRATION", "of the atoms' motion, not in the paper", "density"
     averaged = True
     measure_reads = ()
-    inputs = {"msd": SQUARE, "msd_hot": f"{SQUARE} at a higher temperature"}
+    inputs = {"msd": SQUARE.format("mean position", ""),
+              "msd_hot": SQUARE.format("place in the inherent structure", "second, hotter ")}
     sets = {"vibration": Set("mean square displacement in MD of the undeformed glass, and averages"),
             "vibration_hot": Set("the same of a second, hotter run")}
 
     def features(self, elements: tuple[str, ...]) -> Iterator[Feature]:
         for name, needed in WATCHES.items():
+            about = ("mean position" if needed == "msd" else
+                     "place in the inherent structure, in a second, hotter run,")
             yield from levels([self.site(
-                name, name, "1", "ln of the mean square displacement about the atom's mean position "
-                "over its mean for the element" + (
-                    "" if needed == "msd" else ", of a second, hotter run"), needs=(needed,))],
-                one_set=True)
+                name, name, "1", f"ln of the mean square displacement about the atom's {about} over "
+                "its mean for the element", needs=(needed,))], one_set=True)
 
     def measure(self, work: Work, plan: Any, table: Floats) -> Floats:
         return np.concatenate([self._sums(work, WATCHES[name]) for name in plan])
