@@ -263,11 +263,11 @@ def test_watching(tmp_path):
 def test_watching_twice(tmp_path):
     lines = block("roads/watch.md", "twice", [("run        1500", "run 10"), ("run        10000", "run 20"),
                                               ("1000 10000", "3 6")])
-    text = lammps(tmp_path, SYSTEM.split("velocity")[0], lines, FOUR, "run 0")
+    text = lammps(tmp_path, SYSTEM.split("velocity")[0], lines, FOUR, "run 10")    # nothing moves the atoms
     assert "model cuzr-axial-hot (" in text and "inherent structure, which the" not in text
     frame, = read_dump(tmp_path / "out.dump")
     before, = read_dump(tmp_path / "before.dump")
-    np.testing.assert_allclose(frame.positions, before.positions, atol=1e-9)
+    np.testing.assert_allclose(frame.positions, before.positions, rtol=0, atol=1e-4)   # as dumped
     assert np.isfinite(frame.columns["d_sq"]).all()
 
 
