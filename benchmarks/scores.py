@@ -21,9 +21,11 @@ from lammps_mgml.train.dataset import read_loadings  # noqa: E402
 
 FIRST = "cuzr-wang13"
 MODELS = (FIRST, "cuzr", "cuzr-axial", "cuzr-vibration", "cuzr-axial-vibration", "cuzr-axial-hot")
-GROUPS = {"Cu65Zr35, 5e12 K/s": ("25", "26", "27", "28"),
-          "the same, aged": ("51-aged", "52-aged", "53-aged"),
-          "Cu50Zr50, 5e12 K/s": ("31", "32"), "Cu80Zr20, 5e12 K/s": ("41", "42")}
+GROUPS = {"Cu65Zr35, 5e12 K/s": ("glasses", "25", "26", "27", "28"),
+          "the same, fresh": ("fresh", "71", "72", "73", "74"),
+          "the same, aged": ("glasses", "51-aged", "52-aged", "53-aged"),
+          "Cu50Zr50, 5e12 K/s": ("glasses", "31", "32"),
+          "Cu80Zr20, 5e12 K/s": ("glasses", "41", "42")}
 # Models of other systems: folder in inputs/, unseen glasses
 OTHERS = {"fep": ("1", "2"), "ka": ("1", "2")}
 
@@ -55,8 +57,8 @@ def main():
     head = ["glasses", "loadings", "plastic", "eV per atom", *MODELS]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     details = []
-    for group, names in GROUPS.items():
-        paths = [ROOT / "inputs" / "glasses" / f"glass-{name}.h5" for name in names]
+    for group, (folder, *names) in GROUPS.items():
+        paths = [ROOT / "inputs" / folder / f"glass-{name}.h5" for name in names]
         loadings = [x for x in read_loadings(paths) if x.load.split()[1] in args.senses.split(",")]
         energy = np.mean([read_glass(p).energy for p in paths])
         cells = []
