@@ -415,6 +415,18 @@ COUPLING = (
            "step -= drift[:3] / drift[3]", "pass",
            "vibration.py::test_msd_is_the_variance_of_the_dumped_positions",
            "A drifting glass seems to vibrate."),
+    _fault("hot-watch-about-the-mean", WATCH,
+           "adapter.column(columns.running)[seen] + adapter.own_units(square, \"A^2\"))",
+           "adapter.column(columns.running)[seen])",
+           "vibration.py::test_hotter_msd_is_about_the_places_in_the_reference",
+           "Atoms that hopped in the hotter watch count as if they had not."),
+    _fault("hot-watch-drift", WATCH, "_squares(away - drift[:3] / drift[3], frame)",
+           "_squares(away, frame)",
+           "vibration.py::test_hotter_msd_is_about_the_places_in_the_reference",
+           "A glass that drifts while it is watched hops everywhere."),
+    _fault("hot-watch-deck", "inputs/in.vibrate", "variable        msd_hot atom f_mean[4]",
+           "variable        msd_hot atom v_msd", "vibration.py::test_dataset_watch",
+           "Models are trained on other displacements than runs give them."),
 )
 
 MISLEADS = "readers.py::test_dump_that_misleads_is_refused_with_its_step_and_line"
