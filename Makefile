@@ -72,7 +72,7 @@ trust-fast: .venv/ready-test
 	@touch $@
 
 bench: .venv/ready-bench
-	for m in cuzr-wang13 cuzr cuzr-axial cuzr-axial-vibration; do .venv/bin/python benchmarks/insitu.py --model $$m || exit 1; done
+	for m in cuzr-wang13 cuzr cuzr-axial cuzr-axial-hot; do .venv/bin/python benchmarks/insitu.py --model $$m || exit 1; done
 	for b in features cells trees offline sizes scaling instructions; do \
 	    .venv/bin/python benchmarks/$$b.py || exit 1; done
 

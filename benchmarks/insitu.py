@@ -53,8 +53,10 @@ compute voro all voronoi/atom neighbors yes
 variable vibration getenv MGML_VIBRATION
 include ${{vibration}}
 fix watch all python/invoke 5 end_of_step vibration
+fix watch_hot all python/invoke 5 end_of_step vibration_hot
 run 10
 unfix watch
+unfix watch_hot
 run 0
 """.strip().splitlines():
     lmp.command(line)
