@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="make|pack|...")
+    verbs = parser.add_subparsers(dest="what", required=True,
+                                  metavar="make|pack|show|data|forces|watch")
     make = verbs.add_parser("make", help="quench, age and load glasses (goes on where it stopped), "
                                          "then pack them")
     pack = verbs.add_parser("pack", help="glass files from what is ready in a folder")
@@ -209,25 +210,21 @@ def _data(paths: Iterable[str], output: Path) -> None:
 
 
 def _add(args: argparse.Namespace) -> None:
-    from ..io.glass import add_response, add_watch, read_glass
+    from ..io.glass import add_response, add_watch
     from ..progress import say, track
     from ..systems import read_system
     from ..train.plan import HOT, deck_folder, number
     from ..train.response import response_of, watch_of
 
     system = read_system(args.system) if args.system else None
-    usual = HOT if system is None or system["vibration.hot"] is None else number(
-        system["vibration.hot"])
-    hot = usual if args.what == "forces" or args.hot_temp is None else args.hot_temp
     decks, command = deck_folder(args.decks), command_of(args.lmp)
     for path in track(args.glasses, args.what, "glasses"):
         if args.what == "forces":
             add_response(path, response_of(path, system, decks, command))
             say(f"{path}: has moved and forces now")
         else:
-            seed = int(read_glass(path).made.get("seed", 0)) + 1       # as mgml dataset make
-            add_watch(path, "msd_hot", watch_of(path, system, decks, command, "msd_hot",
-                                                hot, seed), hot_temp=hot)
+            hot = args.hot_temp or number(system and system["vibration.hot"] or float(HOT))
+            add_watch(path, "msd_hot", watch_of(path, system, decks, command, hot), hot_temp=hot)
             say(f"{path}: has msd_hot now, at {hot} K")
 
 

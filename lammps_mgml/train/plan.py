@@ -39,9 +39,9 @@ class Plan:
     """How the glass of one seed is made.  age : ps at age_temp (K), 0 for none.
 
     system : what is simulated; None for the decks as they stand, Cu-Zr.  shares : of its elements;
-    of the decks as they stand, two.  hot_temp : K, of a second watch of the vibrations, 0 for none;
-    None for 500 of the decks as they stand.  Numbers may be texts: they go to LAMMPS, and into the
-    glass file, as they are given, in the units of the system.
+    of the decks as they stand, two.  hot_temp : K, of a second watch of the vibrations, 0 for none.
+    Numbers may be texts: they go to LAMMPS, and into the glass file, as they are given, in the units
+    of the system.
     """
 
     seed: int
@@ -52,7 +52,7 @@ class Plan:
     age: str = "0"
     age_temp: str = "700"
     vibration_temp: str = "300"
-    hot_temp: str | None = None
+    hot_temp: str = HOT
     axes: str = "xyz"
     senses: tuple[str, ...] = ("compression", "tension")
     strain: str = "0.04"
@@ -89,16 +89,13 @@ class Plan:
         out.update(n=self.n, rate=self.rate, fast=self.fast)
         if float(self.age) > 0:
             out.update(age=self.age, age_temp=self.age_temp)
-        out["vibration_temp"] = self.vibration_temp
-        if "msd_hot" in self.watches:
-            out["hot_temp"] = self.watches["msd_hot"]
-        return out
+        return {**out, **dict(zip(("vibration_temp", "hot_temp"), self.watches.values()))}
 
     @property
     def watches(self) -> dict[str, str]:
         """{"msd": K, "msd_hot": K}, the second if it is asked for."""
-        hot = HOT if self.hot_temp is None else self.hot_temp
-        return {"msd": self.vibration_temp, **({"msd_hot": hot} if float(hot) > 0 else {})}
+        hot = {"msd_hot": self.hot_temp} if float(self.hot_temp) > 0 else {}
+        return {"msd": self.vibration_temp, **hot}
 
     @property
     def loadings(self) -> list[tuple[str, str]]:

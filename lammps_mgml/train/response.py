@@ -40,15 +40,15 @@ def response_of(path: str | PathLike[str], system: System | None, decks: Path,
 
 
 def watch_of(path: str | PathLike[str], system: System | None, decks: Path, command: Sequence[str],
-             watch: str, temperature: str, seed: int) -> Floats:
-    """(n,) A^2 (lj: sigma^2), mean square displacements about the mean positions in MD.
+             temperature: str) -> Floats:
+    """(n,) A^2 (lj: sigma^2), mean square displacements in MD at the higher temperature (K; lj: units
+    of it), about the places in the inherent structure: msd_hot, as mgml dataset make has it.
 
-    watch : msd, or msd_hot of the second, hotter one.  temperature : K (lj: units of it).  seed : of
-    the velocities.  The rest, and errors, as of ``response_of``.
+    The rest, and errors, as of ``response_of``.
     """
-    glass = _glass(path, system)
+    glass, watch = _glass(path, system), "msd_hot"
     frame = _dumped(path, glass, system, decks, command, VIBRATE, watch, what=watch,
-                    temp=temperature, seed=str(seed))
+                    temp=temperature, seed=str(int(glass.made.get("seed", 0)) + 1))
     if len(frame.types) != len(glass):
         raise MgmlError(f"{path}: of {len(glass)} atoms {VIBRATE} kept {len(frame.types)}")
     msd: Floats = frame.columns[f"d_{watch}"]
