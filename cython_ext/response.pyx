@@ -11,43 +11,37 @@ from cython.parallel cimport prange
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t
 
-cdef extern from "stiffness.h" nogil:
-    ctypedef struct Springs:
-        pass
-    Springs springs_of(const double* pieces, int64_t size, int n_elements, double first,
-                       double spacing)
-    int64_t row_of_types(const Springs* s, int32_t a, int32_t b)
-    void spring(const Springs* s, int64_t row, double r, double* k, double* t)
+cdef extern from "ahead.h" nogil:
+    void ask_ahead(const void* p, int64_t size)
+
+cdef extern from "springs.h" nogil:
     int invert(const double* m, double* lowest, double* inverse)
     void times_symmetric(const double* m, const double* v, double* out)
 
 
-def loaded(const double[:, ::1] x, const int32_t[::1] types, const int64_t[::1] start,
-           const int32_t[::1] count, const int32_t[::1] neighbour, const double[::1] pieces,
-           int n_elements, double first, double spacing, const double[::1] load,
-           double[:, ::1] pairs, double[:, ::1] inverse, double[:, ::1] force, int threads):
+def loaded(const double[:, ::1] x, const int64_t[::1] start, const int32_t[::1] count,
+           const int32_t[::1] neighbour, const double[:, ::1] pairs, const double[::1] load,
+           double[:, ::1] inverse, double[:, ::1] force, int threads):
     """Of each owned atom: D^-1 (n_own, 6) with its near neighbours alone, xx yy zz xy xz yz, and the force
     (n_own, 3) on it after the strain -E, E the load (6,), per unit of it.  D^-1 is 0 where nothing holds the atom.
 
-    pieces : as for ``stiffness.places``.  pairs (len(neighbour), 2), filled: k over the square of the
-    distance, and t, of each atom with each of its neighbours.
+    pairs : (len(neighbour), 2) of ``stiffness.near``.
     """
-    cdef int64_t chunk
-    cdef Springs s = springs_of(&pieces[0], pieces.shape[0], n_elements, first, spacing)
-    for chunk in prange(n_chunks(start.shape[0]), nogil=True, num_threads=threads, schedule="dynamic"):
-        loaded_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, start.shape[0]), x,
-                     types, start, count, neighbour, s, load, pairs, inverse, force)
+    cdef int64_t chunk, n = start.shape[0]
+    for chunk in prange(n_chunks(n), nogil=True, num_threads=threads, schedule="dynamic"):
+        loaded_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n), x, start, count,
+                     neighbour, pairs, load, inverse, force)
 
 
 cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
-                       const int32_t[::1] types, const int64_t[::1] start,
-                       const int32_t[::1] count, const int32_t[::1] neighbour, Springs s,
-                       const double[::1] load, double[:, ::1] pairs, double[:, ::1] inverse,
+                       const int64_t[::1] start, const int32_t[::1] count,
+                       const int32_t[::1] neighbour, const double[:, ::1] pairs,
+                       const double[::1] load, double[:, ::1] inverse,
                        double[:, ::1] force) noexcept nogil:
     """The atoms ``begin`` to ``last`` - 1 of ``loaded``."""
     cdef int64_t i, j, p
     cdef int a
-    cdef double k, t, r2, along, lowest
+    cdef double k, t, along
     cdef double d[3]
     cdef double e[3]
     cdef double held[6]
@@ -56,16 +50,15 @@ cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
             held[a] = 0.0
         for a in range(3):
             force[i, a] = 0.0
+        if count[i]:
+            ask_ahead(&neighbour[start[i]], count[i] * sizeof(int32_t))
+            ask_ahead(&pairs[start[i], 0], 2 * count[i] * sizeof(double))
         for p in range(start[i], start[i] + count[i]):
             j = neighbour[p]
-            r2 = 0.0
             for a in range(3):
                 d[a] = x[j, a] - x[i, a]
-                r2 += d[a] * d[a]
-            spring(&s, row_of_types(&s, types[i], types[j]), sqrt(r2), &k, &t)
-            k /= r2
-            pairs[p, 0] = k
-            pairs[p, 1] = t
+            k = pairs[p, 0]
+            t = pairs[p, 1]
             held[0] += k * d[0] * d[0] + t
             held[1] += k * d[1] * d[1] + t
             held[2] += k * d[2] * d[2] + t
@@ -76,7 +69,7 @@ cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
             along = k * (d[0] * e[0] + d[1] * e[1] + d[2] * e[2])
             for a in range(3):
                 force[i, a] -= along * d[a] + t * e[a]
-        if not invert(held, &lowest, &inverse[i, 0]):
+        if not invert(held, NULL, &inverse[i, 0]):
             for a in range(6):
                 inverse[i, a] = 0.0
 
@@ -84,7 +77,7 @@ cdef void loaded_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
 def sweep(const double[:, ::1] x, const int64_t[::1] start, const int32_t[::1] count,
           const int32_t[::1] neighbour, const int32_t[::1] row, const double[:, ::1] pairs,
           const double[:, ::1] step, double[:, ::1] left, int threads):
-    """left -= H step, of owned atoms; ``pairs`` are those of ``loaded``.
+    """left -= H step, of owned atoms; ``pairs`` are those of ``stiffness.near``.
 
     step : (n_rows, 3); ``row`` tells those of the neighbours, which come from their ranks.
     left : (n_own, 3), the forces that are left.
@@ -105,6 +98,10 @@ cdef void sweep_chunk(int64_t begin, int64_t last, const double[:, ::1] x,
     cdef double k, t, dx, dy, dz, vx, vy, vz, fx, fy, fz
     for i in range(begin, last):
         fx = fy = fz = 0.0
+        if count[i]:
+            ask_ahead(&neighbour[start[i]], count[i] * sizeof(int32_t))
+            ask_ahead(&row[start[i]], count[i] * sizeof(int32_t))
+            ask_ahead(&pairs[start[i], 0], 2 * count[i] * sizeof(double))
         for p in range(start[i], start[i] + count[i]):
             j = neighbour[p]
             q = row[p]

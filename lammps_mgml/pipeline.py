@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .errors import InternalError, MissingInputError, OptionError
-from .families.averages import NEAR, averaged
+from .families.averages import NEAR, averaged, placed
 from .families.family import Family, Filling, Means, Product, Work
 from .families.neighbours import neighbour_statistics
-from .families.stiffness import INPUT as FORCE_CONSTANTS
+from .families.pairs import INPUT as FORCE_CONSTANTS
 from .features import Plan
 from .features import inputs as known_inputs
 from .features import plan as plan_of
@@ -87,6 +87,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     parameters = {**PARAMETERS, **parameters}
     if inputs.get(FORCE_CONSTANTS) is None and parameters.get(FORCE_CONSTANTS):
         inputs[FORCE_CONSTANTS] = np.array(parameters[FORCE_CONSTANTS], np.float64)
+    needed = {need: inputs.get(need) for need in plan.needs}
     room = scratch if scratch is not None else Scratch()
     with domain.raise_on_all():
         _check_inputs(plan, inputs)
@@ -94,7 +95,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
     clock.lap("cells")
     with domain.raise_on_all():
         entering = np.ones(atoms.n_own, np.uint8) if counted is None else counted.astype(np.uint8)
-        work = Work(atoms, cells, elements, parameters, entering, inputs, domain.n_rows,
+        work = Work(atoms, cells, elements, parameters, entering, needed, domain.n_rows,
                     domain.row_of)
         values, tables = room.take((domain.n_rows, len(plan.columns))), []
         sums = [np.array([cells.volume.sum(), float(cells.is_open.sum()), atoms.n_own])]
@@ -117,6 +118,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
         means = replace(means, composition=measured.composition)
     work.means = means
     products = _fill(work, plan, tables, sums, domain, clock)
+    work.made.clear()
     cells.keep(plan.rows - work.rows.keys(), room)
     work.rows.in_place = True                # no family reads the lists any more
     made, last, used = _averages(work, plan, tables, domain, clock, room)
@@ -133,6 +135,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
         flags = np.where(is_open, np.int32(OPEN_CELL), np.int32(0))
         flags[unknown] |= UNKNOWN_TYPE
         lists = {kind: work.rows[kind] for kind in plan.rows}
+        ones = np.ones(len(names), dtype)
         means_of = [room.take((min(atoms.n_own, at_once), table.shape[1]))
                     for _, table, *_ in last]
         for first in range(0, atoms.n_own, at_once):
@@ -141,14 +144,14 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
             block = features[at] if each is None else features[:at.stop - first]
             neighbour_statistics(values, plan.lists, here, block, first)
             for numbers, table, columns in products:
-                block[:, numbers] = table[at, columns]
+                placed(table, first, columns, block, numbers)
             clock.lap("mro")
             for (stage, table, columns, numbers), mean in zip(last, means_of):
                 mean = averaged(table, here[NEAR], len(block), mean[:len(block)], first)
-                block[:, numbers] = mean[:, columns]
+                placed(mean, 0, columns, block, numbers)
                 clock.lap(stage)
             block[is_open[at]] = np.nan      # also where all its neighbours happen to be closed
-            undefined = np.isnan(block.sum(axis=1))     # without a second matrix, of truth values
+            undefined = np.isnan(block @ ones)          # without a second matrix, of truth values
             flags[at][undefined & ~is_open[at]] |= NO_FEATURES
             block[unknown[at]] = np.nan
             clock.lap("mro")

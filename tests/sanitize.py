@@ -21,8 +21,9 @@ FAULTS = {
         "np.full(9, 9, np.int32), np.empty((9, 4)), 1)",
     "is outside the range of representable values":
         # a position that no caller lets through
-        "density.densities(np.array([[0.0, 0, 0], [1e300, 1, 1], [3, 3, 3]]), np.ones(3, np.int32), "
-        "np.zeros(3, np.uint8), 1, 1.0, 0.5, 3, np.empty(0), np.empty((3, 3)), 1)",
+        "density.pair_sums(np.array([[0.0, 0, 0], [1e300, 1, 1], [3, 3, 3]]), np.ones(3, np.int32), "
+        "np.zeros(3, np.uint8), 1, 1.0, 0.5, 3, np.empty(0), np.empty((3, 3)), np.empty(0), "
+        "np.empty((0, 6)), 1)",
 }
 
 

@@ -15,6 +15,7 @@ from glasses import (
 )
 from scipy.interpolate import BSpline
 from scipy.spatial import cKDTree
+from springs import constants
 
 from lammps_mgml import feature_names, featurize
 from lammps_mgml._kernels import cells
@@ -28,6 +29,7 @@ from lammps_mgml.families.densities import (
     SPLINES,
     load_tensor,
 )
+from lammps_mgml.families.pairs import pieces, with_unknown
 from lammps_mgml.system.atoms import periodic_atoms
 from lammps_mgml.system.box import Box
 
@@ -101,11 +103,20 @@ def test_avx512_gives_the_same_bits(density, load):
     x[1] = x[0]                                    # two at one point
     types = rng.integers(0, 3, n).astype(np.int32)  # 0: an element that has no density
     is_open = (rng.random(n - 100) < 0.1).astype(np.uint8)
-    tables = [np.full((n - 100, (4 if len(load) else 2) * SPLINES), -1.0) for _ in range(2)]
-    for table, wide in zip(tables, (True, False)):
-        assert not kernel.densities(x, types, is_open, 2, SPLINE_FIRST, SPLINE_SPACING, SPLINES, load,
-                                    table, 1, wide)
-    assert np.isfinite(tables[0]).any() and np.array_equal(*tables, equal_nan=True)
+    known = pieces(with_unknown(constants())).ravel()
+    width = (4 if len(load) else 2) * SPLINES
+    for dense, stiff in ((True, True), (True, False), (False, True)):
+        found = []
+        for wide in (True, False):
+            table, held = np.full((len(is_open) * dense, width), -1.0), np.full((len(is_open) * stiff, 6), -1.0)
+            assert not kernel.pair_sums(x, types, is_open, 2, SPLINE_FIRST, SPLINE_SPACING, SPLINES, load,
+                                        table, known, held, 1, wide)
+            found.append(np.concatenate([table.ravel(), held.ravel()]))
+        assert np.isfinite(found[0]).mean() > 0.8 and np.array_equal(*found, equal_nan=True)
+        if dense and stiff:
+            both = table, held
+        alone = both[0] if dense else both[1]
+        assert np.array_equal(table if dense else held, alone, equal_nan=True)
 
 
 @pytest.mark.parametrize("change", [moved, wound, other_edges])

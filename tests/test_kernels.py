@@ -36,7 +36,7 @@ density.averaged(np.ones((n, 2)), 3 * np.arange(n), count, neighbour, out, int(s
 print(density.__file__, out.sum())
 """
 PLANTED = {
-    "an index out of bounds": ("&values[neighbour[s], 0]", "&values[neighbour[s] + 1, 0]"),
+    "an index out of bounds": ("own = &out[i, 0]", "own = &out[i + 1, 0]"),
     "a view that was never set": ("    cdef double* own\n    for i in range(first, last):\n",
                                   "    cdef double* own\n    cdef double[::1] unset\n"
                                   "    for i in range(first, last):\n        unset[0] = 1.0\n"),

@@ -32,10 +32,10 @@ from springs import (
 )
 
 from lammps_mgml import feature_names, featurize
-from lammps_mgml._kernels import stiffness as kernel
+from lammps_mgml._kernels import density as kernel
 from lammps_mgml.cli import main
 from lammps_mgml.errors import InputError, MissingInputError, ModelError, OptionError
-from lammps_mgml.families.stiffness import pieces
+from lammps_mgml.families.pairs import pieces
 from lammps_mgml.models.model import from_card, load_model, with_envelope
 from lammps_mgml.system.box import Box
 from lammps_mgml.train.dataset import Structure, read_loadings
@@ -137,13 +137,11 @@ def test_a_pair_at_the_very_end_of_the_reach():
     memory[:n] = pieces(np.ones((kinds, kinds, SPLINES, 2))).ravel()
     x = np.array([[0.0, 0, 0], [5.388228182023312, 0.8823814699152238, 0], [0, 0, 2.0]])
     assert (np.sqrt((x[1]**2).sum()) - first) / spacing + 2.0 >= SPLINES + 3
-    out, inverse = np.empty((3, 4)), np.empty((3, 6))
-    kernel.places(x, np.zeros(3, np.int32), np.zeros(3, np.uint8), memory[:n], kinds, first, spacing,
-                  np.empty(0), inverse, out, 1)
-    alone, inverse = np.empty((3, 4)), np.empty((3, 6))
-    kernel.places(x - [[0, 0, 0], [50.0, 0, 0], [0, 0, 0]], np.zeros(3, np.int32), np.zeros(3, np.uint8),
-                  memory[:n], kinds, first, spacing, np.empty(0), inverse, alone, 1)
-    np.testing.assert_allclose(out[0, :3], alone[0, :3], rtol=1e-12)
+    held, alone = np.empty((3, 6)), np.empty((3, 6))
+    for positions, found in ((x, held), (x - [[0, 0, 0], [50.0, 0, 0], [0, 0, 0]], alone)):
+        kernel.pair_sums(positions, np.zeros(3, np.int32), np.zeros(3, np.uint8), kinds - 1, first, spacing,
+                         SPLINES, np.empty(0), np.empty((0, 0)), memory[:n], found, 1)
+    np.testing.assert_allclose(held[0], alone[0], rtol=1e-12)
 
 
 def pulled(system, c, seed=1):

@@ -5,8 +5,7 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
-def loaded(x: Float64, types: Int32, start: Int64, count: Int32, neighbour: Int32, pieces: Float64,
-           n_elements: int, first: float, spacing: float, load: Float64, pairs: Float64,
+def loaded(x: Float64, start: Int64, count: Int32, neighbour: Int32, pairs: Float64, load: Float64,
            inverse: Float64, force: Float64, threads: int) -> None: ...
 def sweep(x: Float64, start: Int64, count: Int32, neighbour: Int32, row: Int32, pairs: Float64,
           step: Float64, left: Float64, threads: int) -> None: ...

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from ..errors import ModelError, OptionError
-    from ..families.stiffness import INPUT as FORCE_CONSTANTS
+    from ..families.pairs import INPUT as FORCE_CONSTANTS
     from ..features import needs
     from ..models.model import load_model, shipped_models
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._kernels import density as _density
-from ..system.arrays import Floats, Ints, Lists
+from ..system.arrays import Features, Floats, Ints, Lists
 from ..system.threads import threads
 from .family import Feature
 
@@ -35,7 +36,7 @@ def averages_plan(at: dict[str, int], asked: dict[int, Feature]) -> tuple[Ints, 
     out = []
     for end in LEVELS:
         pairs = [(at[f.base], k) for k, f in asked.items() if f.statistic == end]
-        out.append(np.array(pairs, np.int64).reshape(-1, 2).T)
+        out.append(np.array(pairs, np.int64).reshape(-1, 2).T.copy())
     while len(out) > 1 and not out[-1].size:
         out.pop()
     return tuple(out)
@@ -52,3 +53,10 @@ def averaged(values: Floats, neighbours: Lists, n_rows: int, out: Floats | None 
         out = np.empty((n_rows, values.shape[1]))
     _density.averaged(values, *neighbours, out, threads(), first)
     return out
+
+
+def placed(values: Floats, first: int, columns: ArrayLike, out: Features, numbers: ArrayLike) -> None:
+    """out[:, numbers] = values[first:first + len(out), columns], in one pass over the rows."""
+    _density.placed(np.ascontiguousarray(values, np.float64), first,
+                    np.ascontiguousarray(columns, np.int64), np.ascontiguousarray(numbers, np.int64),
+                    out)

@@ -4,19 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels import cells as _cells
-from .._kernels import density as _density
 from ..errors import OptionError
 from ..system.arrays import Floats
 from ..system.lengths import Lengths
-from ..system.threads import threads
 from .averages import levels
 from .family import Family, Feature, Set, Work
+from .pairs import SPLINES, densities, reach
 
-# Cubic B-splines.  Where the first is centred, and their spacing, are parameters; these are Cu-Zr's.
-SPLINES = 9
+# Where the first cubic B-spline is centred, and their spacing, are parameters; these are Cu-Zr's.
 SPLINE_FIRST, SPLINE_SPACING = Lengths.density_first, Lengths.density_spacing
-DENSITY_REACH = SPLINE_FIRST + (SPLINES + 1) * SPLINE_SPACING
+DENSITY_REACH = reach(SPLINE_FIRST, SPLINE_SPACING)
 KINDS = {"density": "", "axial": ", weighted by P2(cos) to the axis of the load, minus that in "
                                  "tension"}
 
@@ -88,7 +85,7 @@ class Densities(Family):
             for kind in KINDS for e in elements for k, name in enumerate(_columns(kind, [e]))])
 
     def farthest(self, parameters: Mapping[str, float]) -> float:
-        return parameters["density_first"] + (SPLINES + 1) * parameters["density_spacing"]
+        return reach(parameters["density_first"], parameters["density_spacing"])
 
     def columns(self, asked: list[Feature], elements: tuple[str, ...]) -> list[str]:
         """All of the kernel's: one call makes the isotropic ones or both kinds."""
@@ -102,13 +99,7 @@ class Densities(Family):
         return load_tensor(value)
 
     def measure(self, work: Work, axial: bool, table: Floats) -> None:
-        problem = _density.densities(
-            work.atoms.positions, work.atoms.types, work.cells.is_open, len(work.elements),
-            work.parameters["density_first"], work.parameters["density_spacing"], SPLINES,
-            work.inputs["load"] if axial else np.empty(0),
-            table, threads(), _cells.CUTTER == "avx512")
-        if problem:
-            raise MemoryError("no memory for the grid of the densities")
+        densities(work, work.inputs["load"] if axial else np.empty(0), table)
 
 
 def _columns(kind: str, elements: Iterable[str]) -> list[str]:

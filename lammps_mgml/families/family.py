@@ -13,7 +13,7 @@ Then the columns are divided by their means and exchanged, and statistics over t
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -105,7 +105,8 @@ class Work:
     atoms : Atoms.  cells : Cells.  elements : symbols of types 1, 2, ...  parameters : dict.
     counted : (n_own,) uint8, atoms whose pairs enter the means.  inputs : {name: value} of what
     features need besides the structure.  n_rows : rows of a table of values.  row_of : (n_all,)
-    int32, row of each atom.  means : Means, known when ``fill`` is called.
+    int32, row of each atom.  means : Means, known when ``fill`` is called.  made : {name: array} of
+    what one family has made and another reads; forgotten when all have filled their columns.
     """
 
     atoms: Atoms
@@ -117,6 +118,7 @@ class Work:
     n_rows: int
     row_of: Int32s
     means: Means = Means()
+    made: dict[str, Floats] = field(default_factory=dict)
 
     @property
     def lists(self) -> dict[str, Lists]:

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .._kernels import stiffness as _stiffness
 from ..errors import InputError
 from ..system.arrays import Floats
 from ..system.threads import threads
 from .averages import NEAR, levels
-from .densities import SPLINES
 from .family import Family, Feature, Filling, Set, Work
+from .pairs import INPUT, Springs, held, reach, springs_of
 
-INPUT = "force_constants"
+PAIRS = "springs of near neighbours"      # in ``Work.made``, of the atoms at their own positions
+NONE = np.empty((0, 2))
 MOST = 1e12            # in any unit of force
-NOT_FINITE = 2         # what the kernel returns
 # name: what it is.  The columns of the kernel, in its order.
 OWN = {
     "stiffness_mean": "ln of the mean eigenvalue of D, the sum of the force constants on the atom",
@@ -91,9 +90,6 @@ class Stiffness(Family):
         return []
 
 
-Springs = tuple[Floats, int, float, float]
-
-
 def stiffness(work: Work, positions: Floats, springs: Springs, load: Floats, second: bool,
               table: Floats) -> Iterator[Floats]:
     """Fill the columns of OWN and, with a load, AXIAL, for atoms at ``positions`` (n_all, 3).
@@ -101,57 +97,12 @@ def stiffness(work: Work, positions: Floats, springs: Springs, load: Floats, sec
     Yields D^-1 (n_rows, 6), to be exchanged, if the neighbours' compliance (SECOND) is asked
     for; their lists are those of the cells.
     """
-    atoms, inverse = work.atoms, np.empty((work.n_rows, 6))
-    problem = _stiffness.places(positions, atoms.types, work.cells.is_open, *springs, load, inverse,
-                                table, threads())
-    if problem == NOT_FINITE:
-        raise InputError(f"{INPUT} take an atom to a position that is no number")
-    if problem:
-        raise MemoryError("no memory for the grid of the force constants")
+    is_open, inverse = work.cells.is_open, np.empty((work.n_rows, 6))
+    _stiffness.places(held(work, positions, springs), is_open, load, inverse, table, threads())
     if second:
         yield inverse
+        at_rest = positions is work.atoms.positions
+        pairs = work.made.get(PAIRS, NONE) if at_rest else NONE
         start, count, neighbour = work.lists[NEAR]
-        _stiffness.gives(positions, atoms.types, work.cells.is_open, start, count, neighbour,
-                         work.rows[NEAR][2], *springs, load, inverse, table, threads())
-
-
-def reach(first: float, spacing: float) -> float:
-    """Beyond which no force constant acts."""
-    return first + (SPLINES + 1) * spacing
-
-
-def n_constants(n_elements: int) -> int:
-    return n_elements**2 * SPLINES * 2
-
-
-def springs_of(work: Work) -> Springs:
-    """What the kernels take of them.  InputError : not as many numbers as the elements need."""
-    constants, n = work.inputs[INPUT], len(work.elements)
-    if len(constants) != n_constants(n):
-        raise InputError(f"{INPUT}: {len(constants)} numbers, {n_constants(n)} are needed for {n} "
-                         f"elements")
-    whole = with_unknown(np.reshape(constants, (n, n, SPLINES, 2)))
-    return (pieces(whole).ravel(), n + 1, work.parameters["density_first"],
-            work.parameters["density_spacing"])
-
-
-def with_unknown(constants: Floats) -> Floats:
-    """(K + 1, K + 1, ...): the last element, that of unknown types, is the mean of the others."""
-    rows = np.concatenate([constants, constants.mean(axis=0, keepdims=True)])
-    return np.concatenate([rows, rows.mean(axis=1, keepdims=True)], axis=1)
-
-
-def pieces(constants: ArrayLike) -> Floats:
-    """(K, K, SPLINES + 3, 8) powers 0 to 3 of k, then of t, between two knots.
-
-    constants : (K, K, SPLINES, 2), weights of the cubic B-splines."""
-    weights = np.asarray(constants, np.float64)
-    n = len(weights)
-    padded = np.zeros((n, n, SPLINES + 6, 2))
-    padded[:, :, 3:-3] = weights
-    # of the four B-splines that overlap between two knots, in the order of their centres
-    powers = np.array([[1, -3, 3, -1], [4, 0, -6, 3], [1, 3, 3, -3], [0, 0, 0, 1]]) / 6.0
-    out = np.zeros((n, n, SPLINES + 3, 2, 4))
-    for m in range(4):
-        out += padded[:, :, m:m + SPLINES + 3, :, None] * powers[m]
-    return np.ascontiguousarray(out.reshape(n, n, SPLINES + 3, 8))
+        _stiffness.gives(positions, work.atoms.types, is_open, start, count, neighbour,
+                         work.rows[NEAR][2], *springs, pairs, load, inverse, table, threads())

@@ -13,11 +13,13 @@ import numpy as np
 
 from .._kernels import d2min as _d2min
 from .._kernels import response as _response
+from .._kernels import stiffness as _stiffness
 from ..system.arrays import Floats
 from ..system.threads import threads
 from .averages import NEAR, levels
 from .family import Family, Feature, Filling, Set, Work
-from .stiffness import INPUT, OWN, Springs, reach, springs_of, stiffness
+from .pairs import INPUT, Springs, reach, springs_of
+from .stiffness import OWN, PAIRS, stiffness
 
 STRAIN = 0.05          # of the load; 0.03 and 0.08 tell a little less
 LONGEST = 0.08         # in distances of nearest neighbours: no non-affine displacement is longer
@@ -62,6 +64,7 @@ class Strained(Family):
         atoms, springs, nearest = work.atoms, springs_of(work), work.parameters["nearest"]
         start, count, neighbour = work.lists[NEAR]
         u = yield from _response_of(work, springs)
+        del work.made[PAIRS]
         places = np.empty_like(atoms.positions)
         _response.strained(atoms.positions, work.row_of, u, work.inputs["load"], STRAIN,
                            LONGEST * nearest, places, threads())
@@ -80,11 +83,12 @@ def _response_of(work: Work, springs: Springs) -> Generator[Floats, None, Floats
     """Non-affine displacements (n_rows, 3), A per unit of the load; yields what is exchanged."""
     atoms, (low, high) = work.atoms, EIGENVALUES
     start, count, neighbour = work.lists[NEAR]
-    row = work.rows[NEAR][2]
-    pairs = np.empty((len(row), 2))
+    row, pairs = work.rows[NEAR][2], np.empty((len(neighbour), 2))
+    _stiffness.near(atoms.positions, atoms.types, start, count, neighbour, *springs, pairs, threads())
+    work.made[PAIRS] = pairs                      # the stiffness takes them, too
     inverse, left = np.empty((atoms.n_own, 6)), np.empty((atoms.n_own, 3))
-    _response.loaded(atoms.positions, atoms.types, start, count, neighbour, *springs,
-                     work.inputs["load"], pairs, inverse, left, threads())
+    _response.loaded(atoms.positions, start, count, neighbour, pairs, work.inputs["load"], inverse,
+                     left, threads())
     step, u = np.zeros((work.n_rows, 3)), np.zeros((work.n_rows, 3))
     # Chebyshev's iteration between these eigenvalues (Saad, Iterative Methods, 12.3.2)
     middle, half = (high + low) / 2, (high - low) / 2

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import InputError, ModelError
-from ..families.stiffness import INPUT as FORCE_CONSTANTS
-from ..families.stiffness import n_constants
+from ..families.pairs import INPUT as FORCE_CONSTANTS
+from ..families.pairs import n_constants
 from ..features import DEFINITION, by_name, needs
 from ..pipeline import PARAMETERS
 from ..system.arrays import Features, Floats

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import InputError
-from ..families.stiffness import INPUT as FORCE_CONSTANTS
+from ..families.pairs import INPUT as FORCE_CONSTANTS
 from ..features import needs
 from ..models.calibration import Calibration
 from ..pipeline import PARAMETERS

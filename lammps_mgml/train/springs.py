@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..errors import InputError
-from ..families.densities import SPLINES
-from ..families.stiffness import INPUT, reach
+from ..families.pairs import INPUT, SPLINES, reach
 from ..features import needs
 from ..progress import track
 from ..system.arrays import AnyArray, Floats

@@ -27,9 +27,9 @@ def _fault(id, file, old, new, tests, harm):
 
 DEFINITIONS = "features.py::test_features_are_those_of_the_definitions"
 PLACES = "strained.py::test_places_after_a_strain_are_those_of_the_definition"
-BOOP, CELLS, SRO, MRO, DENSITY, STIFFNESS, RESPONSE, D2MIN, SCORERS = (
+BOOP, CELLS, SRO, MRO, DENSITY, RESPONSE, D2MIN, SCORERS = (
     f"cython_ext/{name}.pyx" for name in (
-        "boop", "cells", "sro", "mro", "density", "stiffness", "response", "d2min", "scorers"))
+        "boop", "cells", "sro", "mro", "density", "response", "d2min", "scorers"))
 CONVEX, GRID = "cython_ext/convex_cell.pxd", "cython_ext/grid.pxd"
 LANES = "cython_ext/cell_lanes.h"
 MPI, ROUTE, BOX, ATOMS = (
@@ -145,11 +145,11 @@ KERNELS = (
            "density.py::test_densities_are_those_of_the_definition & "
            "stiffness.py::test_stiffness_is_that_of_the_definition",
            "Far atoms are missing in densities and stiffness where grid cells are wide."),
-    _fault("stiffness-pair", STIFFNESS,
-           "row_of_types(&springs, types[i], types[j])", "row_of_types(&springs, types[j], types[i])",
+    _fault("stiffness-pair", "cython_ext/springs.h",
+           "row_of_types(s, type[i], type[j[p]])", "row_of_types(s, type[j[p]], type[i])",
            "stiffness.py::test_stiffness_is_that_of_the_definition",
            "Compliance by the neighbours takes the force constants of the wrong element."),
-    _fault("stiffness-floor", "cython_ext/stiffness.h",
+    _fault("stiffness-floor", "cython_ext/springs.h",
            "*lowest = w + lift;", "*lowest = w;",
            "stiffness.py::test_stiffness_is_that_of_the_definition",
            "Atoms that little holds in one direction have no softness."),
