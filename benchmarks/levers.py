@@ -1,6 +1,8 @@
 """What tells more of the atoms that slip, and what does not: AUC out of fold, a row for each try.
 
     python benchmarks/levers.py [--only WORD,...] [--response] [--watch K:PS,...] [--work FOLDER]
+    python benchmarks/levers.py --blind
+    python benchmarks/levers.py --more FILE [FILE ...]
 
 Training glasses 21 to 24, 24 loadings, strain 0.04; each glass is judged by what was learnt from the
 other three.  The base is the recipe axial-strained-vibration.  The gain is over it, with its 95 %
@@ -13,6 +15,9 @@ predicted one or beside it (minimisations, kept in --work; some 10 minutes).
 in place of the watch of 20 ps at 300 K of the glass files, and averaged with it (at 300 K) or beside
 it (at others, about the inherent structure); kept in --work.
 Without these two about 10 minutes.
+--blind : for the recipe without an axis (stiff), what predicted strains of all directions tell it,
+as means and extremes over them; a minute.
+--more : what further glass files add to what is learnt from, for three recipes; some minutes.
 """
 import argparse
 import itertools
@@ -254,13 +259,77 @@ def by_watch(loadings, msd):
     return [of[x.glass].features("vibration", dtype=np.float32) for x in loadings]
 
 
+ALL_WAYS = tuple(f"{axis} {sense}" for axis in "xyz" for sense in ("compression", "tension")) + tuple(
+    f"{plane} {sense}" for plane in ("xy", "xz", "yz") for sense in ("shear", "reversed shear"))
+
+
+def blind():
+    """Rows of what predicted strains tell a model that knows no axis."""
+    loadings = read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
+    names = resolve(RECIPES["stiff"], loadings[0].structure.elements)
+    judge = Judge(with_force_constants(loadings, names), names)
+    base, known = judge.margins(), {}
+    for x in track(judge.loadings, "predicted strains", "loadings"):
+        if x.glass not in known:
+            known[x.glass] = np.array([x.structure.features("strained", way, np.float32)
+                                       for way in ALL_WAYS])
+    d2 = [n.startswith("nonaffine") for n in resolve("strained", loadings[0].structure.elements)]
+    tries = {
+        "mean D2min of the predicted strains of all directions": lambda f: f.mean(axis=0)[:, d2],
+        "mean and largest": lambda f: np.hstack([f.mean(axis=0)[:, d2], f.max(axis=0)[:, d2]]),
+        "means and extremes of all 15 features": lambda f: np.hstack(
+            [f.mean(axis=0), f.min(axis=0), f.max(axis=0)])}
+    print("| recipe stiff | AUC out of fold | gain | 95 % |\n|---|---|---|---|")
+    print(f"| as it is | {judge.told(base, base)[0]:.4f} | | |", flush=True)
+    for name, of in tries.items():
+        columns = [np.column_stack([f, of(known[x.glass])])
+                   for x, f in zip(judge.loadings, judge.base)]
+        row(name, judge.told(judge.margins(columns), base))
+
+
+def more_glasses(files):
+    """Rows of what further glasses to learn from add."""
+    own = read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
+    others = read_loadings(files)
+    again = {x.glass for x in others} & set(GLASSES)
+    if again:
+        raise SystemExit(f"levers: --more: {', '.join(sorted(again))} is judged")
+    print("| recipe | glasses learnt from | AUC out of fold | gain | 95 % |\n|---|---|---|---|---|")
+    for recipe in ("stiff", "axial-strained", "axial-strained-hot"):
+        names = resolve(RECIPES[recipe], own[0].structure.elements)
+        known = with_force_constants(own, names)
+        constants = known[0].structure.force_constants
+        structures = {x.glass: replace(x.structure, force_constants=constants) for x in others}
+        judge = Judge(known + [replace(x, structure=structures[x.glass]) for x in others], names)
+        rows, base = judge.rows(), None
+        for n in sorted({0, len(structures) // 2, len(structures)}):
+            with_these = set(list(structures)[:n])
+            by = {out: judge.learnt(set(GLASSES) - {out} | with_these, rows) for out in GLASSES}
+            margins = [by[x.glass](r) for x, r in zip(known, rows)]
+            base = base or margins
+            row(f"{recipe} | {3 + n}", judge.told(margins, base))
+
+
+def row(name, told):
+    value, gain, (low, high) = told
+    print(f"| {name} | {value:.4f} | {gain:+.4f} | {low:+.4f} to {high:+.4f} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", help="rows with one of these words")
     parser.add_argument("--response", action="store_true")
     parser.add_argument("--watch", default="", metavar="K:PS,...")
+    parser.add_argument("--blind", action="store_true")
+    parser.add_argument("--more", type=Path, nargs="+", default=[], metavar="FILE")
     parser.add_argument("--work", type=Path, default=Path("levers-work"))
     args = parser.parse_args()
+    if args.blind or args.more:
+        if args.blind:
+            blind()
+        if args.more:
+            more_glasses(args.more)
+        return
     loadings = read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
     names = resolve(RECIPES["axial-strained-vibration"], loadings[0].structure.elements)
     loadings = with_force_constants(loadings, names)
@@ -339,8 +408,7 @@ def main():
     rows = {"no watch": lambda: no_watch, **rows}
     for name, margins in rows.items():
         if not args.only or any(word in name for word in args.only.split(",")):
-            value, gain, (low, high) = judge.told(margins(), base)
-            print(f"| {name} | {value:.4f} | {gain:+.4f} | {low:+.4f} to {high:+.4f} |", flush=True)
+            row(name, judge.told(margins(), base))
     if not args.only:
         print()
         learning_curve(judge)

@@ -189,3 +189,20 @@ def placed(const double[:, ::1] values, int64_t first, const int64_t[::1] column
             to = &out[i, 0]
             for k in range(n):
                 to[number[k]] = <real>row[column[k]]
+
+
+def undefined(const real[:, ::1] values, uint8_t[::1] out):
+    """out[i] = 1 where a number of row i is NaN, else 0."""
+    cdef int64_t i, k, n = values.shape[1]
+    cdef uint8_t found
+    cdef const real* row
+    if n == 0:
+        out[:] = 0
+        return
+    with nogil:
+        for i in range(values.shape[0]):
+            row = &values[i, 0]
+            found = 0
+            for k in range(n):
+                found |= row[k] != row[k]
+            out[i] = found

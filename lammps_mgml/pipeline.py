@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .errors import InternalError, MissingInputError, OptionError
-from .families.averages import NEAR, averaged, placed
+from .families.averages import NEAR, averaged, placed, undefined
 from .families.family import Family, Filling, Means, Product, Work
 from .families.neighbours import neighbour_statistics
 from .families.pairs import INPUT as FORCE_CONSTANTS
@@ -135,7 +135,6 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
         flags = np.where(is_open, np.int32(OPEN_CELL), np.int32(0))
         flags[unknown] |= UNKNOWN_TYPE
         lists = {kind: work.rows[kind] for kind in plan.rows}
-        ones = np.ones(len(names), dtype)
         means_of = [room.take((min(atoms.n_own, at_once), table.shape[1]))
                     for _, table, *_ in last]
         for first in range(0, atoms.n_own, at_once):
@@ -151,8 +150,7 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
                 placed(mean, 0, columns, block, numbers)
                 clock.lap(stage)
             block[is_open[at]] = np.nan      # also where all its neighbours happen to be closed
-            undefined = np.isnan(block @ ones)          # without a second matrix, of truth values
-            flags[at][undefined & ~is_open[at]] |= NO_FEATURES
+            flags[at][undefined(block) & ~is_open[at]] |= NO_FEATURES
             block[unknown[at]] = np.nan
             clock.lap("mro")
             if each is not None:

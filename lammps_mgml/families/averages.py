@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._kernels import density as _density
-from ..system.arrays import Features, Floats, Ints, Lists
+from ..system.arrays import Bools, Features, Floats, Ints, Lists
 from ..system.threads import threads
 from .family import Feature
 
@@ -60,3 +60,10 @@ def placed(values: Floats, first: int, columns: ArrayLike, out: Features, number
     _density.placed(np.ascontiguousarray(values, np.float64), first,
                     np.ascontiguousarray(columns, np.int64), np.ascontiguousarray(numbers, np.int64),
                     out)
+
+
+def undefined(values: Features) -> Bools:
+    """(n,) bool: rows in which a number is NaN."""
+    out = np.empty(len(values), np.uint8)
+    _density.undefined(values, out)
+    return out.view(bool)

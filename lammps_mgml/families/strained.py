@@ -64,7 +64,6 @@ class Strained(Family):
         atoms, springs, nearest = work.atoms, springs_of(work), work.parameters["nearest"]
         start, count, neighbour = work.lists[NEAR]
         u = yield from _response_of(work, springs)
-        del work.made[PAIRS]
         places = np.empty_like(atoms.positions)
         _response.strained(atoms.positions, work.row_of, u, work.inputs["load"], STRAIN,
                            LONGEST * nearest, places, threads())
@@ -100,5 +99,6 @@ def _response_of(work: Work, springs: Springs) -> Generator[Floats, None, Floats
         following = 1.0 / (2.0 * middle / half - rho)
         _response.advance(inverse, following * rho, 2.0 * following / half, left, step, u, threads())
         rho = following
+    del work.made[PAIRS]                          # and has by now
     yield u
     return u
