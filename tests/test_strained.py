@@ -117,6 +117,21 @@ def test_some_columns_are_those_of_all():
         np.testing.assert_array_equal(found, whole[:, [NAMES.index(name) for name in some]])
 
 
+@pytest.mark.parametrize("name", ["liquid", "slab"])
+def test_what_the_families_share_is_what_each_finds_alone(name):
+    """Densities and stiffness take one search, stiffness and strain the same force constants of near pairs."""
+    system, sets = SYSTEMS[name](), ("density", "axial_avg", "stiffness", "stiffness_load", "strained")
+
+    def found(*some):
+        return featurize(system.positions, system.types, system.edges, system.pbc, features=",".join(some),
+                         load=text_of(AXIS), force_constants=constants())
+
+    alone = {one: found(one) for one in sets}
+    for some in (sets, ("density", "strained"), ("stiffness", "strained"), ("axial_avg", "stiffness_load")):
+        np.testing.assert_array_equal(found(*some), np.hstack([alone[one] for one in some]))
+    assert np.isfinite(alone["strained"]).all(axis=1).mean() > 0.2
+
+
 def test_bits_do_not_depend_on_threads():
     system, found = liquid(), strained_of(liquid())
     try:
