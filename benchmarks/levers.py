@@ -263,9 +263,13 @@ ALL_WAYS = tuple(f"{axis} {sense}" for axis in "xyz" for sense in ("compression"
     f"{plane} {sense}" for plane in ("xy", "xz", "yz") for sense in ("shear", "reversed shear"))
 
 
+def own_loadings():
+    return read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
+
+
 def blind():
     """Rows of what predicted strains tell a model that knows no axis."""
-    loadings = read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
+    loadings = own_loadings()
     names = resolve(RECIPES["stiff"], loadings[0].structure.elements)
     judge = Judge(with_force_constants(loadings, names), names)
     base, known = judge.margins(), {}
@@ -289,7 +293,7 @@ def blind():
 
 def more_glasses(files):
     """Rows of what further glasses to learn from add."""
-    own = read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
+    own = own_loadings()
     others = read_loadings(files)
     again = {x.glass for x in others} & set(GLASSES)
     if again:
@@ -324,13 +328,13 @@ def main():
     parser.add_argument("--more", type=Path, nargs="+", default=[], metavar="FILE")
     parser.add_argument("--work", type=Path, default=Path("levers-work"))
     args = parser.parse_args()
+    if args.blind:
+        blind()
+    if args.more:
+        more_glasses(args.more)
     if args.blind or args.more:
-        if args.blind:
-            blind()
-        if args.more:
-            more_glasses(args.more)
         return
-    loadings = read_loadings([GLASS_FILES / f"{g}.h5" for g in GLASSES])
+    loadings = own_loadings()
     names = resolve(RECIPES["axial-strained-vibration"], loadings[0].structure.elements)
     loadings = with_force_constants(loadings, names)
     judge = Judge(loadings, names)

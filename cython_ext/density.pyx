@@ -175,9 +175,9 @@ cdef void average_chunk(int64_t first, int64_t last, const double[:, ::1] values
             own[k] /= count[i] + 1
 
 
-def placed(const double[:, ::1] values, int64_t first, const int64_t[::1] column,
-           const int64_t[::1] number, real[:, ::1] out):
-    """out[i, number[k]] = values[first + i, column[k]]."""
+def placed(const double[:, ::1] values, const int64_t[::1] column, const int64_t[::1] number,
+           real[:, ::1] out):
+    """out[i, number[k]] = values[i, column[k]]."""
     cdef int64_t i, k, n = column.shape[0]
     cdef const double* row
     cdef real* to
@@ -185,7 +185,7 @@ def placed(const double[:, ::1] values, int64_t first, const int64_t[::1] column
         return
     with nogil:
         for i in range(out.shape[0]):
-            row = &values[first + i, 0]
+            row = &values[i, 0]
             to = &out[i, 0]
             for k in range(n):
                 to[number[k]] = <real>row[column[k]]

@@ -1,7 +1,6 @@
 /* Sums over the pairs of one atom, of its densities and of the force constants that hold it: the atoms around it
    are found once for both.  Passes without branches that the compiler turns into vector lanes; the sums are made
-   in the order of the atoms, so that they do not depend on them.
- */
+   in the order of the atoms, so that they do not depend on them. */
 #ifndef MGML_PAIR_SUMS_H
 #define MGML_PAIR_SUMS_H
 #include <math.h>
@@ -73,10 +72,7 @@ static inline __attribute__((always_inline)) void pull_pairs(
     }
     for (int p = 0; p < n; p++) {
         const int32_t knot = (int32_t)at[p];
-        const double u = at[p] - knot;
-        const double *c = s->pieces + 8 * (row_of_types(s, own + 1, e[p] + 1) * s->n_knots + knot);
-        k[p] = c[0] + u * (c[1] + u * (c[2] + u * c[3]));
-        t[p] = c[4] + u * (c[5] + u * (c[6] + u * c[7]));
+        cubics(s->pieces + 8 * (row_of_types(s, own + 1, e[p] + 1) * s->n_knots + knot), at[p] - knot, k + p, t + p);
     }
     for (int p = 0; p < n; p++)
         k[p] /= r2[p];

@@ -31,6 +31,13 @@ static inline int64_t row_of_types(const Springs *s, int32_t a, int32_t b)
     return (int64_t)((a ? a : s->n_elements) - 1) * s->n_elements + (b ? b : s->n_elements) - 1;
 }
 
+/* k and t from the eight coefficients c of a piece, u in it. */
+static inline void cubics(const double *c, double u, double *k, double *t)
+{
+    *k = c[0] + u * (c[1] + u * (c[2] + u * c[3]));
+    *t = c[4] + u * (c[5] + u * (c[6] + u * c[7]));
+}
+
 /* k over the square of the distance, and t, of an atom i with each of n neighbours: (n, 2).
    x : (n_all, 3).  type : 0 is unknown. */
 MGML_CLONES static __attribute__((unused)) void springs_near(
@@ -53,9 +60,10 @@ MGML_CLONES static __attribute__((unused)) void springs_near(
             const double in = holds ? at[p] : 0.0;
             const int32_t knot = (int32_t)in;
             const double u = in - knot;
-            const double *c = s->pieces + 8 * (row_of_types(s, type[i], type[j[p]]) * s->n_knots + knot);
-            pairs[2 * p] = holds ? c[0] + u * (c[1] + u * (c[2] + u * c[3])) : 0.0;
-            pairs[2 * p + 1] = holds ? c[4] + u * (c[5] + u * (c[6] + u * c[7])) : 0.0;
+            double k, t;
+            cubics(s->pieces + 8 * (row_of_types(s, type[i], type[j[p]]) * s->n_knots + knot), u, &k, &t);
+            pairs[2 * p] = holds ? k : 0.0;
+            pairs[2 * p + 1] = holds ? t : 0.0;
         }
         for (int p = 0; p < m; p++)
             pairs[2 * p] /= r2[p];

@@ -143,11 +143,11 @@ def site_features(atoms: Atoms, domain: Domain, names: tuple[str, ...], elements
             block = features[at] if each is None else features[:at.stop - first]
             neighbour_statistics(values, plan.lists, here, block, first)
             for numbers, table, columns in products:
-                placed(table, first, columns, block, numbers)
+                placed(table[at], columns, block, numbers)
             clock.lap("mro")
             for (stage, table, columns, numbers), mean in zip(last, means_of):
                 mean = averaged(table, here[NEAR], len(block), mean[:len(block)], first)
-                placed(mean, 0, columns, block, numbers)
+                placed(mean, columns, block, numbers)
                 clock.lap(stage)
             block[is_open[at]] = np.nan      # also where all its neighbours happen to be closed
             flags[at][undefined(block) & ~is_open[at]] |= NO_FEATURES

@@ -36,7 +36,7 @@ def averages_plan(at: dict[str, int], asked: dict[int, Feature]) -> tuple[Ints, 
     out = []
     for end in LEVELS:
         pairs = [(at[f.base], k) for k, f in asked.items() if f.statistic == end]
-        out.append(np.array(pairs, np.int64).reshape(-1, 2).T.copy())
+        out.append(np.array(pairs, np.int64).reshape(-1, 2).T)
     while len(out) > 1 and not out[-1].size:
         out.pop()
     return tuple(out)
@@ -55,11 +55,10 @@ def averaged(values: Floats, neighbours: Lists, n_rows: int, out: Floats | None 
     return out
 
 
-def placed(values: Floats, first: int, columns: ArrayLike, out: Features, numbers: ArrayLike) -> None:
-    """out[:, numbers] = values[first:first + len(out), columns], in one pass over the rows."""
-    _density.placed(np.ascontiguousarray(values, np.float64), first,
-                    np.ascontiguousarray(columns, np.int64), np.ascontiguousarray(numbers, np.int64),
-                    out)
+def placed(values: Floats, columns: ArrayLike, out: Features, numbers: ArrayLike) -> None:
+    """out[:, numbers] = values[:, columns], in one pass over the rows."""
+    _density.placed(np.ascontiguousarray(values, np.float64), np.ascontiguousarray(columns, np.int64),
+                    np.ascontiguousarray(numbers, np.int64), out)
 
 
 def undefined(values: Features) -> Bools:

@@ -57,7 +57,7 @@ class BondOrder(Family):
             coarse = [(names.index(f.base), k) for k, f in asked.items()
                       if f.statistic == "coarse" and f.neighbours == x]
             if coarse or (into >= 0).any():
-                out[x] = into, *np.array(coarse, np.int64).reshape(-1, 2).T.copy()
+                out[x] = into, *np.array(coarse, np.int64).reshape(-1, 2).T
         return out
 
     def fill_reads(self, plan: Any) -> tuple[str, ...]:
