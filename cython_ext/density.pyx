@@ -56,7 +56,7 @@ def pair_sums(const double[:, ::1] x, const int32_t[::1] types, const uint8_t[::
     (xx yy zz xy xz yz of a symmetric tensor E) a second half of the columns weights each atom by
     u . E . u, u the unit vector to it; without (shape 0) there is none.  NaN for open cells.
 
-    And, if ``held`` (n_own, 6) has rows, the sum of its force constants k u u + t 1, as xx yy zz xy xz yz.
+    And, if ``held`` (n_own or more, 6) has rows, the sum of its force constants k u u + t 1, as xx yy zz xy xz yz.
 
     pieces : (n_elements + 1, n_elements + 1, n_splines + 3, 8), k and t of an atom of the first element
     with one of the second, powers 0 to 3 of the distance from the knot in spacings; knot m lies at first

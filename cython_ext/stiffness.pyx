@@ -32,32 +32,35 @@ cdef enum:
     NEAR_AT_ONCE = 32          # neighbours of an atom whose force constants are not kept
 
 
-def places(const double[:, ::1] held, const uint8_t[::1] is_open, const double[::1] load,
-           double[:, ::1] inverse, double[:, ::1] out, int threads):
-    """Of each owned atom: D^-1 (xx yy zz xy xz yz) to ``inverse`` (n_rows, 6), and to ``out``
+def places(double[:, ::1] inverse, const uint8_t[::1] is_open, const double[::1] load,
+           double[:, ::1] out, int threads):
+    """Of each owned atom: D^-1 in place of D in ``inverse`` (n_rows, 6), xx yy zz xy xz yz, and to ``out``
 
     columns 0 to 2: ln of the mean eigenvalue of D, of its lowest one, of the trace of D^-1;
     4 and 5, with a load E (6,): E : D / tr D and E : D^-1 / tr D^-1.
 
-    held : (n_own, 6), D, of ``density.pair_sums``.
+    D is that of ``density.pair_sums``.
     NaN where nothing holds the atom; in ``out``, not in ``inverse``, for open cells too.
     """
     cdef int64_t n_own = is_open.shape[0], chunk
     for chunk in prange(n_chunks(n_own), nogil=True, num_threads=threads, schedule="dynamic"):
-        place_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), held, is_open, load,
-                    inverse, out)
+        place_chunk(chunk * ATOMS_AT_ONCE, min((chunk + 1) * ATOMS_AT_ONCE, n_own), inverse, is_open,
+                    load, out)
 
 
-cdef void place_chunk(int64_t begin, int64_t last, const double[:, ::1] held,
-                      const uint8_t[::1] is_open, const double[::1] load, double[:, ::1] inverse,
+cdef void place_chunk(int64_t begin, int64_t last, double[:, ::1] inverse,
+                      const uint8_t[::1] is_open, const double[::1] load,
                       double[:, ::1] out) noexcept nogil:
     """The atoms ``begin`` to ``last`` - 1 of ``places``."""
     cdef int64_t i
     cdef double lowest = 0.0
+    cdef double held[6]
     cdef int d
     cdef bint axial = load.shape[0] == 6
     for i in range(begin, last):
-        if not invert(&held[i, 0], &lowest, &inverse[i, 0]):
+        for d in range(6):
+            held[d] = inverse[i, d]
+        if not invert(held, &lowest, &inverse[i, 0]):
             for d in range(6):
                 inverse[i, d] = NAN
         if is_open[i] or inverse[i, 0] != inverse[i, 0]:
@@ -66,11 +69,11 @@ cdef void place_chunk(int64_t begin, int64_t last, const double[:, ::1] held,
             if axial:
                 out[i, OWN + 1] = out[i, OWN + 2] = NAN
             continue
-        out[i, 0] = log(trace(&held[i, 0]) / 3.0)
+        out[i, 0] = log(trace(held) / 3.0)
         out[i, 1] = log(lowest)
         out[i, 2] = log(trace(&inverse[i, 0]))
         if axial:
-            out[i, OWN + 1] = along(&held[i, 0], &load[0])
+            out[i, OWN + 1] = along(held, &load[0])
             out[i, OWN + 2] = along(&inverse[i, 0], &load[0])
 
 

@@ -6,8 +6,7 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 UInt8 = NDArray[np.uint8]
 
-def places(held: Float64, is_open: UInt8, load: Float64, inverse: Float64, out: Float64,
-           threads: int) -> None: ...
+def places(inverse: Float64, is_open: UInt8, load: Float64, out: Float64, threads: int) -> None: ...
 def near(x: Float64, types: Int32, start: Int64, count: Int32, neighbour: Int32, pieces: Float64,
          n_elements: int, first: float, spacing: float, pairs: Float64, threads: int) -> None: ...
 def gives(x: Float64, types: Int32, is_open: UInt8, start: Int64, count: Int32, neighbour: Int32,

@@ -26,18 +26,18 @@ def densities(work: Work, load: Floats, table: Floats) -> None:
     """Fill ``table`` (n_rows, n): for each element SPLINES densities and, with a load (6,), as many
     along it.  If features ask for force constants, what they sum up to is left for ``held``."""
     springs = springs_of(work) if work.inputs.get(INPUT) is not None else None
-    sums = np.empty((work.atoms.n_own if springs else 0, 6))
+    sums = np.empty((work.n_rows if springs else 0, 6))
     _pair_sums(work, work.atoms.positions, load, table, springs, sums)
     if springs:
         work.made[HELD] = sums
 
 
 def held(work: Work, positions: Floats, springs: Springs) -> Floats:
-    """(n_own, 6) xx yy zz xy xz yz of D, the sum of the force constants on an atom, for atoms at
-    ``positions`` (n_all, 3)."""
+    """(n_rows, 6) xx yy zz xy xz yz of D, the sum of the force constants on an owned atom, for atoms
+    at ``positions`` (n_all, 3); it is the caller's."""
     if positions is work.atoms.positions and HELD in work.made:
         return work.made.pop(HELD)
-    sums = np.empty((work.atoms.n_own, 6))
+    sums = np.empty((work.n_rows, 6))
     _pair_sums(work, positions, np.empty(0), np.empty((0, 0)), springs, sums)
     return sums
 

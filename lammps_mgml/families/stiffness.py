@@ -97,8 +97,8 @@ def stiffness(work: Work, positions: Floats, springs: Springs, load: Floats, sec
     Yields D^-1 (n_rows, 6), to be exchanged, if the neighbours' compliance (SECOND) is asked
     for; their lists are those of the cells.
     """
-    is_open, inverse = work.cells.is_open, np.empty((work.n_rows, 6))
-    _stiffness.places(held(work, positions, springs), is_open, load, inverse, table, threads())
+    is_open, inverse = work.cells.is_open, held(work, positions, springs)
+    _stiffness.places(inverse, is_open, load, table, threads())
     if second:
         yield inverse
         at_rest = positions is work.atoms.positions
